@@ -1,0 +1,55 @@
+# make demo   reconstruct the sample slices into demo-output/
+# make test   the test suite
+# make lint   style, types and import rules
+#
+# All use .venv, set up on the first call and again only when the dependencies change. Another Python than
+# python3: make PYTHON=python3.12 demo
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# editable: the sources are read in place, so a change of code calls for no new set-up
+INSTALL := $(BIN)/python -m pip install -c constraints.txt -e
+
+.PHONY: demo test lint judges
+.NOTPARALLEL: # two pip runs in one environment would trip over each other
+
+demo: $(VENV)/.set-up-run
+	$(BIN)/ctresample demo -o demo-output
+
+# not "python -m pytest", which would put this folder, and with it a bare "pipelines", on the import path
+test: $(VENV)/.set-up-test judges
+	$(BIN)/pytest
+
+lint: $(VENV)/.set-up-lint
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "$(PYTHON) is missing or older than Python 3.11; name another: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) >/dev/null || { rm -rf $(VENV); \
+	  echo "$(PYTHON) cannot make an environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+
+$(VENV)/.set-up-run: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) .
+	@touch $@
+
+$(VENV)/.set-up-test: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) '.[test]'
+	@touch $@
+
+$(VENV)/.set-up-lint: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) '.[lint]'
+	@touch $@
+
+# Programs of others that judge the DICOM we write: dciodvfy (dicom3tools) and dcm2niix.
+HAVE_JUDGES := command -v dciodvfy >/dev/null && command -v dcm2niix >/dev/null
+judges:
+	@$(HAVE_JUDGES) || { \
+	  if [ "$$(id -u)" = 0 ]; then as_root=; else as_root="sudo -n"; fi; \
+	  $$as_root apt-get -q update && \
+	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends dicom3tools dcm2niix; \
+	} || echo "make: could not install dicom3tools and dcm2niix, which some DICOM tests call" >&2

@@ -1,0 +1,102 @@
+"""Hard data consistency: the image, or the latent, that the measurement allows nearest to a given one.
+
+All functions take the whitened problem: ``y`` divided by its noise and ``A`` a
+:class:`~ctresample.operators.Weighted` operator, so that a residual of root mean square one is the noise level.
+Every slice of a batch has its own step sizes and stops on its own, so a batch gives what its slices give alone.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from ctresample.operators import LinearOperator
+from ctresample.status import Callback, report
+
+
+def residual_ratio(residual: torch.Tensor) -> torch.Tensor:
+    """Root mean square of each slice's whitened residual, ``(B,)``: 1 where it is what the noise predicts."""
+    return residual.flatten(1).square().mean(1).sqrt()
+
+
+def proximal_step(
+    x0: torch.Tensor, y: torch.Tensor, A: LinearOperator, *, spread: torch.Tensor | float, n_iterations: int
+) -> torch.Tensor:
+    """``argmin_x |A x - y|^2 + |x - x0|^2 / spread^2`` by conjugate gradients from ``x0``.
+
+    With the whitened ``A`` this is the posterior mean of an image whose prior is normal around ``x0`` with
+    standard deviation ``spread``. What ``A`` does not see stays as in ``x0``.
+
+    Args:
+        x0: ``(B, 1, rows, columns)``.
+        y: whitened measurement ``(B, 1, views, detectors)``.
+        A: whitened operator.
+        spread: how far the image may be from ``x0``, in its unit.
+        n_iterations: conjugate gradient iterations, one pair of projection and back projection each.
+    """
+    precision = spread**-2
+    d = torch.zeros_like(x0)
+    r = A.T(y - A(x0))
+    p, rr = r, _dot(r, r)
+    for _ in range(n_iterations):
+        Hp = A.T(A(p)) + precision * p
+        alpha = _ratio(rr, _dot(p, Hp))
+        d, r = d + alpha * p, r - alpha * Hp
+        rr, old = _dot(r, r), rr
+        p = r + _ratio(rr, old) * p
+    return x0 + d
+
+
+def fit_to_noise(
+    x0: torch.Tensor,
+    y: torch.Tensor,
+    A: LinearOperator,
+    *,
+    max_iterations: int,
+    target: float = 1.0,
+    callback: Callback | None = None,
+) -> torch.Tensor:
+    """The image nearest to ``x0`` along CGLS iterates whose residual is ``target`` times the noise level.
+
+    Each slice stops at its own noise level (Morozov's discrepancy principle), the last step shortened to land on
+    it; a slice that starts below stays as it is.
+
+    Args:
+        x0: ``(B, 1, rows, columns)``.
+        y: whitened measurement ``(B, 1, views, detectors)``.
+        A: whitened operator.
+        max_iterations: iterations at most, one pair of projection and back projection each.
+        target: residual wanted, in noise levels.
+        callback: told of every iteration.
+    """
+    goal = target**2 * y[0].numel()
+    x, r = x0, y - A(x0)
+    s = A.T(r)
+    p, ss = s, _dot(s, s)
+    for step in range(1, max_iterations + 1):
+        q = A(p)
+        qq, rr = _dot(q, q), _dot(r, r)
+        running = rr > goal
+        alpha = _ratio(ss, qq)
+        # |r - a q|^2 = rr - 2 a ss + a^2 qq falls until a = alpha; where that passes the goal, solve for it
+        passes = rr - alpha * ss < goal
+        exact = _ratio(ss - (ss**2 - qq * (rr - goal)).clamp_min(0).sqrt(), qq)
+        alpha = torch.where(passes, exact, alpha) * running
+        x, r = x + alpha * p, r - alpha * q
+        if not report(callback, "cgls", step, max_iterations, float(residual_ratio(r).mean())):
+            break
+        if bool((passes | ~running).all()):
+            break
+        s = A.T(r)
+        ss, old = _dot(s, s), ss
+        p = s + _ratio(ss, old) * p
+    return x
+
+
+def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Inner product of each slice, shaped ``(B, 1, 1, 1)``; summed in float64 so that batch size leaves no trace."""
+    return (a.double() * b.double()).sum(dim=(1, 2, 3), keepdim=True).to(a.dtype)
+
+
+def _ratio(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """``a / b``, and 0 where ``b`` is 0 (a slice that has converged)."""
+    return torch.where(b > 0, a / b.clamp_min(torch.finfo(b.dtype).tiny), 0.0)

@@ -1,0 +1,33 @@
+"""CGLS: conjugate gradients on the normal equations, stopped at the noise.
+
+Bjorck, "Numerical Methods for Least Squares Problems", 1996, section 7.4.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from ctresample.consistency import fit_to_noise
+from ctresample.operators import LinearOperator, Weighted
+from ctresample.status import Callback
+
+
+def cgls(
+    y: torch.Tensor,
+    A: LinearOperator,
+    *,
+    sigma: torch.Tensor,
+    max_iterations: int = 30,
+    callback: Callback | None = None,
+) -> torch.Tensor:
+    """Attenuation that fits the data to their noise, from zero: early stopping is the regularisation.
+
+    Args:
+        y: line integrals ``(B, 1, views, detectors)``.
+        A: the projector.
+        sigma: standard deviation of each value of ``y``.
+        max_iterations: pairs of projection and back projection at most.
+        callback: told of every iteration.
+    """
+    start = y.new_zeros(len(y), 1, *A.domain_shape)
+    return fit_to_noise(start, y / sigma, Weighted(A, 1 / sigma), max_iterations=max_iterations, callback=callback)

@@ -1,0 +1,46 @@
+"""SIRT: simultaneous iterative reconstruction.
+
+Gregor and Benson, "Computational analysis and improvement of SIRT", IEEE TMI 27(7), 2008.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from ctresample.consistency import residual_ratio
+from ctresample.operators import LinearOperator
+from ctresample.status import Callback, report
+
+
+def sirt(
+    y: torch.Tensor,
+    A: LinearOperator,
+    *,
+    sigma: torch.Tensor,
+    max_iterations: int = 200,
+    callback: Callback | None = None,
+) -> torch.Tensor:
+    """Non-negative attenuation by ``x <- max(0, x + C A^T R (y - A x))`` from zero.
+
+    ``R`` and ``C`` are the inverse row and column sums of ``A``. Slices whose residual has reached the noise level
+    stay as they are (the discrepancy principle); the solver ends when all have.
+
+    Args:
+        y: line integrals ``(B, 1, views, detectors)``.
+        A: the projector.
+        sigma: standard deviation of each value of ``y``.
+        max_iterations: pairs of projection and back projection at most.
+        callback: told of every iteration.
+    """
+    row_sums, column_sums = A(y.new_ones(1, 1, *A.domain_shape)), A.T(y.new_ones(1, 1, *A.range_shape))
+    R = torch.where(row_sums > 0, 1 / row_sums, 0.0)
+    C = torch.where(column_sums > 0, 1 / column_sums, 0.0)
+    x = y.new_zeros(len(y), 1, *A.domain_shape)
+    for step in range(1, max_iterations + 1):
+        residual = y - A(x)
+        ratio = residual_ratio(residual / sigma)
+        running = (ratio > 1).float().view(-1, 1, 1, 1)
+        if not report(callback, "sirt", step, max_iterations, float(ratio.mean())) or not running.any():
+            break
+        x = (x + running * C * A.T(R * residual)).clamp_min(0)
+    return x

@@ -1,0 +1,116 @@
+"""How a derived image came about, and the DICOM elements that say so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pydicom import Dataset
+from pydicom.uid import CTImageStorage
+
+from ctresample.errors import UsageError
+
+TOOLKIT = "ctresample"
+_LONGEST_TEXT = 1024  # of the value representation ST
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What made a derived series; with the source it decides the UIDs, so that equal runs give equal UIDs.
+
+    Attributes:
+        software_version: of the toolkit.
+        method: for people, such as ``"ReSample fast, 25 views"``.
+        settings: everything that shapes the result, JSON-able.
+        weights_sha256: hash of the prior's weights, if one was used.
+        seed: of the random numbers, if there were any.
+        created: when; None for the moment of writing. No part of the UIDs.
+    """
+
+    software_version: str
+    method: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    weights_sha256: str | None = None
+    seed: int | None = None
+    created: datetime | None = None
+
+    def fingerprint(self) -> str:
+        """The same text for the same run, whenever it happens."""
+        return _to_json([self.software_version, self.method, dict(self.settings), self.weights_sha256, self.seed])
+
+    def description(self) -> str:
+        """DerivationDescription: the method and its settings."""
+        whole = f"{self.method}; settings {_to_json(dict(self.settings))}"
+        if len(whole) <= _LONGEST_TEXT:
+            return whole
+        return f"{whole[: _LONGEST_TEXT - 20]} ... (shortened)"
+
+
+def _to_json(value: object) -> str:
+    try:
+        return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"provenance settings are not JSON: {error}; expected numbers, texts, lists and dicts"
+        ) from None
+
+
+def code(value: str, meaning: str) -> list[Dataset]:
+    """A code sequence of one DICOM-defined (DCM) code."""
+    item = Dataset()
+    item.CodeValue = value
+    item.CodingSchemeDesignator = "DCM"
+    item.CodeMeaning = meaning
+    return [item]
+
+
+def source_image(source: Dataset, same_pixels: bool) -> list[Dataset]:
+    """SourceImageSequence for one source slice.
+
+    ``same_pixels`` says whether pixel (row, column) of both images lies at one place: where the result has
+    another matrix or field of view, coordinates of the source's annotations do not apply to it.
+    """
+    item = _instance(source)
+    item.SpatialLocationsPreserved = "YES" if same_pixels else "NO"
+    item.PurposeOfReferenceCodeSequence = code("121322", "Source image for image processing operation")
+    return [item]
+
+
+def referenced_series(source: Dataset) -> list[Dataset]:
+    """ReferencedSeriesSequence for one source slice."""
+    item = Dataset()
+    item.SeriesInstanceUID = source.SeriesInstanceUID
+    item.ReferencedInstanceSequence = [_instance(source)]
+    return [item]
+
+
+def _instance(source: Dataset) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = source.get("SOPClassUID") or CTImageStorage
+    item.ReferencedSOPInstanceUID = source.SOPInstanceUID
+    return item
+
+
+def contributing_equipment(source: Dataset, provenance: Provenance, created: datetime) -> list[Dataset]:
+    """The scanner, where the source names it, and this toolkit with what it used."""
+    items = []
+    if manufacturer := source.get("Manufacturer"):
+        scanner = Dataset()
+        scanner.PurposeOfReferenceCodeSequence = code("109101", "Acquisition Equipment")
+        scanner.Manufacturer = manufacturer
+        for keyword in ("ManufacturerModelName", "SoftwareVersions"):
+            if value := source.get(keyword):
+                setattr(scanner, keyword, value)
+        items.append(scanner)
+    toolkit = Dataset()
+    toolkit.PurposeOfReferenceCodeSequence = code("109102", "Processing Equipment")
+    toolkit.Manufacturer = toolkit.ManufacturerModelName = TOOLKIT
+    toolkit.SoftwareVersions = provenance.software_version
+    toolkit.ContributionDateTime = created.strftime("%Y%m%d%H%M%S.%f%z")
+    toolkit.ContributionDescription = (
+        f"{provenance.method}; weights sha256 {provenance.weights_sha256 or 'none'}; seed {provenance.seed}"
+    )[:_LONGEST_TEXT]
+    return [*items, toolkit]

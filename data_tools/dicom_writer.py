@@ -1,0 +1,157 @@
+"""Write reconstructed volumes as derived CT series that say what they are and where they come from."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from ctresample.data_tools.dicom_derived import PlacedSlice, derived_datasets
+from ctresample.data_tools.dicom_files import quiet_pydicom
+from ctresample.data_tools.dicom_provenance import Provenance
+from ctresample.errors import DicomError, GeometryError, OutputError, UsageError
+from ctresample.volume import Volume
+
+__all__ = ["Provenance", "write_ct_series", "write_ct_slices"]
+
+
+def write_ct_series(volume: Volume, folder: Path, *, description: str, provenance: Provenance) -> list[Path]:
+    """Write a volume as one derived CT series of its source's study, or of a new study without a source.
+
+    16-bit values with one rescale for the series; every HU value survives within half a rescale step, which is
+    1 HU unless the values span more than 65535 HU. Equal runs give equal UIDs. Nothing is left behind on failure.
+
+    Args:
+        volume: finite HU; the headers, if any, all of one study.
+        folder: new or empty; it receives ``0001.dcm`` ... in slice order.
+        description: SeriesDescription, at most 64 characters.
+        provenance: what made the values.
+
+    Returns:
+        The files in slice order.
+
+    Raises:
+        DicomError: headers of several studies, or unusable ones.
+        GeometryError: an affine that no DICOM series can express.
+        OutputError: not finite values, or a folder that cannot be written or is not empty.
+    """
+    slices = _placed_slices(volume)
+    studies = {placed.source.get("StudyInstanceUID") for placed in slices}
+    if len(studies) > 1:
+        raise DicomError(
+            f"the volume's headers come from {len(studies)} studies; expected one, as a series belongs to one patient; "
+            "write the slices with write_ct_slices"
+        )
+    return _write([slices], [list(range(len(slices)))], folder, description, provenance)
+
+
+def write_ct_slices(volumes: Sequence[Volume], folder: Path, *, description: str, provenance: Provenance) -> list[Path]:
+    """Write one-slice volumes, each into the derived series of its own source series.
+
+    Slices of one source series with equal matrix, spacing and orientation share a series; without headers each
+    has its own study. Else as :func:`write_ct_series`.
+
+    Returns:
+        One file a volume, in the given order: ``0001.dcm`` is the first.
+    """
+    if not volumes or any(len(volume.hu) != 1 for volume in volumes):
+        raise UsageError(f"got {[len(volume.hu) for volume in volumes]} slices a volume; expected volumes of one slice")
+    slices = [_placed_slices(volume)[0] for volume in volumes]
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for index, placed in enumerate(slices):
+        groups.setdefault(_series_key(placed, index), []).append(index)
+    for members in groups.values():
+        normal = np.cross(slices[members[0]].affine[:3, 0], slices[members[0]].affine[:3, 1])
+        members.sort(key=lambda index: float(slices[index].affine[:3, 3] @ normal))
+    in_series = [[slices[index] for index in members] for members in groups.values()]
+    return _write(in_series, list(groups.values()), folder, description, provenance)
+
+
+def _series_key(placed: PlacedSlice, index: int) -> tuple[object, ...]:
+    if not placed.source:
+        return (index,)
+    uids = (str(placed.source.get("StudyInstanceUID")), str(placed.source.get("SeriesInstanceUID")))
+    return (*uids, placed.hu.shape, *np.round(placed.affine[:3, :2], 4).ravel().tolist())
+
+
+@quiet_pydicom()
+def _placed_slices(volume: Volume) -> list[PlacedSlice]:
+    if not np.isfinite(volume.hu).all():
+        n_bad = int(np.count_nonzero(~np.isfinite(volume.hu)))
+        raise OutputError(f"the volume has {n_bad} values that are not finite; expected HU; check the reconstruction")
+    _check_affine(volume.affine)
+    headers: Sequence[Mapping[str, Any]] = volume.headers or [{}] * len(volume.hu)
+    placed = []
+    for z, (hu, header) in enumerate(zip(volume.hu, headers, strict=True)):
+        affine = volume.affine.copy()
+        affine[:, 3] = volume.affine @ [0, 0, z, 1]
+        try:
+            source = Dataset.from_json(dict(header))
+        except Exception as error:  # pydicom raises several types on bad JSON
+            raise DicomError(
+                f"the header of slice {z} is no DICOM JSON ({type(error).__name__}); read it anew"
+            ) from error
+        placed.append(PlacedSlice(hu, affine, source))
+    return placed
+
+
+def _check_affine(affine: NDArray[np.float64]) -> None:
+    """DICOM knows two unit vectors and two spacings a slice: no shear, no pixels without size."""
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    if lengths.min() <= 0:
+        raise GeometryError(f"the volume's voxel size is {lengths.tolist()} mm; expected three distances above 0")
+    axes = affine[:3, :3] / lengths
+    if np.abs(axes.T @ axes - np.eye(3)).max() > 1e-4:
+        raise GeometryError("the volume's axes are not orthogonal; expected an upright stack; resample it first")
+
+
+@quiet_pydicom()
+def _write(
+    series: Sequence[Sequence[PlacedSlice]],
+    numbers: Sequence[Sequence[int]],
+    folder: Path,
+    description: str,
+    provenance: Provenance,
+) -> list[Path]:
+    """Write each series; ``numbers`` says which file each of its slices becomes."""
+    if not re.fullmatch(r"[^\\\x00-\x1f\x7f]{1,64}", description):
+        raise UsageError(f"description is {description!r}; expected 1 to 64 characters without backslash or line break")
+    created = provenance.created or datetime.now().astimezone()
+    datasets = (
+        (index, dataset)
+        for slices, members in zip(series, numbers, strict=True)
+        for index, dataset in zip(members, derived_datasets(slices, description, provenance, created), strict=True)
+    )
+    return _write_whole(datasets, sum(map(len, numbers)), folder.resolve())
+
+
+def _write_whole(datasets: Iterable[tuple[int, Dataset]], count: int, folder: Path) -> list[Path]:
+    """Write all files next to ``folder`` and move them into place together, so that no half result is left."""
+    names = [f"{index + 1:0{max(4, len(str(count)))}d}.dcm" for index in range(count)]
+    partial = folder.with_name(f".{folder.name}.partial-{secrets.token_hex(4)}")
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise OutputError(f"{folder} exists and is not an empty folder; expected a new one; choose another place")
+        partial.mkdir(parents=True)
+        for index, dataset in datasets:
+            dataset.save_as(partial / names[index], enforce_file_format=True)
+        if folder.exists():
+            folder.rmdir()
+        partial.rename(folder)
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be written ({error.strerror}); choose a folder with space and access"
+        ) from error
+    finally:
+        with suppress(OSError):
+            shutil.rmtree(partial)
+    return [folder / name for name in names]

@@ -1,0 +1,1 @@
+"""What a user runs, composed from the library: simulate, reconstruct, train, measure and report."""

@@ -1,0 +1,58 @@
+"""What importing costs, what the top level offers, and what is installed."""
+
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+import ctresample
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+HELP = """
+import sys
+from ctresample.cli import main
+sys.argv = ["ctresample", "--help"]
+try:
+    main()
+except SystemExit as stop:
+    assert stop.code in (0, None), f"--help exits with {stop.code}"
+"""
+
+
+@pytest.mark.parametrize("code", ["import ctresample", "import ctresample; ctresample.__version__", HELP])
+def test_loads_no_heavy_package(code):
+    heavy = "{'torch', 'diffusers', 'astra', 'scipy', 'SimpleITK'}"
+    check = f"import sys; loaded = {heavy} & set(sys.modules); assert not loaded, loaded"
+    done = subprocess.run([sys.executable, "-c", f"{code}\n{check}"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", sorted(set(ctresample.__all__) - {"__version__"}))
+def test_every_name_is_there_and_no_module(name):
+    assert callable(getattr(ctresample, name))  # a solver's name is also that of its module
+    assert name in dir(ctresample)
+
+
+def test_unknown_name():
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        ctresample.nonsense  # noqa: B018
+
+
+def test_version():
+    assert ctresample.__version__ == version("ctresample") == PROJECT["project"]["version"]
+
+
+def test_every_package_is_installed():
+    folders = {"ctresample": ROOT / "ctresample", "ctresample.pipelines": ROOT / "pipelines"}
+    folders["ctresample.data_tools"] = ROOT / "data_tools"
+    found = {
+        ".".join((name, *init.parent.relative_to(folder).parts))
+        for name, folder in folders.items()
+        for init in folder.rglob("__init__.py")
+    }
+    assert found == set(PROJECT["tool"]["setuptools"]["packages"])
