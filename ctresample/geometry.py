@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ctresample.errors import GeometryError
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 
 
 def _positive(owner: str, **values: float) -> None:

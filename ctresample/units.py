@@ -6,13 +6,16 @@ Every function is plain arithmetic: it takes and returns floats, NumPy arrays or
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from ctresample.errors import UsageError
 
-T = TypeVar("T", float, np.ndarray)
+if TYPE_CHECKING:
+    import torch
+
+T = TypeVar("T", float, np.ndarray, "torch.Tensor")
 
 MU_WATER_PER_MM = 0.0192
 """Attenuation of water at about 70 keV, the effective energy of a 120 kV beam (NIST XCOM: 0.193 1/cm)."""

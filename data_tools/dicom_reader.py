@@ -73,10 +73,11 @@ def read_ct_series(folder: Path, *, series_uid: str | None = None, on_warning: W
             f"{folder}: the slices name {len(frames)} frames of reference; their positions form one stack all the same"
         )
 
-    hu = np.empty((len(ordered), *ordered[0].shape), np.float32)
+    first = decode_slice(ordered[0].path)  # before the volume is made: a header may lie about the size
+    hu = np.empty((len(ordered), *first.hu.shape), np.float32)
     json_headers, n_padding = [], 0
     for z, header in enumerate(ordered):
-        decoded = decode_slice(header.path)
+        decoded = decode_slice(header.path) if z else first
         hu[z] = decoded.hu
         json_headers.append(decoded.header)
         n_padding += decoded.n_padding

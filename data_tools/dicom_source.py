@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from pydicom import Dataset
@@ -22,7 +23,6 @@ _KEPT_IF_VALID = [
     "PositionReferenceIndicator",
     "AcquisitionNumber",
     "KVP",
-    "BodyPartExamined",
     "ContrastBolusAgent",
 ]
 _MAY_BE_EMPTY = [
@@ -42,10 +42,12 @@ _MAY_BE_EMPTY = [
     "SliceThickness",
 ]
 _ALLOWED = {
-    "PatientSex": {"M", "F", "O"},
-    "PatientPosition": {head + side for head in ("HF", "FF") for side in ("S", "P", "DL", "DR")},
-    "Laterality": {"L", "R"},
+    "PatientSex": "[MFO]",
+    "PatientPosition": "(HF|FF)(S|P|DL|DR)",
+    "BodyPartExamined": "ABDOMEN(PELVIS)?|AORTA|BRAIN|BREAST|CHEST(ABDOMEN|ABDPELVIS)?|COLON|[CLT]?SPINE|EXTREMITY|"
+    "HEAD(NECK)?|HEART|HIP|KIDNEY|KNEE|LIVER|LUNG|NECK|ORBIT|PANCREAS|PELVIS|SHOULDER|SKULL|WHOLEBODY",
 }
+"""Elements with a list of defined values, as a pattern; archives hold many others."""
 
 
 def keep_from_source(dataset: Dataset, source: Dataset) -> None:
@@ -59,10 +61,11 @@ def keep_from_source(dataset: Dataset, source: Dataset) -> None:
         if _is_valid(source, keyword):
             keep(dataset, source, keyword)
     for keyword, allowed in _ALLOWED.items():
-        if str(source.get(keyword)) in allowed:
+        if re.fullmatch(allowed, str(source.get(keyword))):
             dataset[keyword] = source[keyword]
-    if "BodyPartExamined" not in dataset and "Laterality" not in dataset:
-        dataset.ImageLaterality = "U"  # one of the three must be there
+    # one of two elements must state the side, or that there is none; of these only the image's own is always allowed
+    side = str(source.get("ImageLaterality") or source.get("Laterality"))
+    dataset.ImageLaterality = side if side in ("L", "R", "B") else "U"
     methods = ("DeidentificationMethod", "DeidentificationMethodCodeSequence")
     if dataset.get("PatientIdentityRemoved") == "YES" and not any(method in dataset for method in methods):
         dataset.DeidentificationMethod = "not stated by the source"
@@ -99,10 +102,15 @@ def _is_valid(source: Dataset, keyword: str) -> bool:
     if keyword not in source or source[keyword].is_empty:
         return False
     element = source[keyword]
-    if element.VR in ("SQ", "DS"):
+    values = element.value if element.VM > 1 else [element.value]
+    if element.VR == "SQ":
         return True
+    if element.VR == "DS":
+        return all(values)  # no body, voltage or ratio is 0
+    if element.VR == "PN":
+        return "^" in str(element.value)  # a name as DICOM has it since 1993, not a remark like "REMOVED"
     try:
-        for value in element.value if element.VM > 1 else [element.value]:
+        for value in values:
             validate_value(element.VR, str(value), RAISE)
     except ValueError:
         return False

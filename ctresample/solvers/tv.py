@@ -23,7 +23,7 @@ def tv(
     A: LinearOperator,
     *,
     sigma: torch.Tensor,
-    weight: float = 60.0,
+    weight: float = 10.0,
     tolerance_hu: float = 1.0,
     max_iterations: int = 2000,
     start: torch.Tensor | None = None,
@@ -38,8 +38,7 @@ def tv(
         A: the projector.
         sigma: standard deviation of each value of ``y``.
         weight: of total variation, with the image in units of water.
-        tolerance_hu: stop when the image moved less than this (root mean square) in the last 20 iterations,
-            in every slice.
+        tolerance_hu: a slice is done when it moved less than this (root mean square) in 20 iterations.
         max_iterations: pairs of projection and back projection at most.
         start: image to start from; zero if None.
         callback: told at every look at the stopping rule.
@@ -54,17 +53,19 @@ def tv(
     data_step, edge_step, primal_step = 1 / row_sums.clamp_min(1e-12), 1 / (2 * edge), 1 / (column_sums + 4 * edge)
     u = y.new_zeros(len(y), 1, *A.domain_shape) if start is None else start / MU_WATER_PER_MM
     u_bar, p, q = u, torch.zeros_like(y), u.new_zeros(2, *u.shape)
-    checked = u
+    checked, running = u, torch.ones_like(edge, dtype=torch.bool)
     for step in range(1, max_iterations + 1):
         p = (p + data_step * (W(u_bar) - y)) / (1 + data_step)
         q = q + edge_step * edge * _gradient(u_bar)
         q = q / (q.square().sum(0).sqrt() * (edge / weight)).clamp_min(1)
-        previous, u = u, (u - primal_step * (W.T(p) - edge * _divergence(q))).clamp_min(0)
+        previous = u
+        u = torch.where(running, (u - primal_step * (W.T(p) - edge * _divergence(q))).clamp_min(0), u)
         u_bar = 2 * u - previous
         if step % CHECK_EVERY == 0:
             ratio = float(residual_ratio(W(u) - y).mean())
-            moved_hu = 1000 * (u - checked).flatten(1).square().mean(1).sqrt()
-            if not report(callback, "tv", step, max_iterations, ratio) or float(moved_hu.max()) < tolerance_hu:
+            moved_hu = 1000 * (u - checked).square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+            running &= moved_hu >= tolerance_hu
+            if not report(callback, "tv", step, max_iterations, ratio) or not running.any():
                 break
             checked = u
     return u * MU_WATER_PER_MM

@@ -1,9 +1,4 @@
-"""Hard data consistency: the image, or the latent, that the measurement allows nearest to a given one.
-
-All functions take the whitened problem: ``y`` divided by its noise and ``A`` a
-:class:`~ctresample.operators.Weighted` operator, so that a residual of root mean square one is the noise level.
-Every slice of a batch has its own step sizes and stops on its own, so a batch gives what its slices give alone.
-"""
+"""Hard consistency in pixel space by conjugate gradients: a few operator pairs instead of thousands."""
 
 from __future__ import annotations
 

@@ -1,0 +1,191 @@
+"""A latent diffusion prior: an autoencoder, a denoiser on its latents and a noise schedule, all diffusers classes."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DModel
+
+from ctresample.errors import PriorError
+from ctresample.units import check_hu_range, hu_to_model, model_to_hu
+
+CONFIG_NAME = "prior.json"
+BUNDLED = Path(__file__).parent / "priors"
+
+
+@dataclass(frozen=True)
+class PriorConfig:
+    """What is needed to use a prior rightly, kept beside its weights.
+
+    Attributes:
+        name: short name.
+        hu_range: HU at model values -1 and 1.
+        image_size: rows and columns it was trained on; images must be a multiple of ``patch_size`` times the
+            networks' own factors.
+        patch_size: pixels along the edge of a patch that is stacked into channels before the autoencoder.
+        latent_mean: mean of each latent channel over the training data.
+        latent_std: standard deviation of each latent channel; latents are normalised with both.
+        denoising_rmse_hu: ``[alpha_bar, error]`` pairs, noisiest first: root mean square error in HU of the decoded
+            one-step estimate on validation patients. It tells a solver how far to trust the prior.
+        provenance: training data, licences, figures: whatever a reader should know.
+    """
+
+    name: str
+    hu_range: tuple[float, float]
+    image_size: int
+    patch_size: int
+    latent_mean: tuple[float, ...]
+    latent_std: tuple[float, ...]
+    denoising_rmse_hu: tuple[tuple[float, float], ...]
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, folder: Path) -> PriorConfig:
+        """Read ``prior.json``; `PriorError` if it is missing or incomplete."""
+        path = folder / CONFIG_NAME
+        if not path.is_file():
+            raise PriorError(f"{folder} is not a prior: it has no {CONFIG_NAME}; expected a folder made by training")
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+            config = cls(
+                name=str(raw["name"]),
+                hu_range=check_hu_range((float(raw["hu_range"][0]), float(raw["hu_range"][1]))),
+                image_size=int(raw["image_size"]),
+                patch_size=int(raw["patch_size"]),
+                latent_mean=tuple(map(float, raw["latent_mean"])),
+                latent_std=tuple(map(float, raw["latent_std"])),
+                denoising_rmse_hu=tuple((float(a), float(b)) for a, b in raw["denoising_rmse_hu"]),
+                provenance=dict(raw["provenance"]),
+            )
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise PriorError(f"{path} cannot be used: {type(error).__name__} {error}; expected a full config") from None
+        if not config.denoising_rmse_hu:
+            raise PriorError(f"{path} cannot be used: denoising_rmse_hu is empty; expected [alpha_bar, error] pairs")
+        return config
+
+
+class LatentPrior:
+    """Encode, decode and denoise normalised latents of CT images in HU.
+
+    Args:
+        vae: the autoencoder, on stacked patches of images in [-1, 1].
+        unet: the denoiser of normalised latents.
+        scheduler: holds the noise schedule and the kind of prediction.
+        config: see `PriorConfig`.
+    """
+
+    def __init__(self, vae: AutoencoderKL, unet: UNet2DModel, scheduler: DDIMScheduler, config: PriorConfig) -> None:
+        channels = unet.config["in_channels"]
+        if not channels == vae.config["latent_channels"] == len(config.latent_mean) == len(config.latent_std):
+            raise PriorError(
+                f"prior {config.name}: the denoiser takes {channels} latent channels, the autoencoder makes "
+                f"{vae.config['latent_channels']} and the config describes {len(config.latent_mean)}; these must agree"
+            )
+        self.vae, self.unet = vae.eval().requires_grad_(False), unet.eval().requires_grad_(False)
+        self.scheduler, self.config = scheduler, config
+        self.alpha_bar: torch.Tensor = scheduler.alphas_cumprod.double()
+        self._mean = torch.tensor(config.latent_mean).view(1, -1, 1, 1)
+        self._std = torch.tensor(config.latent_std).view(1, -1, 1, 1)
+
+    @classmethod
+    def from_pretrained(cls, name_or_folder: str | Path, device: torch.device | str = "cpu") -> LatentPrior:
+        """Load a bundled prior by name, or one from a folder that `save_pretrained` wrote.
+
+        Raises:
+            PriorError: no such prior, or one that is incomplete.
+        """
+        folder = find_prior(name_or_folder)
+        config = PriorConfig.load(folder)
+        try:
+            parts: dict[str, Any] = {
+                "vae": AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=torch.float32, local_files_only=True),
+                "unet": UNet2DModel.from_pretrained(folder / "unet", torch_dtype=torch.float32, local_files_only=True),
+                "scheduler": DDIMScheduler.from_pretrained(folder / "scheduler", local_files_only=True),
+            }
+        except (OSError, ValueError, RuntimeError) as error:
+            first = str(error).strip().splitlines()[0]
+            raise PriorError(f"{folder} cannot be loaded as a prior (vae, unet, scheduler): {first}") from None
+        return cls(**parts, config=config).to(device)
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write ``vae/``, ``unet/`` (half precision safetensors), ``scheduler/`` and ``prior.json``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, part in (("vae", self.vae), ("unet", self.unet)):
+            copy.deepcopy(part).half().save_pretrained(folder / name)
+        self.scheduler.save_pretrained(folder / "scheduler")
+        text = json.dumps(asdict(self.config), indent=1)
+        (folder / CONFIG_NAME).write_text(text + "\n", encoding="utf-8")
+
+    def to(self, device: torch.device | str) -> LatentPrior:
+        """Move both networks; returns self."""
+        self.vae.to(device), self.unet.to(device)
+        self._mean, self._std = self._mean.to(device), self._std.to(device)
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        return self._mean.device
+
+    @property
+    def size_multiple(self) -> int:
+        """Image sides must be multiples of this: the product of all down-samplings."""
+        halvings = len(self.vae.config["block_out_channels"]) + len(self.unet.config["block_out_channels"]) - 2
+        return self.config.patch_size * 2**halvings
+
+    def encode(self, hu: torch.Tensor) -> torch.Tensor:
+        """Normalised latents ``(B, C, h, w)`` of images ``(B, 1, H, W)`` in HU."""
+        x = F.pixel_unshuffle(hu_to_model(hu, self.config.hu_range), self.config.patch_size)
+        return (self.vae.encode(x).latent_dist.mode() - self._mean) / self._std
+
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
+        """Images ``(B, 1, H, W)`` in HU of normalised latents."""
+        x = self.vae.decode(z * self._std + self._mean).sample
+        return model_to_hu(F.pixel_shuffle(x, self.config.patch_size), self.config.hu_range)
+
+    @torch.no_grad()
+    def predict(self, z_t: torch.Tensor, t: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tweedie's estimate of the clean latents and the noise, from noisy latents at schedule step ``t``.
+
+        Returns:
+            ``(z_0, epsilon)`` with ``z_t = sqrt(alpha_bar) z_0 + sqrt(1 - alpha_bar) epsilon``.
+        """
+        out = self.unet(z_t, t).sample
+        a, s = float(self.alpha_bar[t]) ** 0.5, float(1 - self.alpha_bar[t]) ** 0.5
+        kind = self.scheduler.config["prediction_type"]
+        if kind == "v_prediction":  # Salimans and Ho, ICLR 2022: v = a epsilon - s z_0
+            return a * z_t - s * out, a * out + s * z_t
+        if kind == "sample":
+            return out, (z_t - a * out) / s
+        return (z_t - s * out) / a, out
+
+    def spread_hu(self, t: int) -> float:
+        """How far the decoded estimate at step ``t`` lies from the truth in HU: the error seen on validation."""
+        alpha_bar, rmse_hu = zip(*sorted(self.config.denoising_rmse_hu), strict=True)
+        return float(np.interp(float(self.alpha_bar[t]), alpha_bar, rmse_hu))
+
+
+def find_prior(name_or_folder: str | Path) -> Path:
+    """Folder of a prior, bundled or the user's; `PriorError` if there is none."""
+    for folder in (Path(name_or_folder), BUNDLED / str(name_or_folder)):
+        if (folder / CONFIG_NAME).is_file():
+            return folder
+    if Path(name_or_folder).is_dir():
+        PriorConfig.load(Path(name_or_folder))
+    bundled = sorted(path.parent.name for path in BUNDLED.glob(f"*/{CONFIG_NAME}"))
+    raise PriorError(f"no prior {str(name_or_folder)!r}: expected a folder with {CONFIG_NAME} or one of {bundled}")
+
+
+def weights_sha256(folder: Path) -> str:
+    """One hash over all weight files of a prior, for provenance."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*/*.safetensors")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,163 @@
+"""A sinogram to HU images by any of the methods, in batches of slices, with the figures that go with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+
+import numpy as np
+import torch
+
+from ctresample.consistency import residual_ratio
+from ctresample.errors import PriorError, UsageError
+from ctresample.operators import SparseProjector
+from ctresample.prior import LatentPrior
+from ctresample.result import Reconstruction
+from ctresample.sinogram import Sinogram
+from ctresample.solvers.cgls import cgls
+from ctresample.solvers.fbp import fbp
+from ctresample.solvers.resample import resample
+from ctresample.solvers.resample_settings import PRESETS, ReSampleSettings
+from ctresample.solvers.sirt import sirt
+from ctresample.solvers.tv import tv
+from ctresample.status import Status
+from ctresample.units import mu_to_hu
+
+METHODS = ("resample", "fbp", "sirt", "cgls", "tv")
+DEFAULT_PRIOR = "ct256"
+
+Watch = Callable[[float, Status], None]
+"""Told the share of the batch done, and the status of the solver at work."""
+
+
+def reconstruct(
+    sinogram: Sinogram,
+    *,
+    method: str = "resample",
+    preset: str = "fast",
+    prior: LatentPrior | None = None,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    batch_size: int = 8,
+    progress: Callable[[float], None] | None = None,
+) -> Reconstruction:
+    """Images of every slice on the sinogram's grid.
+
+    Args:
+        sinogram: measured or simulated line integrals.
+        method: one of `METHODS`.
+        preset: of ReSample, one of `PRESETS`; other methods have none.
+        prior: for ReSample; its device must be ``device``.
+        seed: of ReSample; slice k draws from ``(seed, k)``, so that results do not depend on the batch size.
+        device: where to compute.
+        batch_size: slices reconstructed together.
+        progress: told the fraction done, from 0 to 1.
+    """
+    _check(sinogram, method, preset, prior)
+    began = time.perf_counter()
+    A = SparseProjector(sinogram.geometry, sinogram.grid, device=device)
+    sigma = torch.from_numpy(sinogram.sigma())[:, None].to(A.device)
+    values = torch.from_numpy(sinogram.values)[:, None].to(A.device)
+    n = len(values)
+    images, ratios, history = [], [], _History()
+    for first in range(0, n, batch_size):
+        batch = slice(first, min(first + batch_size, n))
+
+        def watch(share: float, status: Status, batch: slice = batch) -> None:
+            history.add(status, batch.stop - batch.start)
+            if progress:
+                progress((batch.start + share * (batch.stop - batch.start)) / n)
+
+        y, s = values[batch], sigma[batch]
+        if method == "resample" and prior is not None:
+            generators = [torch.Generator().manual_seed(_seed_of(seed, k)) for k in range(batch.start, batch.stop)]
+            mu = _resample(y, A, prior, s, PRESETS[preset], generators, sinogram.mu_water_per_mm, watch)
+        else:
+            mu = _classical(method, y, A, s, watch)
+        ratios += residual_ratio((A(mu) - y) / s).tolist()
+        images.append(mu_to_hu(mu, sinogram.mu_water_per_mm)[:, 0].cpu().numpy())
+        if progress:
+            progress(batch.stop / n)
+    learned = method == "resample"
+    return Reconstruction(
+        image_hu=np.concatenate(images),
+        residual_ratio=tuple(ratios),
+        residual_history=history.means(),
+        seconds=time.perf_counter() - began,
+        settings=asdict(PRESETS[preset]) if learned else {},
+        seed=seed if learned else None,
+        method=method,
+        preset=preset if learned else "",
+    )
+
+
+def _check(sinogram: Sinogram, method: str, preset: str, prior: LatentPrior | None) -> None:
+    if method not in METHODS:
+        raise UsageError(f"method is {method!r}; expected one of {', '.join(METHODS)}")
+    if method != "resample":
+        return
+    if preset not in PRESETS:
+        raise UsageError(f"preset is {preset!r}; expected one of {', '.join(PRESETS)}")
+    if prior is None:
+        raise UsageError("method resample needs a prior; give the name or folder of one")
+    multiple = prior.size_multiple
+    if any(side % multiple for side in sinogram.grid.shape):
+        raise PriorError(
+            f"prior {prior.config.name} takes images whose sides are multiples of {multiple}; the sinogram's grid is "
+            f"{sinogram.grid.shape[0]} x {sinogram.grid.shape[1]}; choose another size"
+        )
+
+
+def _classical(method: str, y: torch.Tensor, A: SparseProjector, sigma: torch.Tensor, watch: Watch) -> torch.Tensor:
+    def callback(status: Status) -> None:
+        watch(status.step / status.n_steps, status)
+
+    if method == "fbp":
+        return fbp(y, A.geometry, A.grid, window="hann")
+    return {"sirt": sirt, "cgls": cgls, "tv": tv}[method](y, A, sigma=sigma, callback=callback)
+
+
+def _resample(
+    y: torch.Tensor,
+    A: SparseProjector,
+    prior: LatentPrior,
+    sigma: torch.Tensor,
+    settings: ReSampleSettings,
+    generators: list[torch.Generator],
+    mu_water_per_mm: float,
+    watch: Watch,
+) -> torch.Tensor:
+    start = None
+    if settings.warm_start == "tv":
+        start = tv(y, A, sigma=sigma, callback=lambda status: watch(0.3 * status.step / status.n_steps, status))
+    base = 0.3 if start is not None else 0.0
+    return resample(
+        y,
+        A,
+        prior,
+        sigma=sigma,
+        settings=settings,
+        generators=generators,
+        start=start,
+        mu_water_per_mm=mu_water_per_mm,
+        callback=lambda status: watch(base + (1 - base) * status.step / status.n_steps, status),
+    )
+
+
+def _seed_of(seed: int, slice_index: int) -> int:
+    """One number for a slice's generator, well mixed so that neighbouring seeds and slices share nothing."""
+    return int(np.random.SeedSequence([seed, slice_index]).generate_state(1, np.uint64)[0] >> 1)
+
+
+class _History:
+    """Residual after each step, averaged over batches."""
+
+    def __init__(self) -> None:
+        self._steps: dict[tuple[str, int], list[tuple[float, int]]] = {}
+
+    def add(self, status: Status, weight: int) -> None:
+        self._steps.setdefault((status.solver, status.step), []).append((status.residual_ratio, weight))
+
+    def means(self) -> tuple[float, ...]:
+        return tuple(sum(r * w for r, w in seen) / sum(w for _, w in seen) for seen in self._steps.values())
