@@ -23,8 +23,8 @@ def pick_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cpu":
         return torch.device("cpu")
-    kind, _, number = name.partition(":")
-    if kind != "cuda" or not (number.isdigit() or not number):
+    kind, colon, number = name.partition(":")
+    if kind != "cuda" or (colon and not number.isdigit()):
         raise UsageError(f"device is {name!r}; expected auto, cpu, cuda or cuda:N")
     if not torch.cuda.is_available():
         raise DeviceError(f"device {name} was asked for, but torch {torch.__version__} sees no CUDA device; use cpu")

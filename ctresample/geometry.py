@@ -131,8 +131,9 @@ class FanBeam(_Beam):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _positive("fan beam", source_to_axis_mm=self.source_to_axis_mm)
-        if not self.source_to_detector_mm >= self.source_to_axis_mm:
+        distances = {"source_to_axis_mm": self.source_to_axis_mm, "source_to_detector_mm": self.source_to_detector_mm}
+        _positive("fan beam", **distances)
+        if self.source_to_detector_mm < self.source_to_axis_mm:
             raise GeometryError(
                 f"fan beam: source_to_detector_mm is {self.source_to_detector_mm}; expected at least "
                 f"source_to_axis_mm = {self.source_to_axis_mm}"

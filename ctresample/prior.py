@@ -7,17 +7,19 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DModel
+from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, UNet2DModel, VQModel
 
 from ctresample.errors import PriorError
 from ctresample.units import check_hu_range, hu_to_model, model_to_hu
 
 CONFIG_NAME = "prior.json"
+Autoencoder: TypeAlias = AutoencoderKL | AutoencoderTiny | VQModel
+AUTOENCODERS: dict[str, type[Autoencoder]] = {c.__name__: c for c in (AutoencoderKL, AutoencoderTiny, VQModel)}
 BUNDLED = Path(__file__).parent / "priors"
 
 
@@ -82,7 +84,7 @@ class LatentPrior:
         config: see `PriorConfig`.
     """
 
-    def __init__(self, vae: AutoencoderKL, unet: UNet2DModel, scheduler: DDIMScheduler, config: PriorConfig) -> None:
+    def __init__(self, vae: Autoencoder, unet: UNet2DModel, scheduler: DDIMScheduler, config: PriorConfig) -> None:
         channels = unet.config["in_channels"]
         if not channels == vae.config["latent_channels"] == len(config.latent_mean) == len(config.latent_std):
             raise PriorError(
@@ -106,7 +108,7 @@ class LatentPrior:
         config = PriorConfig.load(folder)
         try:
             parts: dict[str, Any] = {
-                "vae": AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=torch.float32, local_files_only=True),
+                "vae": load_autoencoder(folder / "vae"),
                 "unet": UNet2DModel.from_pretrained(folder / "unet", torch_dtype=torch.float32, local_files_only=True),
                 "scheduler": DDIMScheduler.from_pretrained(folder / "scheduler", local_files_only=True),
             }
@@ -137,13 +139,17 @@ class LatentPrior:
     @property
     def size_multiple(self) -> int:
         """Image sides must be multiples of this: the product of all down-samplings."""
-        halvings = len(self.vae.config["block_out_channels"]) + len(self.unet.config["block_out_channels"]) - 2
+        config = self.vae.config
+        levels = config.get("block_out_channels") or config["encoder_block_out_channels"]
+        halvings = len(levels) + len(self.unet.config["block_out_channels"]) - 2
         return self.config.patch_size * 2**halvings
 
     def encode(self, hu: torch.Tensor) -> torch.Tensor:
         """Normalised latents ``(B, C, h, w)`` of images ``(B, 1, H, W)`` in HU."""
         x = F.pixel_unshuffle(hu_to_model(hu, self.config.hu_range), self.config.patch_size)
-        return (self.vae.encode(x).latent_dist.mode() - self._mean) / self._std
+        encoded = self.vae.encode(x)
+        z = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
+        return (z - self._mean) / self._std
 
     def decode(self, z: torch.Tensor) -> torch.Tensor:
         """Images ``(B, 1, H, W)`` in HU of normalised latents."""
@@ -170,6 +176,16 @@ class LatentPrior:
         """How far the decoded estimate at step ``t`` lies from the truth in HU: the error seen on validation."""
         alpha_bar, rmse_hu = zip(*sorted(self.config.denoising_rmse_hu), strict=True)
         return float(np.interp(float(self.alpha_bar[t]), alpha_bar, rmse_hu))
+
+
+def load_autoencoder(folder: Path) -> Autoencoder:
+    """An autoencoder of any of the known diffusers classes; `PriorError` if there is none in ``folder``."""
+    try:
+        name = json.loads((folder / "config.json").read_text(encoding="utf-8"))["_class_name"]
+        return AUTOENCODERS[name].from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise PriorError(f"{folder} holds no autoencoder ({', '.join(AUTOENCODERS)}): {first}") from None
 
 
 def find_prior(name_or_folder: str | Path) -> Path:

@@ -103,7 +103,7 @@ def _shared(
     dataset.FrameOfReferenceUID = uids.kept(source, "FrameOfReferenceUID")
     dataset.SeriesInstanceUID = uids.new("series")
     if not source:
-        dataset.PatientName = "Unknown"
+        dataset.PatientName = "Unknown^Patient"
         dataset.PatientID = f"CTR{dataset.StudyInstanceUID[-10:]}"
         dataset.StudyDate, dataset.StudyTime = date, time
     dataset.StudyID = dataset.StudyID or dataset.StudyInstanceUID[-10:]

@@ -56,8 +56,12 @@ def find_files(folder: Path) -> list[Path]:
     """All plain files below ``folder``, sorted by path; links to folders are not followed."""
     if not folder.is_dir():
         raise DicomError(f"{folder} is {'a file' if folder.exists() else 'not there'}; expected a folder of CT images")
-    found = (Path(place) / name for place, _, names in os.walk(folder) for name in names)
+    found = (Path(place) / name for place, _, names in os.walk(folder, onerror=_refuse) for name in names)
     return sorted(path for path in found if path.is_file())
+
+
+def _refuse(error: OSError) -> None:
+    raise DicomError(f"{error.filename} cannot be searched ({error.strerror}); expected a readable folder") from error
 
 
 def open_dicom(path: Path, *, pixels: bool) -> FileDataset:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ctresample.data_tools.dicom_files import SkippedFile, find_files
 from ctresample.data_tools.dicom_headers import EnhancedCTError, SliceHeader, read_slice_header
@@ -69,10 +70,11 @@ def read_ct_series(folder: Path, *, series_uid: str | None = None, on_warning: W
     affine = stack_affine(ordered)
     frames = {header.frame_of_reference_uid for header in ordered}
     if len(frames) > 1:
-        warn(
-            f"{folder}: the slices name {len(frames)} frames of reference; their positions form one stack all the same"
-        )
+        warn(f"{folder}: the slices name {len(frames)} frames of reference, yet their positions form one stack")
+    return _decode_stack(ordered, affine, folder, warn)
 
+
+def _decode_stack(ordered: list[SliceHeader], affine: NDArray[np.float64], folder: Path, warn: Warn) -> Volume:
     first = decode_slice(ordered[0].path)  # before the volume is made: a header may lie about the size
     hu = np.empty((len(ordered), *first.hu.shape), np.float32)
     json_headers, n_padding = [], 0

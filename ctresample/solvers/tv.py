@@ -50,13 +50,13 @@ def tv(
     row_sums = W(y.new_ones(len(y), 1, *A.domain_shape))
     column_sums = W.T(torch.ones_like(y))
     edge = column_sums.mean(dim=(1, 2, 3), keepdim=True) / 4
-    data_step, edge_step, primal_step = 1 / row_sums.clamp_min(1e-12), 1 / (2 * edge), 1 / (column_sums + 4 * edge)
+    data_step, primal_step = 1 / row_sums.clamp_min(1e-12), 1 / (column_sums + 4 * edge)
     u = y.new_zeros(len(y), 1, *A.domain_shape) if start is None else start / MU_WATER_PER_MM
     u_bar, p, q = u, torch.zeros_like(y), u.new_zeros(2, *u.shape)
     checked, running = u, torch.ones_like(edge, dtype=torch.bool)
     for step in range(1, max_iterations + 1):
         p = (p + data_step * (W(u_bar) - y)) / (1 + data_step)
-        q = q + edge_step * edge * _gradient(u_bar)
+        q = q + _gradient(u_bar) / 2  # its step 1 / (2 edge) times the edge factor
         q = q / (q.square().sum(0).sqrt() * (edge / weight)).clamp_min(1)
         previous = u
         u = torch.where(running, (u - primal_step * (W.T(p) - edge * _divergence(q))).clamp_min(0), u)

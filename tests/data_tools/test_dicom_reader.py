@@ -152,6 +152,16 @@ def test_padding_becomes_air(tmp_path, dicom, elements, padding):
     assert ("below -1024 HU" in found) == (len(padding) < 3)
 
 
+def test_negative_padding_of_unsigned_pixels(tmp_path, dicom):
+    def edit(ds, z):
+        ds.PixelRepresentation, ds.RescaleIntercept = 0, "0"
+        ds.add_new("PixelPaddingValue", "SS", -2000)
+        ds.PixelData = np.tile(np.array([63536, 100], "<u2"), 96).tobytes()
+
+    dicom.make_series(tmp_path, n=1, edit=edit)
+    assert np.unique(read_ct_series(tmp_path).hu).tolist() == [-1000, 100]
+
+
 def compress(syntax):
     def edit(ds, z):
         ds.compress(syntax, generate_instance_uid=False)
@@ -357,6 +367,15 @@ def test_no_folder(tmp_path, place):
     (tmp_path / "file").touch()
     with pytest.raises(DicomError, match="expected a folder"):
         read_ct_series(tmp_path / place)
+
+
+def test_a_folder_that_may_not_be_searched(tmp_path, monkeypatch):
+    def denied(folder):
+        raise PermissionError(13, "Permission denied", folder)
+
+    monkeypatch.setattr("os.scandir", denied)  # the tests may run as root, whom nothing is denied
+    with pytest.raises(DicomError, match="cannot be searched .Permission denied"):
+        read_ct_series(tmp_path)
 
 
 def test_a_deflated_bomb_is_not_inflated(tmp_path, dicom, monkeypatch):

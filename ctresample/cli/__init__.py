@@ -1,0 +1,85 @@
+"""The command line: one thin file a verb, heavy imports inside the functions.
+
+So that ``ctresample --help`` answers at once, nothing here may import torch or NumPy at the top.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+import ctresample
+from ctresample.cli.benchmark import benchmark
+from ctresample.cli.demo import demo
+from ctresample.cli.doctor import doctor
+from ctresample.cli.info import info
+from ctresample.cli.one_line_errors import DEBUG, OneLineErrors
+from ctresample.cli.reconstruct import reconstruct
+from ctresample.cli.simulate import simulate
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    cls=OneLineErrors,
+    add_completion=False,
+    invoke_without_command=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ctresample {ctresample.__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog="Start with [bold]ctresample demo[/bold]: it shows the whole way on sample slices in minutes.")
+def _all_verbs(
+    context: typer.Context,
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and stop.")
+    ] = False,
+    # Taken off by OneLineErrors before typer sees it; here for the help.
+    _debug: Annotated[bool, typer.Option(DEBUG, help="On an error, show where it happened.")] = False,
+) -> None:
+    """CT images from few views: a learned prior (ReSample) beside the classical methods, DICOM in and out.
+
+    For research, not for diagnosis.
+    """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
+
+
+_EXAMPLES: dict[Callable[..., None], str] = {
+    demo: "ctresample demo -o demo-output",
+    simulate: "ctresample simulate chest_ct/ -o scan.h5 --views 25 --photons 1e5",
+    reconstruct: "ctresample reconstruct scan.h5 -o result --against chest_ct/",
+    benchmark: "ctresample benchmark scans/ -o out --views 25,60 --photons 1e5",
+    info: "ctresample info scan.h5",
+    doctor: "ctresample doctor",
+}
+for _verb, _example in _EXAMPLES.items():
+    # typer would keep the line breaks of all but the first paragraph
+    _help = "\n\n".join(" ".join(paragraph.split()) for paragraph in (_verb.__doc__ or "").split("\n\n"))
+    app.command(help=_help, epilog=f"Example: [bold]{_example}[/bold]")(_verb)
+
+
+def main() -> None:
+    """Run the command line; see `OneLineErrors` for the exit status."""
+    # torch says so at the first sparse matrix of a process; it tells a user nothing
+    warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state", UserWarning)
+    signal.signal(signal.SIGTERM, _stop)
+    app()
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    """End as an error would, so that no half-written folder is left."""
+    sys.exit(128 + number)

@@ -1,0 +1,27 @@
+"""``ctresample info``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def info(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="DICOM file or folder, sinogram file, or prior.")],
+) -> None:
+    """Say what a CT series, a sinogram or a prior holds.
+
+    Names no patient, so that the answer can be shown to others.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from ctresample.data_tools.describe import describe
+
+    table = Table.grid(padding=(0, 2))
+    for name, value in describe(path).items():
+        table.add_row(Text(name, style="bold"), Text(value))
+    Console().print(table)

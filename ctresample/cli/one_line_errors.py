@@ -1,0 +1,63 @@
+"""Whatever goes wrong in a verb becomes one line on stderr and an exit status."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+import traceback
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from ctresample.errors import CTResampleError
+
+DEBUG = "--debug"
+_INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+
+class OneLineErrors(TyperGroup):
+    """The group of all verbs."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> NoReturn:
+        """Run the command line and leave with its exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+        words = list(sys.argv[1:] if args is None else args)
+        debug = DEBUG in words  # at any place, for one adds it to a command that has just failed
+        words = [word for word in words if word != DEBUG]
+        try:
+            # Not standalone: typer would print boxes of several lines, and the usage above them.
+            status = super().main(words, "ctresample", complete_var, False, windows_expand_args, **extra)
+        except Exception as error:
+            if debug:
+                traceback.print_exc()
+            line, status = _line_and_status(error)
+            _complain(line)
+        if status == _INTERRUPTED:
+            _complain("interrupted; no result was written")
+        sys.exit(status or 0)
+
+
+def _line_and_status(error: Exception) -> tuple[str, int]:
+    if isinstance(error, CTResampleError):
+        return str(error), error.exit_code
+    if isinstance(error, typer.Abort):  # how some versions of typer hand on Ctrl-C
+        return "interrupted; no result was written", _INTERRUPTED
+    if hasattr(error, "format_message"):  # typer's own; their class has moved between its versions
+        context = getattr(error, "ctx", None)
+        hint = f" (see {context.command_path} --help)" if context else ""
+        return f"{error.format_message().rstrip('.')}{hint}", getattr(error, "exit_code", 1)
+    return f"{type(error).__name__}: {error} (unexpected; add {DEBUG} to see where it happened)", 1
+
+
+def _complain(message: str) -> None:
+    line = textwrap.shorten(message, 1000, placeholder=" ...")  # joins lines, too
+    typer.echo(f"ctresample: error: {line}", err=True)

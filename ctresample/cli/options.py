@@ -1,0 +1,58 @@
+"""Options that several verbs share, and lists in one word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ctresample.errors import UsageError
+
+# Written out, for the modules that define them import torch; a test keeps them equal.
+Method = Literal["resample", "fbp", "sirt", "cgls", "tv"]
+Preset = Literal["fast", "paper"]
+Beam = Literal["parallel", "fan"]
+DEFAULT_PRIOR = "ct256"
+
+DicomFolder = Annotated[
+    Path, typer.Argument(metavar="DICOM_DIR", exists=True, file_okay=False, help="Folder with the DICOM files.")
+]
+Size = Annotated[int, typer.Option(min=16, help="Rows and columns of the reconstructed image.")]
+Geometry = Annotated[Beam, typer.Option(help="Parallel rays over 180°, or a fan beam on a flat detector over 360°.")]
+Photons = Annotated[
+    float | None, typer.Option(metavar="N", help="Photons sent along each ray, such as 1e5. Without it: no noise.")
+]
+ElectronicNoise = Annotated[
+    float, typer.Option(metavar="SD", help="Read-out noise of the detector in photons; counts with --photons only.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Start of all random numbers: the same seed gives the same result.")]
+Device = Annotated[
+    str, typer.Option(metavar="auto|cpu|cuda", help="Where to compute. auto: the GPU where there is one.")
+]
+Prior = Annotated[
+    str, typer.Option(metavar="NAME_OR_DIR", help="Learned prior for ReSample: a bundled one, or a folder.")
+]
+BatchSize = Annotated[int, typer.Option(min=1, help="Slices computed together: more is faster and takes more memory.")]
+
+
+def words(option: str, text: str) -> list[str]:
+    """The parts of a comma-separated list, each once."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise UsageError(f"{option} is {text!r}; expected a list with commas between, such as a,b")
+    return list(dict.fromkeys(parts))
+
+
+def whole_numbers(option: str, text: str) -> list[int]:
+    """The numbers of a comma-separated list, each once, all above 0."""
+    parts = words(option, text)
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise UsageError(f"{option} is {text!r}; expected whole numbers above 0 with commas between, such as 25,60")
+    return list(dict.fromkeys(map(int, parts)))
+
+
+def check_noise(photons: float | None, electronic_noise: float) -> None:
+    """`UsageError` if electronic noise was asked for in a scan without noise: it would be left out in silence."""
+    if photons is None and electronic_noise:
+        raise UsageError(f"--electronic-noise is {electronic_noise:g}, but without --photons there is no noise; add it")

@@ -1,0 +1,71 @@
+"""``ctresample train autoencoder`` and ``ctresample train prior``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ctresample.errors import UsageError
+
+train = typer.Typer(no_args_is_help=True, help="Train a prior of your own, in two steps: autoencoder, then prior.")
+
+Slices = Annotated[
+    Path,
+    typer.Argument(metavar="DICOM_DIR", exists=True, file_okay=False, help="Folder tree of CT slices to train on."),
+]
+Validation = Annotated[
+    Path,
+    typer.Option(
+        metavar="DICOM_DIR",
+        exists=True,
+        file_okay=False,
+        help="CT slices of other patients, to stop on. Never trained on.",
+    ),
+]
+Out = Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Checkpoints and result; run again to resume.")]
+Recipe = Annotated[str, typer.Option(metavar="NAME_OR_FILE", help="A shipped recipe (ct256, toy) or a YAML file.")]
+
+
+@train.command(epilog="Example: [bold]ctresample train autoencoder train/ --validation val/ -o run --recipe toy[/bold]")
+def autoencoder(dicom_dir: Slices, validation: Validation, out: Out, recipe: Recipe = "ct256") -> None:
+    """First step: an autoencoder of CT images. Killed or stopped, it goes on from its last checkpoint."""
+    from ctresample.data_tools.training_data import TrainingSlices
+    from ctresample.pipelines.recipe import read_recipe
+    from ctresample.pipelines.train_autoencoder import AutoencoderSettings, train_autoencoder
+    from ctresample.pipelines.training_run import progress_printer
+
+    settings = read_recipe(recipe, "autoencoder", AutoencoderSettings)
+    slices, held_out = (TrainingSlices.read(folder) for folder in (dicom_dir, validation))
+    slices.check_apart(held_out)
+    typer.echo(f"training on {slices.summary}; validating on {held_out.summary}")
+    train_autoencoder(slices, held_out, out, settings, on_step=progress_printer(settings.run.steps, typer.echo))
+    typer.echo(f"{out / 'vae'}: next, ctresample train prior ... --autoencoder {out}")
+
+
+@train.command(
+    epilog="Example: [bold]ctresample train prior train/ --validation val/ --autoencoder run -o run --recipe toy[/bold]"
+)
+def prior(
+    dicom_dir: Slices,
+    validation: Validation,
+    autoencoder: Annotated[Path, typer.Option(metavar="DIR", help="Result folder of the first step.")],
+    out: Out,
+    recipe: Recipe = "ct256",
+) -> None:
+    """Second step: the diffusion model on the autoencoder's latents, which completes the prior."""
+    if not (autoencoder / "vae").is_dir():
+        raise UsageError(f"{autoencoder} has no vae folder; expected the result of ctresample train autoencoder")
+    from ctresample.data_tools.training_data import TrainingSlices
+    from ctresample.pipelines.recipe import read_recipe
+    from ctresample.pipelines.train_prior import PriorSettings, train_prior
+    from ctresample.pipelines.training_run import progress_printer
+
+    settings = read_recipe(recipe, "prior", PriorSettings)
+    slices, held_out = (TrainingSlices.read(folder) for folder in (dicom_dir, validation))
+    slices.check_apart(held_out)
+    typer.echo(f"training on {slices.summary}; validating on {held_out.summary}")
+    on_step = progress_printer(settings.run.steps, typer.echo)
+    train_prior(slices, held_out, autoencoder, out, settings, on_step=on_step)
+    typer.echo(f"{out / 'prior'}: use it with --prior {out / 'prior'}")

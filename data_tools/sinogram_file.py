@@ -1,0 +1,236 @@
+"""Sinogram files: HDF5 in the shape of NXtomo, with all that a reconstruction needs beside the values.
+
+::
+
+    /entry                              NXentry, definition "NXtomo": other tomography programs find their way
+        instrument/detector/data        float32 [view, slice, detector], line integrals, gzip
+        instrument/detector/...         image_key (all 0), pixel sizes; source distances of a fan beam
+        sample/rotation_angle           degrees
+        data/                           the same data sets under a second name (hard links)
+        ctresample/                     what this reader goes by
+            schema_version              1
+            geometry                    JSON, see `ctresample.data_tools.sinogram_schema`
+            headers                     one DICOM JSON text a slice; only of sinograms that come from DICOM
+
+NXtomo has one frame a view, whose rows are the slices, so the first two axes are those of `Sinogram.values`
+swapped. A file with ``headers`` holds patient data. Equal sinograms give equal bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NoReturn
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from ctresample.data_tools.hdf5_checks import child, dataset, open_hdf5
+from ctresample.data_tools.plain_text import one_line
+from ctresample.data_tools.sinogram_nxtomo import ANGLES, GZIP, VALUES, write_nxtomo
+from ctresample.data_tools.sinogram_schema import SinogramModel, complaint, model_of
+from ctresample.errors import CTResampleError, GeometryError, OutputError, SinogramError
+from ctresample.geometry import Geometry
+from ctresample.sinogram import Sinogram
+
+SCHEMA_VERSION = 1
+OWN = "/entry/ctresample"
+
+_HEADERS_BYTES = 2**20  # compressed together
+_KEYS = {"schema_version", "geometry", "headers"}
+
+
+# ---------------------------------------------------------------- write
+
+
+def write_sinogram(sinogram: Sinogram, path: Path) -> None:
+    """Write a sinogram file; it appears under its name only when it is complete.
+
+    Args:
+        sinogram: what to write; its DICOM headers, patient data included, go along.
+        path: a new file in a folder that exists.
+
+    Raises:
+        SinogramError: it holds what no file may say, such as a photon count of 0.
+        OutputError: the file exists, or cannot be written.
+    """
+    model, headers = model_of(sinogram, f"ctresample {version('ctresample')}"), _encode(sinogram.headers)
+    if path.exists() or path.is_symlink():
+        raise OutputError(f"{path} exists and is never overwritten; remove it or choose another name")
+    # made in memory: where HDF5 itself meets a full disk, the process dies of it when it ends
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        write_nxtomo(file, sinogram)
+        own = file.create_group(OWN)
+        own["schema_version"] = SCHEMA_VERSION
+        own["geometry"] = np.bytes_(json.dumps(model.model_dump(mode="json"), allow_nan=False).encode())
+        if len(headers):
+            together = min(len(headers), max(1, _HEADERS_BYTES // headers.itemsize))
+            own.create_dataset("headers", data=headers, chunks=(together,), **GZIP)
+    unfinished = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with unfinished.open("xb") as out:
+            out.write(content.getbuffer())
+            out.flush()
+            os.fsync(out.fileno())
+        unfinished.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path} ({error.strerror}); choose a place in a folder that exists") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _encode(headers: tuple[dict[str, Any], ...]) -> NDArray[np.bytes_]:
+    """Fixed length, for HDF5 does not compress text of any length; the padding costs nothing once compressed."""
+    try:
+        return np.array([json.dumps(header, allow_nan=False).encode() for header in headers], np.bytes_)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SinogramError(f"a DICOM header cannot be stored as JSON ({type(error).__name__})") from error
+
+
+# ---------------------------------------------------------------- read
+
+
+@dataclass(frozen=True)
+class SinogramSummary:
+    """What a sinogram file declares, without its values.
+
+    Attributes:
+        model: geometry, noise, origin.
+        n_slices: how many.
+        has_headers: whether DICOM headers, so patient data, are inside.
+    """
+
+    model: SinogramModel
+    n_slices: int
+    has_headers: bool
+
+
+def read_summary(path: Path) -> SinogramSummary:
+    """Check all that a sinogram file declares, without reading the values; errors as :func:`read_sinogram`."""
+    with open_hdf5(path) as file:
+        model = _read_model(file, path)
+        values = _values(file, model, path)
+        return SinogramSummary(model, values.shape[1], _headers(file, values.shape[1], path) is not None)
+
+
+def read_sinogram(path: Path) -> Sinogram:
+    """Read a sinogram file that this module, or another program to the same schema, wrote.
+
+    Raises:
+        SinogramError: not such a file, incomplete, damaged, of another schema version, declaring an absurd size,
+            reaching into other files, or with values that are not finite.
+    """
+    with open_hdf5(path) as file:
+        model = _read_model(file, path)
+        stored = _values(file, model, path)
+        n_views, n_slices, n_detectors = stored.shape
+        headers = _read_headers(file, n_slices, path)
+        values = np.empty((n_slices, n_views, n_detectors), np.float32)
+        # by the parts that HDF5 keeps together, or it would unpack each of them many times
+        parts = stored.iter_chunks() if stored.chunks else ((view,) for view in range(n_views))
+        for part in parts:
+            values.swapaxes(0, 1)[part] = stored[part]
+    try:
+        return Sinogram(
+            values=values,
+            geometry=model.geometry(),
+            grid=model.image_grid(),
+            affine=model.affine,
+            photons=model.photons,
+            electronic_noise=model.electronic_noise,
+            mu_water_per_mm=model.mu_water_per_mm,
+            origin=model.origin,
+            headers=headers,
+        )
+    except CTResampleError as error:
+        raise SinogramError(f"{path}: {error}") from error
+
+
+def _read_model(file: h5py.File, path: Path) -> SinogramModel:
+    name = f"{OWN}/geometry"
+    stored = dataset(file, name, path, ndim=0, kind="text")
+    if stored is None:
+        raise SinogramError(
+            f"{path} has no {name}: units and geometry are never guessed; make the file with `ctresample simulate`, "
+            "or add this group as ctresample/data_tools/sinogram_file.py describes it"
+        )
+    _check_version(file, path)
+    own = child(file, OWN, path)
+    unknown = sorted(set(own or ()) - _KEYS)
+    if unknown:
+        raise SinogramError(f"{path}: {OWN} holds {one_line(repr(unknown[0]), 60)}; expected only {sorted(_KEYS)}")
+    try:
+        model = SinogramModel.model_validate_json(stored.asstr("utf-8")[()])
+        geometry = model.geometry()
+    except (ValidationError, GeometryError, UnicodeDecodeError) as error:
+        what = complaint(error) if isinstance(error, ValidationError) else one_line(str(error))
+        raise SinogramError(f"{path}: {name} cannot be used: {what}; correct it or make the file again") from error
+    _check_angles(file, geometry, path)
+    return model
+
+
+def _check_angles(file: h5py.File, geometry: Geometry, path: Path) -> None:
+    """Whoever edits the angles that other programs read must not find them ignored here."""
+    stored = dataset(file, ANGLES, path, ndim=1, kind="floating")
+    expected = np.degrees(geometry.angles_rad)
+    if stored is not None and (stored.shape != expected.shape or not np.allclose(stored[()], expected, atol=1e-4)):
+        raise SinogramError(
+            f"{path}: {ANGLES} (degrees) differs from angles_rad in {OWN}/geometry; expected the same angles; "
+            "correct one of them"
+        )
+
+
+def _check_version(file: h5py.File, path: Path) -> None:
+    name = f"{OWN}/schema_version"
+    stored = dataset(file, name, path, ndim=0, kind="integer")
+    found = None if stored is None else int(stored[()])
+    if found != SCHEMA_VERSION:
+        fix = "update ctresample" if found is not None and found > SCHEMA_VERSION else "make the file again"
+        has = f"has no {name}" if found is None else f"has {name} {found}"
+        raise SinogramError(f"{path} {has}; expected {SCHEMA_VERSION}; {fix}")
+
+
+def _values(file: h5py.File, model: SinogramModel, path: Path) -> h5py.Dataset:
+    stored = dataset(file, VALUES, path, ndim=3, kind="float32")
+    n_views, n_detectors = model.geometry().shape
+    if stored is None or (stored.shape[0], stored.shape[2]) != (n_views, n_detectors):
+        found = "is not there" if stored is None else f"has shape {stored.shape}"
+        raise SinogramError(
+            f"{path}: {VALUES} {found}; expected ({n_views} views, slices, {n_detectors} detectors) as in "
+            f"{OWN}/geometry; make the file again"
+        )
+    return stored
+
+
+def _headers(file: h5py.File, n_slices: int, path: Path) -> h5py.Dataset | None:
+    stored = dataset(file, f"{OWN}/headers", path, ndim=1, kind="text")
+    if stored is not None and stored.shape != (n_slices,):
+        raise SinogramError(f"{path}: {OWN}/headers has shape {stored.shape}; expected one text for {n_slices} slices")
+    return stored
+
+
+def _read_headers(file: h5py.File, n_slices: int, path: Path) -> tuple[dict[str, Any], ...]:
+    stored = _headers(file, n_slices, path)
+    texts = () if stored is None else stored[()].tolist()
+    headers = []
+    for index, text in enumerate(texts):
+        try:
+            header = json.loads(text, parse_constant=_refuse)
+        except (ValueError, RecursionError):
+            header = None
+        if not isinstance(header, dict):  # no value is quoted: it may tell the patient
+            raise SinogramError(f"{path}: {OWN}/headers, slice {index}, is no JSON object; make the file again")
+        headers.append(header)
+    return tuple(headers)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")

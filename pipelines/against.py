@@ -1,0 +1,72 @@
+"""Compare a reconstruction with the series that its sinogram was simulated from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctresample.errors import UsageError
+from ctresample.metrics import DATA_RANGE_HU, psnr_db, rmse_hu, ssim
+from ctresample.regrid import to_square_grid
+from ctresample.sinogram import Sinogram
+from ctresample.units import AIR_HU
+from ctresample.volume import Volume
+
+SAME_PLACE_MM = 0.1
+
+
+def truth_for(sinogram: Sinogram, source: Volume) -> NDArray[np.float32]:
+    """The source on the sinogram's grid, ``[slice, y, x]`` in HU: the slices that lie where the sinogram's do.
+
+    Values below -1000 HU become air, as in the simulated scan.
+
+    Raises:
+        UsageError: the source is another image: another field of view, or no slice at a position of the sinogram.
+    """
+    rows, columns = sinogram.grid.shape
+    if rows != columns:
+        raise UsageError(f"the sinogram's images have {rows} x {columns} pixels; a comparison needs square images")
+    truth = to_square_grid(source, rows)
+    if not np.allclose(truth.affine[:3, :2], sinogram.affine[:3, :2], atol=1e-3):
+        raise UsageError(
+            f"the series to compare with gives pixels of {truth.spacing_mm[0]:.4g} mm, the sinogram has "
+            f"{sinogram.grid.pixel_size_mm:.4g} mm or another orientation; give the series it was simulated from"
+        )
+    places = _centres(truth.affine, len(truth.hu))
+    chosen = []
+    for k, place in enumerate(_centres(sinogram.affine, len(sinogram.values))):
+        distance_mm = np.linalg.norm(places - place, axis=1)
+        nearest = int(distance_mm.argmin())
+        if distance_mm[nearest] > SAME_PLACE_MM:
+            raise UsageError(
+                f"slice {k + 1} of the sinogram lies {distance_mm[nearest]:.1f} mm from the nearest slice of the "
+                "series to compare with; give the series it was simulated from"
+            )
+        chosen.append(nearest)
+    return np.maximum(truth.hu[chosen], np.float32(AIR_HU))
+
+
+def compare(image_hu: NDArray[np.float32], truth_hu: NDArray[np.float32]) -> dict[str, Any]:
+    """PSNR, SSIM and RMSE of each slice and their means, JSON-able.
+
+    Args:
+        image_hu: ``[slice, y, x]``.
+        truth_hu: the same shape.
+    """
+    slices = [
+        {
+            "psnr_db": psnr_db(image, truth, data_range_hu=DATA_RANGE_HU),
+            "ssim": ssim(image, truth, data_range_hu=DATA_RANGE_HU),
+            "rmse_hu": rmse_hu(image, truth),
+        }
+        for image, truth in zip(image_hu, truth_hu, strict=True)
+    ]
+    mean = {name: float(np.mean([one[name] for one in slices])) for name in slices[0]}
+    return {"data_range_hu": DATA_RANGE_HU, "mean": mean, "slices": slices}
+
+
+def _centres(affine: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """Centre of the first voxel of each slice in LPS mm, ``(n, 3)``."""
+    return affine[:3, 3] + np.arange(n)[:, None] * affine[:3, 2]

@@ -1,0 +1,58 @@
+"""What a benchmark compares: methods with their presets, and the scan they all get."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ctresample.errors import UsageError
+from ctresample.pipelines.reconstruct import METHODS
+from ctresample.pipelines.simulate import Beam
+from ctresample.solvers.resample_settings import PRESETS
+
+_COSTS = {"fbp": 1, "cgls": 10, "sirt": 60, "tv": 150, "fast": 300, "paper": 20000}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One competitor: a method, and the preset it runs with (ReSample alone has any)."""
+
+    method: str
+    preset: str = ""
+
+    @property
+    def label(self) -> str:
+        """For pictures and progress."""
+        return f"{self.method} {self.preset}".strip()
+
+    @property
+    def cost(self) -> int:
+        """Rough time of a slice, relative to FBP: for the time estimate."""
+        return _COSTS[self.preset or self.method]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scan:
+    """How the slices are scanned; see `simulate`."""
+
+    size: int = 256
+    beam: Beam = "parallel"
+    photons: float | None = None
+    electronic_noise: float = 0.0
+
+    @property
+    def noise(self) -> str:
+        """The dose in words."""
+        if self.photons is None:
+            return "none"
+        return f"{self.photons:g} photons a ray, electronic noise {self.electronic_noise:g} photons"
+
+
+def runs_of(methods: Sequence[str], presets: Sequence[str] = ("fast",)) -> list[Run]:
+    """A run for each method, and for ReSample one for each preset; `UsageError` on an unknown name."""
+    for kind, names, known in (("method", methods, METHODS), ("preset", presets, tuple(PRESETS))):
+        for name in names:
+            if name not in known:
+                raise UsageError(f"{kind} is {name!r}; expected one of {', '.join(known)}")
+    runs = (Run(m, p) for m in methods for p in (presets if m == "resample" else ("",)))
+    return list(dict.fromkeys(runs))

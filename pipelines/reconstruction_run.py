@@ -1,0 +1,110 @@
+"""One reconstruction on disk: a DICOM series, and a record of how it was made and how good it is."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Mapping
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ctresample.data_tools.dicom_writer import write_ct_series
+from ctresample.geometry import ParallelBeam
+from ctresample.pipelines.dicom_export import DICOM_FOLDER, method_label, provenance_of
+from ctresample.pipelines.loaded_prior import LoadedPrior
+from ctresample.pipelines.results_table import write_text_atomically
+from ctresample.result import Reconstruction
+from ctresample.sinogram import Sinogram
+from ctresample.volume import Volume
+
+RECORD_NAME = "run.json"
+_PACKAGES = ("ctresample", "torch", "diffusers", "numpy", "scipy", "pydicom")
+
+
+def write_dicom(folder: Path, result: Reconstruction, sinogram: Sinogram, prior: LoadedPrior | None) -> list[Path]:
+    """Write ``dicom/`` below the folder; returns its files in slice order."""
+    label = method_label(result.method, result.preset, sinogram.geometry.n_views)
+    return write_ct_series(
+        Volume(result.image_hu, sinogram.affine, sinogram.headers),
+        folder / DICOM_FOLDER,
+        description=label,
+        provenance=provenance_of(
+            label, scan=scan_facts(sinogram), sampling=result.settings, prior=prior, seed=result.seed
+        ),
+    )
+
+
+def write_record(
+    folder: Path,
+    result: Reconstruction,
+    sinogram: Sinogram,
+    *,
+    prior: LoadedPrior | None,
+    device: str,
+    seconds: Mapping[str, float],
+    metrics: Mapping[str, Any] | None,
+) -> None:
+    """Write ``run.json``.
+
+    Args:
+        folder: where.
+        result: the reconstruction.
+        sinogram: what was reconstructed.
+        prior: the one used, if any.
+        device: where it was computed.
+        seconds: wall time of each part of the work.
+        metrics: from `compare`, if there was something to compare with.
+    """
+    record = {
+        "method": result.method,
+        "preset": result.preset or None,
+        "seed": result.seed,
+        "settings": result.settings,
+        "prior": {"name": prior.name, "weights_sha256": prior.sha256} if prior else None,
+        "scan": scan_facts(sinogram),
+        "device": device,
+        "versions": _versions(),
+        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "seconds": dict(seconds),
+        "residual_ratio": result.residual_ratio,
+        "residual_history": result.residual_history,
+        "metrics": metrics,
+    }
+    text = json.dumps(_finite(record), indent=1, allow_nan=False, ensure_ascii=False)
+    write_text_atomically(folder / RECORD_NAME, text + "\n")
+
+
+def scan_facts(sinogram: Sinogram) -> dict[str, Any]:
+    """What was measured and the image grid, JSON-able."""
+    return {
+        "slices": len(sinogram.values),
+        "views": sinogram.geometry.n_views,
+        "geometry": "parallel" if isinstance(sinogram.geometry, ParallelBeam) else "fan",
+        "image": list(sinogram.grid.shape),
+        "pixel_size_mm": sinogram.grid.pixel_size_mm,
+        "photons": sinogram.photons,
+        "electronic_noise": sinogram.electronic_noise,
+        "origin": sinogram.origin,
+    }
+
+
+def _versions() -> dict[str, str | None]:
+    versions: dict[str, str | None] = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = None
+    return versions
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for numbers that JSON does not know: the PSNR of a perfect image is infinite."""
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,142 @@
+"""Each verb from end to end on tiny data."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+
+from ctresample.data_tools.dicom_reader import read_ct_series
+from ctresample.data_tools.sinogram_file import read_sinogram
+from ctresample.pipelines.results_table import read_results_csv
+
+COLUMNS = "slice,method,preset,views,psnr_db,data_range_hu,ssim,rmse_hu,residual_ratio,seconds"
+
+
+def test_simulate(scan):
+    sinogram = read_sinogram(scan)
+    assert sinogram.values.shape[:2] == (3, 12)
+    assert sinogram.grid.shape == (64, 64)
+    assert sinogram.photons == 1e5
+    assert len(sinogram.headers) == 3
+
+
+def test_simulate_fan(cli, series, tmp_path):
+    out = tmp_path / "fan.h5"
+    done = cli("simulate", series, "-o", out, "--views", 7, "--geometry", "fan", "--size", 32)
+    assert done.exit_code == 0, done.output
+    assert "3 slices, 7 views" in done.stdout
+    sinogram = read_sinogram(out)
+    assert sinogram.geometry.source_to_axis_mm > 0
+    assert sinogram.photons is None
+
+
+@pytest.mark.parametrize("method", ["fbp", "sirt", "cgls", "tv", "resample"])
+def test_reconstruct(cli, scan, series, prior, tmp_path, method):
+    out = tmp_path / "new" / "result"
+    words = ("reconstruct", scan, "-o", out, "--method", method, "--prior", prior, "--device", "cpu", "--seed", 3)
+    done = cli(*words, "--against", series, "--batch-size", 2)
+    assert done.exit_code == 0, done.output
+    assert "PSNR" in done.stdout
+    assert sorted(path.name for path in out.iterdir()) == ["dicom", "run.json"]
+    assert [path.name for path in tmp_path.rglob("*.partial")] == []
+
+    files = sorted((out / "dicom").glob("*.dcm"))
+    source = read_ct_series(series)
+    written = read_ct_series(out / "dicom")
+    assert len(files) == 3
+    np.testing.assert_allclose(written.affine, source.affine)  # 64 pixels in, 64 pixels out
+    assert np.abs(written.hu - source.hu).mean() < 500
+    assert "12 views" in dcmread(files[0]).SeriesDescription
+
+    record = json.loads((out / "run.json").read_text())
+    assert record["method"] == method
+    assert len(record["residual_ratio"]) == 3
+    assert record["metrics"]["data_range_hu"] == 3000
+    assert len(record["metrics"]["slices"]) == 3
+    assert record["metrics"]["mean"]["rmse_hu"] < 500
+    assert record["versions"]["torch"]
+    assert record["device"] == "cpu"
+    assert record["seconds"]["reconstruct"] > 0
+    learned = method == "resample"
+    assert record["seed"] == (3 if learned else None)
+    assert (record["settings"].get("n_steps") == 60) == learned
+    assert (record["prior"] is not None) == learned
+    if learned:
+        assert len(record["prior"]["weights_sha256"]) == 64
+    if method != "fbp":
+        assert record["residual_history"]
+
+
+def test_reconstruct_tells_progress(cli, scan, tmp_path):
+    done = cli("reconstruct", scan, "-o", tmp_path / "out", "--method", "cgls")
+    lines = done.stderr.splitlines()
+    assert any(line.startswith("cgls, 3 slices, 12 views") for line in lines)
+    assert len(lines) < 6  # no terminal here: a line for each step, not for each per cent
+
+
+def test_benchmark(cli, make_series, prior, tmp_path):
+    make_series(tmp_path / "in" / "a", n=2)
+    make_series(tmp_path / "in" / "b", n=1, series="2", pixel_mm=6.0)
+    out = tmp_path / "out"
+    words = ("benchmark", tmp_path / "in", "-o", out, "--views", "8,12", "--methods", "fbp,tv,resample")
+    done = cli(*words, "--size", 64, "--photons", "1e5", "--prior", prior)
+    assert done.exit_code == 0, done.output
+    assert "resample" in done.stdout
+    assert (out / "results.csv").read_text().splitlines()[0] == COLUMNS
+    rows = read_results_csv(out / "results.csv")
+    names = ("slice-001", "slice-002", "slice-003")
+    runs = (("fbp", ""), ("tv", ""), ("resample", "fast"))
+    assert [(row.views, row.slice, row.method, row.preset) for row in rows] == [
+        (views, name, *run) for views in (8, 12) for name in names for run in runs
+    ]
+    assert all(row.data_range_hu == 3000 and row.seconds > 0 and math.isfinite(row.psnr_db) for row in rows)
+    html = (out / "report.html").read_text()
+    assert "slice-003, 12 views" in html
+    assert "Weights (SHA-256)" in html
+    assert "Doe" not in html  # the patient's name
+
+
+def test_benchmark_max_slices(cli, series, tmp_path):
+    words = ("benchmark", series, "-o", tmp_path / "out", "--methods", "fbp", "--size", 32, "--max-slices", 2)
+    done = cli(*words, "--geometry", "fan")
+    assert done.exit_code == 0, done.output
+    rows = read_results_csv(tmp_path / "out" / "results.csv")
+    assert [(row.slice, row.views) for row in rows] == [("slice-001", 25), ("slice-002", 25)]
+
+
+def test_demo_twice(cli, series, prior, tmp_path, monkeypatch):
+    from ctresample.pipelines import demo
+    from ctresample.pipelines.benchmark_runs import Scan
+
+    monkeypatch.setattr(demo, "SLICES", series)
+    monkeypatch.setattr(demo, "SCAN", Scan(size=64, photons=1e5))
+    out = tmp_path / "demo-output"
+    for _ in range(2):
+        done = cli("demo", "-o", out, "--prior", prior)
+        assert done.exit_code == 0, done.output
+        assert sorted(path.name for path in out.iterdir()) == ["dicom", "report.html", "results.csv"]
+        assert [path.name for path in sorted((out / "dicom").iterdir())] == ["0001.dcm", "0002.dcm", "0003.dcm"]
+    assert "PSNR" in done.stdout
+    rows = read_results_csv(out / "results.csv")
+    assert [row.method for row in rows] == ["fbp", "tv", "resample"] * 3
+    assert {row.views for row in rows} == {25}
+    html = (out / "report.html").read_text()
+    for fact in ("toy", "1e+05 photons", "Seed"):
+        assert fact in html
+    assert dcmread(out / "dicom" / "0001.dcm").SeriesDescription == "ReSample fast, 25 views"
+
+
+def test_info(cli, scan, series, prior):
+    for path, word in ((scan, "12"), (series, "64 x 64"), (prior, "toy")):
+        done = cli("info", path)
+        assert done.exit_code == 0, done.output
+        assert word in done.stdout
+        assert "Doe" not in done.stdout
+
+
+def test_doctor(cli):
+    done = cli("doctor")
+    assert done.exit_code == 0, done.output
+    assert "ASTRA" in done.stdout

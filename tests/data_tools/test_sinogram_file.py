@@ -1,0 +1,484 @@
+"""Sinogram files: what goes in comes out, and no file that is incomplete or hostile gets through."""
+
+import io
+import json
+import os
+import resource
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from ctresample.data_tools import hdf5_checks
+from ctresample.data_tools.sinogram_file import read_sinogram, read_summary, write_sinogram
+from ctresample.data_tools.sinogram_schema import MAX_SIDE
+from ctresample.errors import OutputError, SinogramError
+from ctresample.geometry import FanBeam, ImageGrid, ParallelBeam
+from ctresample.sinogram import Sinogram
+
+GRID = ImageGrid((8, 6), 1.25)
+HEADER = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "Døe^Jane"}]}, "00280010": {"vr": "US", "Value": [8]}}
+
+OWN = "/entry/ctresample"
+GEOMETRY = f"{OWN}/geometry"
+VALUES = "/entry/instrument/detector/data"
+
+
+def example(beam=FanBeam, n_slices=3, n_views=5, **changes):
+    geometry = beam.for_grid(GRID, n_views)
+    values = np.random.default_rng(1).normal(2, 1, (n_slices, *geometry.shape)).astype(np.float32)
+    return replace(Sinogram(values, geometry, GRID, np.diag([1.25, 1.25, 2.5, 1])), **changes)
+
+
+def same(a, b):
+    np.testing.assert_array_equal(a.values, b.values)
+    np.testing.assert_array_equal(a.affine, b.affine)
+    assert a.values.dtype == b.values.dtype == np.float32
+    assert replace(a, values=b.values, affine=b.affine) == b
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "scan.h5"
+
+
+# ---------------------------------------------------------------- round trip
+
+positive = st.floats(1e-6, 1e6)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@st.composite
+def sinograms(draw):
+    shape = draw(hnp.array_shapes(min_dims=3, max_dims=3, max_side=6))
+    angles = tuple(draw(st.lists(st.floats(-1e3, 1e3), min_size=shape[1], max_size=shape[1])))
+    beam = (angles, shape[2], draw(positive))
+    grid = ImageGrid(tuple(draw(st.lists(st.integers(1, MAX_SIDE), min_size=2, max_size=2))), draw(positive))
+    geometry = ParallelBeam(*beam)
+    if draw(st.booleans()):
+        to_axis = grid.radius_mm * draw(st.floats(1.001, 100))
+        geometry = FanBeam(*beam, to_axis, to_axis * draw(st.floats(1, 10)))
+    affine = np.eye(4)
+    affine[:3] = draw(hnp.arrays(np.float64, (3, 4), elements=st.floats(-1e6, 1e6)))
+    affine[:3, :3] += np.eye(3) * 1e7  # no column is 0
+    headers = st.lists(st.dictionaries(st.text(), json_values, max_size=3), min_size=shape[0], max_size=shape[0])
+    return Sinogram(
+        values=draw(hnp.arrays(np.float32, shape, elements=st.floats(-1e3, 1e3, width=32))),
+        geometry=geometry,
+        grid=grid,
+        affine=affine,
+        photons=draw(st.none() | positive),
+        electronic_noise=draw(st.floats(0, 1e3)),
+        mu_water_per_mm=draw(positive),
+        origin=draw(st.text()),
+        headers=tuple(draw(st.just([]) | headers)),
+    )
+
+
+@settings(max_examples=60)
+@given(sinograms())
+def test_round_trip(sinogram):
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "s.h5"
+        write_sinogram(sinogram, path)
+        same(read_sinogram(path), sinogram)
+
+
+def test_round_trip_in_several_chunks(path, monkeypatch):
+    """Also with views that do not fill the last chunk, and with headers of very different length."""
+    monkeypatch.setattr("ctresample.data_tools.sinogram_nxtomo._CHUNK_VALUES", 40)
+    monkeypatch.setattr("ctresample.data_tools.sinogram_file._HEADERS_BYTES", 200)
+    headers = tuple({"0020000D": {"vr": "UI", "Value": ["1." * n]}} for n in (1, 9, 60))
+    sinogram = example(n_views=7, headers=headers)
+    write_sinogram(sinogram, path)
+    with h5py.File(path) as file:
+        assert file[VALUES].chunks[0] < 7
+        assert file[f"{OWN}/headers"].chunks == (1,)
+    same(read_sinogram(path), sinogram)
+
+
+def test_numbers_of_numpy_are_numbers(path):
+    geometry = ParallelBeam(tuple(np.linspace(0, 1, 4, dtype=np.float32)), np.int64(5), np.float32(0.5))
+    sinogram = Sinogram(np.ones((1, 4, 5), np.float32), geometry, GRID, np.eye(4, dtype=int), photons=np.float32(100))
+    write_sinogram(sinogram, path)
+    same(read_sinogram(path), sinogram)
+
+
+def test_equal_sinograms_make_equal_files(tmp_path):
+    for name in "ab":
+        write_sinogram(example(headers=(HEADER,) * 3), tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_summary(path):
+    write_sinogram(example(photons=1e5, headers=(HEADER,) * 3), path)
+    summary = read_summary(path)
+    assert (summary.n_slices, summary.has_headers, summary.model.photons) == (3, True, 1e5)
+    assert summary.model.software.startswith("ctresample ")
+
+
+@pytest.mark.parametrize("beam", [ParallelBeam, FanBeam])
+def test_other_programs_find_nxtomo(path, beam):
+    """As its definition and the program nxtomo have it: frames [view, row, column], degrees, lengths with units."""
+    sinogram = example(beam)
+    write_sinogram(sinogram, path)
+    with h5py.File(path) as file:
+        assert file["entry/definition"][()] == b"NXtomo"
+        classes = {name: file[name].attrs["NX_class"] for name in ("entry", "entry/instrument/detector", "entry/data")}
+        assert list(classes.values()) == ["NXentry", "NXdetector", "NXdata"]
+        plot, detector = file["entry/data"], file["entry/instrument/detector"]
+        np.testing.assert_array_equal(plot[plot.attrs["signal"]], sinogram.values.swapaxes(0, 1))
+        np.testing.assert_allclose(plot["rotation_angle"], np.degrees(sinogram.geometry.angles_rad))
+        assert plot["rotation_angle"].attrs["units"] == "degree"
+        np.testing.assert_array_equal(plot["image_key"], np.zeros(5))
+        assert (detector["y_pixel_size"][()], detector["y_pixel_size"].attrs["units"]) == (2.5, "mm")
+        assert ("distance" in detector) == (beam is FanBeam)
+        if beam is FanBeam:
+            assert detector["distance"][()] == pytest.approx(1085.6 - 595)
+            assert file["entry/instrument/source/distance"][()] == -595
+
+
+# ---------------------------------------------------------------- writing goes wrong
+
+
+def only(folder):
+    return [entry.name for entry in folder.iterdir()]
+
+
+def test_never_overwrites(path):
+    path.write_text("precious")
+    with pytest.raises(OutputError, match=r"scan.h5 exists .* remove it or choose another name"):
+        write_sinogram(example(), path)
+    assert path.read_text() == "precious"
+    assert only(path.parent) == ["scan.h5"]
+
+
+def test_dangling_link_is_not_overwritten(path):
+    path.symlink_to("nowhere")
+    with pytest.raises(OutputError, match="exists"):
+        write_sinogram(example(), path)
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(OutputError, match=r"x/scan.h5 \(No such file or directory\)"):
+        write_sinogram(example(), tmp_path / "x" / "scan.h5")
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
+def test_folder_without_permission(path):
+    path.parent.chmod(0o500)
+    with pytest.raises(OutputError, match="Permission denied"):
+        write_sinogram(example(), path)
+    path.parent.chmod(0o700)
+
+
+def test_disk_full(path):
+    """In a process of its own: HDF5 that cannot write kills the process that it runs in, at its end."""
+    code = f"""
+import resource, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from ctresample.data_tools.sinogram_file import write_sinogram
+from ctresample.errors import OutputError
+from test_sinogram_file import example
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+try:
+    write_sinogram(example(), Path({str(path)!r}))
+except OutputError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "File too large" in done.stdout
+    assert only(path.parent) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"photons": 0.0}, "photons: Input should be greater than 0, found 0.0"),
+        ({"mu_water_per_mm": float("nan")}, "mu_water_per_mm: .*finite"),
+        ({"electronic_noise": -1.0}, "electronic_noise"),
+        ({"affine": np.diag([1.0, 0, 1, 1])}, "no column of zeros"),
+        ({"affine": np.ones((4, 4))}, "0, 0, 0, 1"),
+        ({"affine": np.eye(3)}, "affine_lps_mm"),
+        ({"headers": ({"a": {1, 2}},) * 3}, "a DICOM header cannot be stored as JSON"),
+        ({"headers": ({"a": float("inf")},) * 3}, "a DICOM header cannot be stored as JSON"),
+        ({"origin": "\ud800"}, "origin"),
+    ],
+)
+def test_what_no_file_may_say(path, changes, message):
+    with pytest.raises(SinogramError, match=message):
+        write_sinogram(example(**changes), path)
+    assert only(path.parent) == []
+
+
+# ---------------------------------------------------------------- files that are refused
+
+
+def edited(change):
+    """The bytes of a good file after a change by HDF5's own means."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "good.h5"
+        write_sinogram(example(headers=(HEADER,) * 3), path)
+        with h5py.File(path, "r+") as file:
+            change(file)
+        return path.read_bytes()
+
+
+def put(name, value, **options):
+    def change(file):
+        del file[name]
+        file.create_dataset(name, data=value, **options)
+
+    return change
+
+
+def say(**changes):
+    """Other JSON: ``a__b=1`` sets b within a, None removes."""
+
+    def change(file):
+        document = json.loads(file[GEOMETRY][()])
+        for place, value in changes.items():
+            *outer, last = place.split("__")
+            inner = document
+            for key in outer:
+                inner = inner[key]
+            inner[last] = value
+            if value is ...:
+                del inner[last]
+        put(GEOMETRY, json.dumps(document))(file)
+
+    return change
+
+
+def removed(name):
+    return lambda file: file.__delitem__(name)
+
+
+def linked(name, link):
+    def change(file):
+        if name in file:
+            del file[name]
+        file[name] = link
+
+    return change
+
+
+def huge(file):
+    del file[VALUES]
+    file.create_dataset(VALUES, (100_000, 1000, 100), np.float32, chunks=(1, 1, 100), compression="gzip")
+
+
+def huge_chunk(file):
+    shape = file[VALUES].shape
+    del file[VALUES]
+    file.create_dataset(VALUES, shape, np.float32, chunks=(1000, 1000, 100), maxshape=(None,) * 3)
+
+
+def huge_text(file):
+    del file[GEOMETRY]
+    space, kind = h5py.h5s.create(h5py.h5s.SCALAR), h5py.h5t.C_S1.copy()
+    kind.set_size(2**31)
+    h5py.h5d.create(file[OWN].id, b"geometry", kind, space)
+
+
+def outside(file):
+    shape = file[VALUES].shape
+    del file[VALUES]
+    file.create_dataset(VALUES, shape, np.float32, external=[("/etc/passwd", 0, h5py.h5f.UNLIMITED)])
+
+
+def virtual(file):
+    shape = file[VALUES].shape
+    del file[VALUES]
+    layout = h5py.VirtualLayout(shape, np.float32)
+    layout[:] = h5py.VirtualSource("other.h5", "data", shape)
+    file.create_virtual_dataset(VALUES, layout)
+
+
+def unwritten(file):
+    values = file[VALUES][()]
+    del file[VALUES]
+    made = file.create_dataset(VALUES, values.shape, np.float32, chunks=(1, *values.shape[1:]))
+    made[:3] = values[:3]
+
+
+def never_written(file):
+    shape = file[VALUES].shape
+    del file[VALUES]
+    file.create_dataset(VALUES, shape, np.float32)
+
+
+def not_finite(file):
+    file[VALUES][2, 1, 4] = np.nan
+
+
+def other_angles(file):
+    file["/entry/sample/rotation_angle"][1] += 1
+
+
+def values_of(shape, dtype=np.float32):
+    return np.zeros(shape, dtype)
+
+
+N_DETECTORS = example().geometry.n_detectors
+REFUSED = {
+    "no geometry": (removed(GEOMETRY), f"has no {GEOMETRY}: units and geometry are never guessed; .*simulate"),
+    "no group": (removed(OWN), f"has no {GEOMETRY}: "),
+    "no version": (removed(f"{OWN}/schema_version"), "has no /entry/ctresample/schema_version; expected 1"),
+    "newer version": (put(f"{OWN}/schema_version", 2), "schema_version 2; expected 1; update ctresample"),
+    "older version": (put(f"{OWN}/schema_version", 0), "schema_version 0; expected 1; make the file again"),
+    "a version in words": (put(f"{OWN}/schema_version", "1"), "schema_version holds .* values; expected integer"),
+    "several versions": (put(f"{OWN}/schema_version", [1, 2]), r"has shape \(2,\)"),
+    "unknown data set": (put(f"{OWN}/headers", 1), "headers holds .* expected text"),
+    "unknown entry": (lambda file: file[OWN].create_group("filter"), "holds 'filter'; expected only"),
+    "geometry is a group": (lambda file: [removed(GEOMETRY)(file), file.create_group(GEOMETRY)], "is a group"),
+    "geometry is numbers": (put(GEOMETRY, [1, 2]), "geometry holds int64 values; expected text"),
+    "no JSON": (put(GEOMETRY, "{"), "geometry cannot be used: Invalid JSON"),
+    "no UTF-8": (put(GEOMETRY, np.bytes_(b"\xff")), "geometry cannot be used: .*utf-8"),
+    "JSON of another kind": (put(GEOMETRY, "[]"), "geometry cannot be used"),
+    "a key too many": (say(detector_offset_mm=1.5), "detector_offset_mm: Extra inputs are not permitted, found 1.5"),
+    "an inner key too many": (say(scan__pitch=1.5), "scan.fanflat2d.pitch: Extra"),
+    "a key too few": (say(mu_water_per_mm=...), "mu_water_per_mm: Field required"),
+    "several things": (say(photons=..., origin=...), r"Field required \(and 1 more\)"),
+    "a number as text": (say(scan__detector_pitch_mm="1"), "detector_pitch_mm: .*valid number, found '1'"),
+    "another geometry": (say(scan__type="cone3d"), "scan: .*'parallel2d', 'fanflat2d'"),
+    "another quantity": (say(quantity="counts"), "quantity: Input should be 'line_integral', found 'counts'"),
+    "no views": (say(scan__angles_rad=[]), "angles_rad"),
+    "infinite angle": (say(scan__angles_rad=[float("inf")] * 5), "angles_rad"),
+    "detector before the axis": (say(scan__source_to_detector_mm=1.0), "source_to_detector_mm is 1.0; expected"),
+    "source in the image": (say(grid__pixel_size_mm=1e3), "inside the image"),
+    "absurd grid": (say(grid__shape=[10**9, 10**9]), f"grid.shape.0: .*{MAX_SIDE}, found 1000000000"),
+    "flat affine": (say(affine_lps_mm=[[0.0] * 4] * 4), "affine_lps_mm must end in the row"),
+    "other angles": (other_angles, r"rotation_angle \(degrees\) differs"),
+    "more angles": (put("/entry/sample/rotation_angle", np.zeros(6)), r"rotation_angle \(degrees\) differs"),
+    "no values": (removed(VALUES), f"{VALUES} is not there; expected"),
+    "views and geometry": (say(scan__angles_rad=[0.0] * 4), "differs from angles_rad"),
+    "bins and geometry": (
+        say(scan__n_detectors=3),
+        rf"has shape \(5, 3, {N_DETECTORS}\); expected \(5 views, slices, 3",
+    ),
+    "two axes": (put(VALUES, values_of((5, N_DETECTORS))), "expected 3 axes"),
+    "no slices": (put(VALUES, values_of((5, 0, N_DETECTORS))), "none of length 0"),
+    "float64": (put(VALUES, values_of((5, 3, N_DETECTORS), np.float64)), "holds float64 values; expected float32"),
+    "counts": (put(VALUES, values_of((5, 3, N_DETECTORS), np.uint16)), "holds uint16 values; expected float32"),
+    "NaN": (not_finite, "slice 1 holds NaN"),
+    "40 GB": (huge, r"declares 40,000,000,000 bytes in a file of [\d,]+; expected at most"),
+    "a huge chunk": (huge_chunk, "declares 400,000,000 bytes"),
+    "a huge text": (huge_text, "geometry declares 2,147,483,648 bytes"),
+    "missing chunks": (unwritten, f"parts of {VALUES} were never written"),
+    "missing values": (never_written, f"parts of {VALUES} were never written"),
+    "soft link": (linked(VALUES, h5py.SoftLink("/entry/data/data")), f"{VALUES} is a soft link; expected the data"),
+    "external link": (linked(GEOMETRY, h5py.ExternalLink("a.h5", "/x")), "geometry is an external link"),
+    "linked group": (linked(OWN, h5py.ExternalLink("a.h5", "/x")), "/entry/ctresample is an external link"),
+    "values in another file": (outside, "are in other files; expected all in one"),
+    "virtual values": (virtual, "are in other files; expected all in one"),
+    "another filter": (put(VALUES, values_of((5, 3, N_DETECTORS)), compression="lzf"), "HDF5 filter 32000; expected"),
+    "too few headers": (put(f"{OWN}/headers", [b"{}"] * 2), r"headers has shape \(2,\); expected one text for 3"),
+    "headers no JSON": (put(f"{OWN}/headers", [b"{}", b"{", b"{}"]), "headers, slice 1, is no JSON object"),
+    "headers with NaN": (put(f"{OWN}/headers", [b'{"a": NaN}'] * 3), "headers, slice 0, is no JSON object"),
+    "headers no objects": (put(f"{OWN}/headers", [b"1"] * 3), "headers, slice 0, is no JSON object"),
+    "nested headers": (put(f"{OWN}/headers", [b"[" * 90000] * 3, compression="gzip"), "slice 0, is no JSON object"),
+    "headers of any length": (put(f"{OWN}/headers", ["{}"] * 3, dtype=h5py.string_dtype()), "headers holds object"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(path, case):
+    change, message = REFUSED[case]
+    path.write_bytes(edited(change))
+    with pytest.raises(SinogramError, match=message) as caught:
+        read_sinogram(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+    assert "Jane" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["40 GB", "a huge chunk", "a huge text"])
+def test_a_lie_about_the_size_costs_no_memory(path, name):
+    path.write_bytes(edited(REFUSED[name][0]))
+    assert path.stat().st_size < 100_000
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for read in (read_sinogram, read_summary):
+        with pytest.raises(SinogramError, match="declares"):
+            read(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB
+
+
+def test_larger_than_the_cap(path, monkeypatch):
+    monkeypatch.setattr(hdf5_checks, "MAX_BYTES", 1000)
+    path.write_bytes(edited(lambda file: None))
+    with pytest.raises(SinogramError, match="declares 1,"):
+        read_sinogram(path)
+
+
+def text_file(path):
+    path.write_text("views 25")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        pytest.param(lambda path: None, "is not there; expected a sinogram file", id="missing"),
+        pytest.param(Path.mkdir, "is a folder; expected a sinogram file", id="folder"),
+        pytest.param(Path.touch, "is no HDF5 file; .* make one with `ctresample simulate`", id="empty"),
+        pytest.param(text_file, "is no HDF5 file", id="text"),
+        pytest.param(lambda path: np.savez(path.open("wb"), np.zeros(3)), "is no HDF5 file", id="npz"),
+        pytest.param(lambda path: path.write_bytes(edited(len)[:-500]), "damaged or cut short", id="truncated"),
+        pytest.param(lambda path: h5py.File(path, "w").close(), "geometry are never guessed", id="empty HDF5"),
+    ],
+)
+def test_no_sinogram_file(path, make, message):
+    make(path)
+    with pytest.raises(SinogramError, match=message) as caught:
+        read_sinogram(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_damaged_anywhere(path):
+    """Whatever byte is wrong: an error of ours, never another one."""
+    good = edited(lambda file: None)
+    random = np.random.default_rng(5)
+    for place in random.integers(0, len(good), 300):
+        damaged = bytearray(good)
+        damaged[place] ^= int(random.integers(1, 256))
+        path.write_bytes(damaged)
+        try:
+            read_sinogram(path)
+        except SinogramError as error:
+            assert str(error).startswith(str(path))
+
+
+def test_files_of_other_programs(path):
+    """Plain h5py without chunks, text of variable length, and no NXtomo around it."""
+    sinogram = example(ParallelBeam)
+    buffer = io.BytesIO(edited(lambda file: None))
+    with h5py.File(buffer) as made, h5py.File(path, "w") as file:
+        document = json.loads(made[GEOMETRY][()])
+        document["scan"] = {
+            "type": "parallel2d",
+            "angles_rad": list(sinogram.geometry.angles_rad),
+            "n_detectors": sinogram.geometry.n_detectors,
+            "detector_pitch_mm": sinogram.geometry.detector_pitch_mm,
+        }
+        file[GEOMETRY], file[f"{OWN}/schema_version"] = json.dumps(document), 1
+        file[VALUES] = sinogram.values.swapaxes(0, 1)
+    same(read_sinogram(path), sinogram)
+
+
+def test_needs_no_torch():
+    code = "import sys, ctresample.data_tools.sinogram_file; assert not {'torch', 'scipy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,104 @@
+"""Ellipses with known images and known line integrals.
+
+The line integrals are written out from the axes that ctresample/geometry.py documents, not from its code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ctresample.geometry import FanBeam, Geometry, ImageGrid
+from ctresample.units import MU_WATER_PER_MM
+
+
+@dataclass(frozen=True)
+class Ellipse:
+    """Adds ``value`` inside; the first half axis is ``tilt_rad`` from +x towards +y."""
+
+    value: float
+    centre_mm: tuple[float, float]
+    half_axes_mm: tuple[float, float]
+    tilt_rad: float = 0.0
+
+    def in_units_of_axes(self, x, y):
+        """Coordinates in which the ellipse is the unit circle around the origin, but for its centre."""
+        cos, sin = np.cos(self.tilt_rad), np.sin(self.tilt_rad)
+        return (x * cos + y * sin) / self.half_axes_mm[0], (y * cos - x * sin) / self.half_axes_mm[1]
+
+
+def disk(value: float, centre_mm: tuple[float, float], radius_mm: float) -> Ellipse:
+    return Ellipse(value, centre_mm, (radius_mm, radius_mm))
+
+
+def head(grid: ImageGrid, mu: float = MU_WATER_PER_MM) -> list[Ellipse]:
+    """Piecewise constant, of a size that fits the grid, alike in no direction, nowhere negative."""
+    unit = min(grid.shape) * grid.pixel_size_mm
+    return [
+        Ellipse(mu, (0.0, 0.0), (0.42 * unit, 0.34 * unit)),
+        Ellipse(-0.7 * mu, (0.15 * unit, 0.05 * unit), (0.1 * unit, 0.14 * unit), 0.3),
+        disk(0.5 * mu, (-0.1 * unit, -0.12 * unit), 0.07 * unit),
+    ]
+
+
+def image(grid: ImageGrid, ellipses: list[Ellipse], oversampling: int = 8) -> np.ndarray:
+    """Mean over each pixel's area, ``[row, column]``."""
+    n = oversampling
+    rows, columns = grid.shape
+    steps = (np.arange(n) - (n - 1) / 2) / n
+    x = ((np.arange(columns) - (columns - 1) / 2)[:, None] + steps).ravel() * grid.pixel_size_mm
+    y = (((rows - 1) / 2 - np.arange(rows))[:, None] - steps).ravel()[:, None] * grid.pixel_size_mm
+    total = np.zeros((rows * n, columns * n))
+    for e in ellipses:
+        u, v = e.in_units_of_axes(x - e.centre_mm[0], y - e.centre_mm[1])
+        total += e.value * (u**2 + v**2 <= 1)
+    return total.reshape(rows, n, columns, n).mean(axis=(1, 3))
+
+
+def rays(geometry: Geometry) -> tuple[np.ndarray, ...]:
+    """A point (x, y) and the unit direction (x, y) of each ray, four arrays ``[view, detector]``."""
+    theta = np.array(geometry.angles_rad)[:, None]
+    bins = np.arange(geometry.n_detectors)[None] - (geometry.n_detectors - 1) / 2
+    s = bins * geometry.detector_pitch_mm
+    if isinstance(geometry, FanBeam):
+        x, y = geometry.source_to_axis_mm * np.sin(theta), -geometry.source_to_axis_mm * np.cos(theta)
+        dx = s * np.cos(theta) - geometry.source_to_detector_mm * np.sin(theta)
+        dy = s * np.sin(theta) + geometry.source_to_detector_mm * np.cos(theta)
+    else:
+        x, y = s * np.cos(theta), s * np.sin(theta)
+        dx, dy = -np.sin(theta), np.cos(theta)
+    length = np.hypot(dx, dy)
+    return tuple(np.broadcast_to(part, geometry.shape) for part in (x, y, dx / length, dy / length))
+
+
+def line_integrals(geometry: Geometry, ellipses: list[Ellipse]) -> np.ndarray:
+    """Chord lengths times values, ``[view, detector]``."""
+    x, y, dx, dy = rays(geometry)
+    total = np.zeros(geometry.shape)
+    for e in ellipses:
+        # |p + t d| = 1 is a quadratic equation in t, and the chord is the distance between its roots
+        p, q = e.in_units_of_axes(x - e.centre_mm[0], y - e.centre_mm[1])
+        u, v = e.in_units_of_axes(dx, dy)
+        a, half_b, c = u**2 + v**2, p * u + q * v, p**2 + q**2 - 1
+        total += e.value * 2 * np.sqrt(np.maximum(half_b**2 - a * c, 0)) / a
+    return total
+
+
+def as_batch(*arrays: np.ndarray, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """``(B, 1, ...)`` of 2D arrays."""
+    return torch.tensor(np.stack(arrays), dtype=dtype)[:, None]
+
+
+def relative(found, expected) -> float:
+    """Euclidean distance, relative to what was expected."""
+    found, expected = (np.asarray(array, dtype=np.float64) for array in (found, expected))
+    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+
+
+def matrix_of(operator) -> np.ndarray:
+    """The dense matrix of a small linear operator."""
+    n = int(np.prod(operator.domain_shape))
+    unit = torch.eye(n, dtype=operator.dtype).reshape(n, 1, *operator.domain_shape)
+    return operator(unit).reshape(n, -1).T.numpy()

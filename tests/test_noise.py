@@ -1,0 +1,101 @@
+"""Simulated counts against the distributions they claim, and the variance that solvers rely on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from ctresample.errors import UsageError
+from ctresample.noise import COUNT_FLOOR, add_noise, line_integral_variance
+from ctresample.units import MU_WATER_PER_MM
+
+SURPRISING = 1e-4
+"""Probability below which a test statistic counts as wrong; the seeds are fixed, so no test fails by chance."""
+
+
+def measure(path: float, n: int, *, photons: float, electronic_noise: float = 0.0, seed: int = 0) -> np.ndarray:
+    """``n`` readings of one line integral."""
+    generator = np.random.default_rng(seed)
+    transmission = np.full(n, np.exp(-path))
+    return add_noise(transmission, photons=photons, electronic_noise=electronic_noise, generator=generator)
+
+
+def two_sided(statistic: float, distribution: stats.rv_continuous) -> float:
+    return 2 * min(distribution.cdf(statistic), distribution.sf(statistic))
+
+
+@pytest.mark.parametrize("expected", [4.0, 20.0, 100.0])
+def test_counts_are_poisson(expected):
+    photons, n = 1000.0, 20_000
+    counts = photons * np.exp(-measure(np.log(photons / expected), n, photons=photons).astype(np.float64))
+    assert counts == pytest.approx(np.round(counts), abs=1e-3)
+    poisson = stats.poisson(expected)
+    # equally likely classes but for rounding; the lowest also holds the readings that the floor raised to one
+    edges = np.unique(poisson.ppf(np.linspace(0.05, 0.95, 15)))
+    edges = edges[edges >= COUNT_FLOOR]
+    found = np.bincount(np.searchsorted(edges, np.round(counts)), minlength=len(edges) + 1)
+    share = np.diff(poisson.cdf(edges), prepend=0)
+    wanted = n * np.append(share, poisson.sf(edges[-1]))
+    assert stats.chisquare(found, wanted).pvalue > SURPRISING
+
+
+@pytest.mark.parametrize(("expected", "electronic_noise"), [(500.0, 0.0), (500.0, 30.0), (2000.0, 100.0)])
+def test_mean_and_variance_of_counts(expected, electronic_noise):
+    photons, n = 1e5, 40_000
+    path = np.log(photons / expected)
+    values = measure(path, n, photons=photons, electronic_noise=electronic_noise)
+    counts = photons * np.exp(-values.astype(np.float64))
+    variance = expected + electronic_noise**2
+    z = (counts.mean() - expected) / np.sqrt(variance / n)
+    assert two_sided(z, stats.norm) > SURPRISING
+    assert two_sided((n - 1) * counts.var(ddof=1) / variance, stats.chi2(n - 1)) > SURPRISING
+
+
+@pytest.mark.parametrize(("photons", "electronic_noise", "path"), [(1e5, 0.0, 0.0), (1e5, 10.0, 4.0), (1e4, 5.0, 2.0)])
+def test_predicted_variance_of_line_integrals(photons, electronic_noise, path):
+    n = 40_000
+    values = measure(path, n, photons=photons, electronic_noise=electronic_noise)
+    true = np.full(1, path, np.float32)
+    predicted = float(line_integral_variance(true, photons=photons, electronic_noise=electronic_noise)[0])
+    # the logarithm adds a share of the order of one over the count to the variance
+    assert values.var(ddof=1) == pytest.approx(predicted, rel=5 / np.sqrt(n) + 2 / (photons * np.exp(-path)))
+    from_readings = line_integral_variance(values, photons=photons, electronic_noise=electronic_noise)
+    assert from_readings.mean() == pytest.approx(predicted, rel=0.02)
+
+
+@pytest.mark.parametrize("water_mm", [50, 150, 250, 300])
+def test_no_bias_in_hu(water_mm):
+    path = water_mm * MU_WATER_PER_MM
+    bias = measure(path, 200_000, photons=1e5, electronic_noise=5.0).astype(np.float64).mean() - path
+    assert abs(1000 * bias / path) < 2  # HU, if the whole path were off by it
+
+
+def test_a_starved_ray_reads_the_logarithm_of_the_photons():
+    values = measure(60.0, 10, photons=1e5)
+    assert values == pytest.approx(np.log(1e5))
+    assert measure(60.0, 1000, photons=1e5, electronic_noise=20.0).max() == pytest.approx(np.log(1e5))
+
+
+def test_variance_of_a_starved_ray_is_finite():
+    variance = line_integral_variance(np.array([60.0, 1e4], np.float32), photons=1e5, electronic_noise=5.0)
+    assert variance == pytest.approx(COUNT_FLOOR + 25)
+
+
+def test_same_generator_same_noise():
+    once, again = (measure(3.0, 50, photons=1e4, electronic_noise=4.0, seed=3) for _ in range(2))
+    assert np.array_equal(once, again)
+    assert not np.array_equal(once, measure(3.0, 50, photons=1e4, electronic_noise=4.0, seed=4))
+    assert once.dtype == np.float32
+
+
+@pytest.mark.parametrize("photons", [0, -1.0, np.nan, np.inf])
+def test_photons(photons):
+    with pytest.raises(UsageError, match="photons is"):
+        measure(1.0, 1, photons=photons)
+
+
+@pytest.mark.parametrize("electronic_noise", [-1.0, np.nan, np.inf])
+def test_electronic_noise(electronic_noise):
+    with pytest.raises(UsageError, match="electronic_noise is"):
+        measure(1.0, 1, photons=1e5, electronic_noise=electronic_noise)

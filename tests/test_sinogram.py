@@ -1,0 +1,68 @@
+"""What a sinogram refuses, and the noise level it states."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ctresample.errors import SinogramError
+from ctresample.geometry import ImageGrid, ParallelBeam
+from ctresample.sinogram import NOISE_FREE_SIGMA, Sinogram
+
+GRID = ImageGrid((6, 6), 2.0)
+GEOMETRY = ParallelBeam.for_grid(GRID, 5)
+
+
+def sinogram(values: np.ndarray, **changes: object) -> Sinogram:
+    return Sinogram(values.astype(np.float32), GEOMETRY, GRID, np.eye(4), **changes)
+
+
+@pytest.fixture
+def values() -> np.ndarray:
+    return np.random.default_rng(0).uniform(0, 5, (3, *GEOMETRY.shape))
+
+
+@pytest.mark.parametrize("cut", [np.s_[0], np.s_[:0], np.s_[:, 1:], np.s_[:, :, 1:], np.s_[:, :, :, None]])
+def test_shape(values, cut):
+    with pytest.raises(SinogramError, match=f"5 views, {GEOMETRY.n_detectors} detectors"):
+        sinogram(values[cut])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_not_finite(values, bad):
+    values[1, 2, 3] = values[2, 0, 0] = bad
+    with pytest.raises(SinogramError, match=r"slice 1 holds NaN or infinite values \(2 of 3 slices do\)"):
+        sinogram(values)
+
+
+def test_headers(values):
+    with pytest.raises(SinogramError, match="3 slices but 2 headers"):
+        sinogram(values, headers=({}, {}))
+
+
+def test_sigma_follows_the_photons(values):
+    sigma = sinogram(values, photons=1e5, electronic_noise=10.0).sigma()
+    counts = 1e5 * np.exp(-values)
+    assert sigma.shape == values.shape
+    assert sigma.dtype == np.float32
+    assert sigma == pytest.approx(np.sqrt((counts + 100) / counts**2), rel=1e-5)
+
+
+def test_more_photons_less_noise(values):
+    few = sinogram(values, photons=1e4)
+    assert few.sigma() == pytest.approx(10 * replace(few, photons=1e6).sigma(), rel=1e-5)
+
+
+def test_sigma_without_noise_is_a_share_of_each_slice(values):
+    values[1] *= 10
+    sigma = sinogram(values).sigma()
+    level = np.sqrt((values**2).mean(axis=(1, 2)))
+    assert sigma.shape == values.shape
+    assert sigma[:, 0, 0] == pytest.approx(NOISE_FREE_SIGMA * level, rel=1e-5)
+    assert all(len(np.unique(one)) == 1 for one in sigma)
+
+
+def test_sigma_of_empty_air_is_above_zero():
+    assert sinogram(np.zeros((1, *GEOMETRY.shape))).sigma().min() > 0

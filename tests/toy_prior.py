@@ -1,0 +1,87 @@
+"""Priors small enough for tests: random networks of diffusers classes, and one whose posterior is known exactly."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DModel
+
+from ctresample.prior import LatentPrior, PriorConfig
+
+CHANNELS = 4
+PATCH_SIZE = 2
+
+
+def scheduler(prediction_type: str) -> DDIMScheduler:
+    return DDIMScheduler(
+        beta_schedule="scaled_linear",
+        beta_start=0.0015,
+        beta_end=0.0195,
+        prediction_type=prediction_type,
+        steps_offset=1,
+        set_alpha_to_one=False,
+        clip_sample=False,
+    )
+
+
+def config(**changes: object) -> PriorConfig:
+    values = {
+        "name": "toy",
+        "hu_range": (-1000.0, 2000.0),
+        "image_size": 32,
+        "patch_size": PATCH_SIZE,
+        "latent_mean": (0.1, -0.2, 0.0, 0.3),
+        "latent_std": (0.5, 1.0, 1.5, 0.8),
+        "denoising_rmse_hu": ((0.01, 300.0), (0.5, 150.0), (0.99, 20.0)),
+        "provenance": {"data": "none"},
+    }
+    return PriorConfig(**(values | changes))
+
+
+def random_prior(prediction_type: str = "v_prediction", seed: int = 0) -> LatentPrior:
+    """An untrained prior for images whose sides are multiples of 4, the same for the same seed."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        vae = AutoencoderKL(
+            in_channels=PATCH_SIZE**2,
+            out_channels=PATCH_SIZE**2,
+            latent_channels=CHANNELS,
+            block_out_channels=(8,),
+            norm_num_groups=4,
+            mid_block_add_attention=False,
+        )
+        unet = UNet2DModel(
+            in_channels=CHANNELS,
+            out_channels=CHANNELS,
+            block_out_channels=(8, 16),
+            down_block_types=("DownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "UpBlock2D"),
+            layers_per_block=1,
+            norm_num_groups=4,
+        )
+    return LatentPrior(vae, unet, scheduler(prediction_type), config())
+
+
+class GaussianPrior:
+    """Pixels independent and normal around water: ``z = HU / scale_hu`` is standard normal, its denoiser exact."""
+
+    scale_hu = 100.0
+    size_multiple = 1
+
+    def __init__(self) -> None:
+        self.alpha_bar = scheduler("epsilon").alphas_cumprod.double()
+        self.config = SimpleNamespace(name="gaussian", hu_range=(-1000.0, 1000.0))
+
+    def encode(self, hu: torch.Tensor) -> torch.Tensor:
+        return hu / self.scale_hu
+
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
+        return z * self.scale_hu
+
+    def predict(self, z_t: torch.Tensor, t: int) -> tuple[torch.Tensor, torch.Tensor]:
+        a = float(self.alpha_bar[t])
+        return a**0.5 * z_t, (1 - a) ** 0.5 * z_t
+
+    def spread_hu(self, t: int) -> float:
+        return self.scale_hu * (1 - float(self.alpha_bar[t])) ** 0.5
