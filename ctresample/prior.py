@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import logging
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,12 +15,15 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, UNet2DModel, VQModel
 
-from ctresample.errors import PriorError
+from ctresample.errors import PriorError, UsageError
 from ctresample.units import check_hu_range, hu_to_model, model_to_hu
 
 CONFIG_NAME = "prior.json"
 Autoencoder: TypeAlias = AutoencoderKL | AutoencoderTiny | VQModel
 AUTOENCODERS: dict[str, type[Autoencoder]] = {c.__name__: c for c in (AutoencoderKL, AutoencoderTiny, VQModel)}
+# AutoencoderTiny writes an entry into its own config that it then complains about when reading
+logging.getLogger("diffusers.configuration_utils").setLevel(logging.ERROR)
+
 BUNDLED = Path(__file__).parent / "priors"
 
 
@@ -67,7 +71,7 @@ class PriorConfig:
                 denoising_rmse_hu=tuple((float(a), float(b)) for a, b in raw["denoising_rmse_hu"]),
                 provenance=dict(raw["provenance"]),
             )
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except (UsageError, ValueError, KeyError, TypeError, IndexError) as error:
             raise PriorError(f"{path} cannot be used: {type(error).__name__} {error}; expected a full config") from None
         if not config.denoising_rmse_hu:
             raise PriorError(f"{path} cannot be used: denoising_rmse_hu is empty; expected [alpha_bar, error] pairs")
@@ -90,6 +94,11 @@ class LatentPrior:
             raise PriorError(
                 f"prior {config.name}: the denoiser takes {channels} latent channels, the autoencoder makes "
                 f"{vae.config['latent_channels']} and the config describes {len(config.latent_mean)}; these must agree"
+            )
+        if vae.config["in_channels"] != config.patch_size**2:
+            raise PriorError(
+                f"prior {config.name}: the autoencoder takes {vae.config['in_channels']} channels, but patches of "
+                f"{config.patch_size} x {config.patch_size} pixels have {config.patch_size**2}; these must agree"
             )
         self.vae, self.unet = vae.eval().requires_grad_(False), unet.eval().requires_grad_(False)
         self.scheduler, self.config = scheduler, config
@@ -143,6 +152,14 @@ class LatentPrior:
         levels = config.get("block_out_channels") or config["encoder_block_out_channels"]
         halvings = len(levels) + len(self.unet.config["block_out_channels"]) - 2
         return self.config.patch_size * 2**halvings
+
+    def check_shape(self, shape: tuple[int, int]) -> None:
+        """`PriorError` if the networks cannot take images of ``(rows, columns)``."""
+        if any(side % self.size_multiple for side in shape):
+            raise PriorError(
+                f"prior {self.config.name} takes images whose sides are multiples of {self.size_multiple}; the image "
+                f"grid is {shape[0]} x {shape[1]}; choose another size"
+            )
 
     def encode(self, hu: torch.Tensor) -> torch.Tensor:
         """Normalised latents ``(B, C, h, w)`` of images ``(B, 1, H, W)`` in HU."""

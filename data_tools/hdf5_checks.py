@@ -90,7 +90,8 @@ def dataset(file: h5py.File, name: str, path: Path, *, ndim: int, kind: str) -> 
     if not isinstance(found, h5py.Dataset):
         raise SinogramError(f"{path}: {name} is a group; expected a data set")
     if not _is_kind(found.dtype, kind, ndim):
-        raise SinogramError(f"{path}: {name} holds {one_line(str(found.dtype), 40)} values; expected {kind}")
+        wanted = "text of fixed length" if kind == "text" and ndim else kind
+        raise SinogramError(f"{path}: {name} holds {one_line(str(found.dtype), 40)} values; expected {wanted}")
     if found.ndim != ndim or 0 in found.shape:
         raise SinogramError(f"{path}: {name} has shape {found.shape}; expected {ndim} axes, none of length 0")
     properties = found.id.get_create_plist()

@@ -35,7 +35,7 @@ from pydantic import ValidationError
 from ctresample.data_tools.hdf5_checks import child, dataset, open_hdf5
 from ctresample.data_tools.plain_text import one_line
 from ctresample.data_tools.sinogram_nxtomo import ANGLES, GZIP, VALUES, write_nxtomo
-from ctresample.data_tools.sinogram_schema import SinogramModel, complaint, model_of
+from ctresample.data_tools.sinogram_schema import SinogramModel, complaint, text_of
 from ctresample.errors import CTResampleError, GeometryError, OutputError, SinogramError
 from ctresample.geometry import Geometry
 from ctresample.sinogram import Sinogram
@@ -61,7 +61,7 @@ def write_sinogram(sinogram: Sinogram, path: Path) -> None:
         SinogramError: it holds what no file may say, such as a photon count of 0.
         OutputError: the file exists, or cannot be written.
     """
-    model, headers = model_of(sinogram, f"ctresample {version('ctresample')}"), _encode(sinogram.headers)
+    text, headers = text_of(sinogram, f"ctresample {version('ctresample')}"), _encode(sinogram.headers)
     if path.exists() or path.is_symlink():
         raise OutputError(f"{path} exists and is never overwritten; remove it or choose another name")
     # made in memory: where HDF5 itself meets a full disk, the process dies of it when it ends
@@ -70,7 +70,7 @@ def write_sinogram(sinogram: Sinogram, path: Path) -> None:
         write_nxtomo(file, sinogram)
         own = file.create_group(OWN)
         own["schema_version"] = SCHEMA_VERSION
-        own["geometry"] = np.bytes_(json.dumps(model.model_dump(mode="json"), allow_nan=False).encode())
+        own["geometry"] = np.bytes_(text.encode())
         if len(headers):
             together = min(len(headers), max(1, _HEADERS_BYTES // headers.itemsize))
             own.create_dataset("headers", data=headers, chunks=(together,), **GZIP)

@@ -6,6 +6,7 @@ known might change what the others mean.
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Literal
 
 import numpy as np
@@ -137,12 +138,12 @@ class SinogramModel(_Strict):
         return geometry
 
 
-def model_of(sinogram: Sinogram, software: str) -> SinogramModel:
-    """Describe a sinogram; `SinogramError` if it holds what no file may say (zero photons, an odd affine)."""
+def text_of(sinogram: Sinogram, software: str) -> str:
+    """Describe a sinogram as JSON; `SinogramError` if it holds what no file may say (zero photons, an odd affine)."""
     geometry = sinogram.geometry
     scan = {
         "type": "fanflat2d" if isinstance(geometry, FanBeam) else "parallel2d",
-        "angles_rad": tuple(map(float, geometry.angles_rad)),
+        "angles_rad": list(map(float, geometry.angles_rad)),
         "n_detectors": int(geometry.n_detectors),
         "detector_pitch_mm": float(geometry.detector_pitch_mm),
     }
@@ -153,7 +154,7 @@ def model_of(sinogram: Sinogram, software: str) -> SinogramModel:
     parts = {
         "scan": scan,
         "grid": {"shape": (int(rows), int(columns)), "pixel_size_mm": float(sinogram.grid.pixel_size_mm)},
-        "affine_lps_mm": tuple(map(tuple, np.asarray(sinogram.affine, np.float64).tolist())),
+        "affine_lps_mm": np.asarray(sinogram.affine, np.float64).tolist(),
         "quantity": "line_integral",
         "photons": None if sinogram.photons is None else float(sinogram.photons),
         "electronic_noise": float(sinogram.electronic_noise),
@@ -161,10 +162,12 @@ def model_of(sinogram: Sinogram, software: str) -> SinogramModel:
         "origin": sinogram.origin,
         "software": software,
     }
+    text = json.dumps(parts)
     try:
-        return SinogramModel.model_validate(parts)
+        SinogramModel.model_validate_json(text)  # as the reader will do it
     except ValidationError as error:
         raise SinogramError(f"the sinogram cannot be stored: {complaint(error)}") from None
+    return text
 
 
 def complaint(error: ValidationError) -> str:
@@ -172,6 +175,7 @@ def complaint(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     place = ".".join(one_line(str(part), 40) for part in first["loc"])
     found = first["input"]
-    shown = "" if isinstance(found, (dict, list, tuple)) else f", found {one_line(repr(found), 40)}"
+    whole = first["type"] in ("json_invalid", "missing") or isinstance(found, (dict, list, tuple))
+    shown = "" if whole else f", found {one_line(repr(found), 40)}"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     return f"{place}: {one_line(first['msg'])}{shown}{more}".removeprefix(": ")

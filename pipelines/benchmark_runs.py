@@ -10,7 +10,7 @@ from ctresample.pipelines.reconstruct import METHODS
 from ctresample.pipelines.simulate import Beam
 from ctresample.solvers.resample_settings import PRESETS
 
-_COSTS = {"fbp": 1, "cgls": 10, "sirt": 60, "tv": 150, "fast": 300, "paper": 20000}
+_COSTS = {"fbp": 2, "cgls": 5, "sirt": 50, "tv": 200, "fast": 300, "paper": 20000}
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Run:
 
     @property
     def cost(self) -> int:
-        """Rough time of a slice, relative to FBP: for the time estimate."""
+        """Rough time of a slice, relative to the others: for the time estimate."""
         return _COSTS[self.preset or self.method]
 
 
@@ -45,7 +45,7 @@ class Scan:
         """The dose in words."""
         if self.photons is None:
             return "none"
-        return f"{self.photons:g} photons a ray, electronic noise {self.electronic_noise:g} photons"
+        return f"{self.photons:,.6g} photons a ray, electronic noise {self.electronic_noise:g} photons"
 
 
 def runs_of(methods: Sequence[str], presets: Sequence[str] = ("fast",)) -> list[Run]:

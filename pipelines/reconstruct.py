@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ctresample.consistency import residual_ratio
-from ctresample.errors import PriorError, UsageError
+from ctresample.errors import UsageError
 from ctresample.operators import SparseProjector
 from ctresample.prior import LatentPrior
 from ctresample.result import Reconstruction
@@ -101,12 +101,7 @@ def _check(sinogram: Sinogram, method: str, preset: str, prior: LatentPrior | No
         raise UsageError(f"preset is {preset!r}; expected one of {', '.join(PRESETS)}")
     if prior is None:
         raise UsageError("method resample needs a prior; give the name or folder of one")
-    multiple = prior.size_multiple
-    if any(side % multiple for side in sinogram.grid.shape):
-        raise PriorError(
-            f"prior {prior.config.name} takes images whose sides are multiples of {multiple}; the sinogram's grid is "
-            f"{sinogram.grid.shape[0]} x {sinogram.grid.shape[1]}; choose another size"
-        )
+    prior.check_shape(sinogram.grid.shape)
 
 
 def _classical(method: str, y: torch.Tensor, A: SparseProjector, sigma: torch.Tensor, watch: Watch) -> torch.Tensor:

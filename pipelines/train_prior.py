@@ -114,11 +114,10 @@ def train_prior(
         )
 
     raw = LatentPrior(vae, unet, scheduler, config(torch.zeros(n_channels), torch.ones(n_channels), [(1.0, 0.0)]))
-    first_pool = _encode_pool(raw, slices, s, 0)
-    mean, std = first_pool.float().mean((0, 2, 3)), first_pool.float().std((0, 2, 3))
+    pool = _Pool(raw, slices, s)
+    mean, std = pool.mean, pool.std
     prior = LatentPrior(vae, unet, scheduler, config(mean, std, [(1.0, 0.0)]))
     unet.requires_grad_(True).train()
-    pool = _Pool(raw, slices, s, mean, std)
     alpha_bar = scheduler.alphas_cumprod
     truth = validation.whole(s.image_size).clamp(*s.hu_range)
     z_truth = prior.encode(truth)
@@ -161,7 +160,8 @@ def train_prior(
 def _encode_pool(raw: LatentPrior, slices: TrainingSlices, s: PriorSettings, number: int) -> torch.Tensor:
     """Latents of ``s.pool`` augmented images, in half precision; pool ``number`` is always the same."""
     parts = []
-    with torch.no_grad():
+    # full precision: the training step around it may run in a shorter one
+    with torch.no_grad(), torch.autocast(raw.device.type, enabled=False):
         for k in range(0, s.pool, 16):
             hu = slices.batch((s.run.seed, number, k), min(16, s.pool - k), s.image_size, s.whole_share)
             parts.append(raw.encode(hu.clamp(*s.hu_range)).half())
@@ -169,14 +169,18 @@ def _encode_pool(raw: LatentPrior, slices: TrainingSlices, s: PriorSettings, num
 
 
 class _Pool:
-    """Encoded training images: encoding once and drawing often is cheaper than encoding at every step."""
+    """Encoded training images: encoding once and drawing often is cheaper than encoding at every step.
 
-    def __init__(
-        self, raw: LatentPrior, slices: TrainingSlices, s: PriorSettings, mean: torch.Tensor, std: torch.Tensor
-    ) -> None:
+    Attributes:
+        mean: of each latent channel over the first pool.
+        std: its standard deviation.
+    """
+
+    def __init__(self, raw: LatentPrior, slices: TrainingSlices, s: PriorSettings) -> None:
         self._raw, self._slices, self._s = raw, slices, s
-        self._mean, self._std = mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
-        self._number, self._latents = -1, torch.empty(0)
+        self._number, self._latents = 0, _encode_pool(raw, slices, s, 0)
+        self.mean = self._latents.float().mean((0, 2, 3))
+        self.std = self._latents.float().std((0, 2, 3))
 
     def draw(self, step: int, n: int, generator: torch.Generator) -> torch.Tensor:
         """``(n, C, h, w)`` normalised latents."""
@@ -184,4 +188,4 @@ class _Pool:
         if number != self._number:
             self._number, self._latents = number, _encode_pool(self._raw, self._slices, self._s, number)
         chosen = torch.randint(0, len(self._latents), (n,), generator=generator)
-        return (self._latents[chosen].float() - self._mean) / self._std
+        return (self._latents[chosen].float() - self.mean.view(1, -1, 1, 1)) / self.std.view(1, -1, 1, 1)

@@ -67,11 +67,13 @@ class GaussianPrior:
     """Pixels independent and normal around water: ``z = HU / scale_hu`` is standard normal, its denoiser exact."""
 
     scale_hu = 100.0
-    size_multiple = 1
 
     def __init__(self) -> None:
         self.alpha_bar = scheduler("epsilon").alphas_cumprod.double()
         self.config = SimpleNamespace(name="gaussian", hu_range=(-1000.0, 1000.0))
+
+    def check_shape(self, shape: tuple[int, int]) -> None:
+        """Every shape will do."""
 
     def encode(self, hu: torch.Tensor) -> torch.Tensor:
         return hu / self.scale_hu

@@ -21,5 +21,5 @@ def doctor() -> None:
     for finding in findings:
         table.add_row(Text(finding.state), Text(finding.name, style="bold"), Text(finding.detail))
     Console().print(table)
-    if any(finding.state == "missing" for finding in findings):
+    if any(finding.state == "fail" for finding in findings):
         raise typer.Exit(1)

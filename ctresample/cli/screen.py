@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-_LEAST_FRACTION = 0.02  # before this an estimate is no better than a guess
+_LEAST_FRACTION = 0.005  # before this an estimate is no better than a guess
 
 
 class Screen:
@@ -32,7 +32,7 @@ class Screen:
         if fraction <= 0:
             self._began = now  # loading does not count: the estimate is for the work
         elapsed = now - self._began
-        left = elapsed / fraction - elapsed if fraction >= _LEAST_FRACTION else None
+        left = elapsed / fraction - elapsed if _LEAST_FRACTION <= fraction < 1 else None
         if self._bar:
             bar, task = self._bar
             end = None if left is None else now + left

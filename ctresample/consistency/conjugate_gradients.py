@@ -34,7 +34,7 @@ def proximal_step(
     p, rr = r, _dot(r, r)
     for _ in range(n_iterations):
         Hp = A.T(A(p)) + precision * p
-        alpha = _ratio(rr, _dot(p, Hp))
+        alpha = _ratio(_dot(p, r), _dot(p, Hp))
         d, r = d + alpha * p, r - alpha * Hp
         rr, old = _dot(r, r), rr
         p = r + _ratio(rr, old) * p
@@ -69,12 +69,13 @@ def fit_to_noise(
     p, ss = s, _dot(s, s)
     for step in range(1, max_iterations + 1):
         q = A(p)
-        qq, rr = _dot(q, q), _dot(r, r)
+        # ps is ss but for rounding; with ss, which leaves the true slope once converged, the residual would grow
+        qq, rr, ps = _dot(q, q), _dot(r, r), _dot(p, s)
         running = rr > goal
-        alpha = _ratio(ss, qq)
-        # |r - a q|^2 = rr - 2 a ss + a^2 qq falls until a = alpha; where that passes the goal, solve for it
-        passes = rr - alpha * ss < goal
-        exact = _ratio(ss - (ss**2 - qq * (rr - goal)).clamp_min(0).sqrt(), qq)
+        alpha = _ratio(ps, qq)
+        # |r - a q|^2 = rr - 2 a ps + a^2 qq falls until a = alpha; where that passes the goal, solve for it
+        passes = rr - alpha * ps < goal
+        exact = _ratio(ps - (ps**2 - qq * (rr - goal)).clamp_min(0).sqrt(), qq)
         alpha = torch.where(passes, exact, alpha) * running
         x, r = x + alpha * p, r - alpha * q
         if not report(callback, "cgls", step, max_iterations, float(residual_ratio(r).mean())):

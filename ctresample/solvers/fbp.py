@@ -82,7 +82,8 @@ def _arc_of_each_view(angles_rad: tuple[float, ...], period_rad: float) -> np.nd
     angles = np.mod(np.asarray(angles_rad), period_rad)
     order = np.argsort(angles, kind="stable")
     gaps = np.diff(angles[order], append=angles[order[0]] + period_rad)
-    gaps = np.minimum(gaps, 2 * np.median(gaps))
+    repeated = gaps < 1e-9 * period_rad
+    gaps = np.minimum(gaps, 2 * np.median(gaps[~repeated]))
     arcs = np.empty_like(angles)
     arcs[order] = (gaps + np.roll(gaps, 1)) / 2
     return arcs

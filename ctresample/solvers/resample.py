@@ -18,7 +18,7 @@ from ctresample.consistency import (
     proximal_step,
     residual_ratio,
 )
-from ctresample.errors import PriorError
+from ctresample.errors import PriorError, UsageError
 from ctresample.operators import LinearOperator, Weighted
 from ctresample.prior import LatentPrior
 from ctresample.solvers.resample_settings import ReSampleSettings
@@ -57,8 +57,14 @@ def resample(
         ``(B, 1, rows, columns)`` in 1/mm, its residual at the noise level.
 
     Raises:
+        UsageError: generators or a start image are missing.
         PriorError: the image does not fit the prior's networks, or the sampling diverged.
     """
+    prior.check_shape(A.domain_shape)
+    if len(generators) != len(y):
+        raise UsageError(f"resample: there are {len(generators)} generators for {len(y)} slices; expected one a slice")
+    if start is None and settings.start_level < 1:
+        raise UsageError(f"resample: start_level is {settings.start_level}; below 1 a start image must be given")
     problem = _Problem(y / sigma, Weighted(A, 1 / sigma), prior, settings, mu_water_per_mm)
     steps = timesteps(len(prior.alpha_bar), settings)
     alpha_bar = [float(prior.alpha_bar[t]) for t in steps] + [float(prior.alpha_bar[0])]

@@ -10,8 +10,8 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from typer.testing import CliRunner, Result
 
-SIZE = 64
-PIXEL_MM = 5.0
+SIZE = 32
+PIXEL_MM = 10.0
 
 
 def phantom_hu(z: int) -> np.ndarray:
@@ -48,6 +48,17 @@ def write_series(folder: Path, n: int = 3, series: str = "1", pixel_mm: float = 
     return folder
 
 
+@pytest.fixture(scope="package", autouse=True)
+def one_thread():
+    """Images this small only make threads wait for each other, for seconds where the machine is busy."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def make_series() -> Callable[..., Path]:
     return write_series
@@ -61,7 +72,7 @@ def series(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def prior(tmp_path_factory) -> Path:
-    """A prior that fits 64 x 64 images and knows nothing."""
+    """A prior that fits 32 x 32 images and knows nothing."""
     import torch
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DModel
 
@@ -80,7 +91,7 @@ def prior(tmp_path_factory) -> Path:
         mid_block_add_attention=False,
     )
     unet = UNet2DModel(
-        sample_size=16,
+        sample_size=8,
         in_channels=4,
         out_channels=4,
         block_out_channels=(8, 16),

@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import resource
 import subprocess
 import sys
 from dataclasses import replace
@@ -186,6 +185,7 @@ def test_folder_without_permission(path):
 
 def test_disk_full(path):
     """In a process of its own: HDF5 that cannot write kills the process that it runs in, at its end."""
+    pytest.importorskip("resource")
     code = f"""
 import resource, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
@@ -216,7 +216,7 @@ except OutputError as error:
         ({"affine": np.eye(3)}, "affine_lps_mm"),
         ({"headers": ({"a": {1, 2}},) * 3}, "a DICOM header cannot be stored as JSON"),
         ({"headers": ({"a": float("inf")},) * 3}, "a DICOM header cannot be stored as JSON"),
-        ({"origin": "\ud800"}, "origin"),
+        ({"origin": "\ud800"}, "Invalid JSON: .*hex escape"),
     ],
 )
 def test_what_no_file_may_say(path, changes, message):
@@ -291,7 +291,7 @@ def huge_chunk(file):
 def huge_text(file):
     del file[GEOMETRY]
     space, kind = h5py.h5s.create(h5py.h5s.SCALAR), h5py.h5t.C_S1.copy()
-    kind.set_size(2**31)
+    kind.set_size(2**30)
     h5py.h5d.create(file[OWN].id, b"geometry", kind, space)
 
 
@@ -328,6 +328,10 @@ def not_finite(file):
 
 def other_angles(file):
     file["/entry/sample/rotation_angle"][1] += 1
+
+
+def texts(*each):
+    return np.array([text.encode() for text in each])
 
 
 def values_of(shape, dtype=np.float32):
@@ -378,7 +382,7 @@ REFUSED = {
     "NaN": (not_finite, "slice 1 holds NaN"),
     "40 GB": (huge, r"declares 40,000,000,000 bytes in a file of [\d,]+; expected at most"),
     "a huge chunk": (huge_chunk, "declares 400,000,000 bytes"),
-    "a huge text": (huge_text, "geometry declares 2,147,483,648 bytes"),
+    "a huge text": (huge_text, "geometry declares 1,073,741,824 bytes"),
     "missing chunks": (unwritten, f"parts of {VALUES} were never written"),
     "missing values": (never_written, f"parts of {VALUES} were never written"),
     "soft link": (linked(VALUES, h5py.SoftLink("/entry/data/data")), f"{VALUES} is a soft link; expected the data"),
@@ -387,12 +391,18 @@ REFUSED = {
     "values in another file": (outside, "are in other files; expected all in one"),
     "virtual values": (virtual, "are in other files; expected all in one"),
     "another filter": (put(VALUES, values_of((5, 3, N_DETECTORS)), compression="lzf"), "HDF5 filter 32000; expected"),
-    "too few headers": (put(f"{OWN}/headers", [b"{}"] * 2), r"headers has shape \(2,\); expected one text for 3"),
-    "headers no JSON": (put(f"{OWN}/headers", [b"{}", b"{", b"{}"]), "headers, slice 1, is no JSON object"),
-    "headers with NaN": (put(f"{OWN}/headers", [b'{"a": NaN}'] * 3), "headers, slice 0, is no JSON object"),
-    "headers no objects": (put(f"{OWN}/headers", [b"1"] * 3), "headers, slice 0, is no JSON object"),
-    "nested headers": (put(f"{OWN}/headers", [b"[" * 90000] * 3, compression="gzip"), "slice 0, is no JSON object"),
-    "headers of any length": (put(f"{OWN}/headers", ["{}"] * 3, dtype=h5py.string_dtype()), "headers holds object"),
+    "too few headers": (put(f"{OWN}/headers", texts("{}", "{}")), r"headers has shape \(2,\); expected one text for 3"),
+    "headers no JSON": (put(f"{OWN}/headers", texts("{}", "{", "{}")), "headers, slice 1, is no JSON object"),
+    "headers with NaN": (put(f"{OWN}/headers", texts(*['{"a": NaN}'] * 3)), "headers, slice 0, is no JSON object"),
+    "headers no objects": (put(f"{OWN}/headers", texts(*"123")), "headers, slice 0, is no JSON object"),
+    "nested headers": (
+        put(f"{OWN}/headers", texts(*["[" * 90000] * 3), compression="gzip"),
+        "slice 0, is no JSON object",
+    ),
+    "headers of any length": (
+        put(f"{OWN}/headers", ["{}"] * 3, dtype=h5py.string_dtype()),
+        "headers holds object values; expected text of fixed",
+    ),
 }
 
 
@@ -409,6 +419,7 @@ def test_refused(path, case):
 
 @pytest.mark.parametrize("name", ["40 GB", "a huge chunk", "a huge text"])
 def test_a_lie_about_the_size_costs_no_memory(path, name):
+    resource = pytest.importorskip("resource")
     path.write_bytes(edited(REFUSED[name][0]))
     assert path.stat().st_size < 100_000
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -419,14 +430,19 @@ def test_a_lie_about_the_size_costs_no_memory(path, name):
 
 
 def test_larger_than_the_cap(path, monkeypatch):
-    monkeypatch.setattr(hdf5_checks, "MAX_BYTES", 1000)
+    monkeypatch.setattr(hdf5_checks, "MAX_BYTES", 500)
     path.write_bytes(edited(lambda file: None))
-    with pytest.raises(SinogramError, match="declares 1,"):
+    with pytest.raises(SinogramError, match="declares"):
         read_sinogram(path)
 
 
 def text_file(path):
     path.write_text("views 25")
+
+
+def npz(path):
+    with path.open("wb") as out:
+        np.savez(out, np.zeros(3))
 
 
 @pytest.mark.parametrize(
@@ -436,7 +452,7 @@ def text_file(path):
         pytest.param(Path.mkdir, "is a folder; expected a sinogram file", id="folder"),
         pytest.param(Path.touch, "is no HDF5 file; .* make one with `ctresample simulate`", id="empty"),
         pytest.param(text_file, "is no HDF5 file", id="text"),
-        pytest.param(lambda path: np.savez(path.open("wb"), np.zeros(3)), "is no HDF5 file", id="npz"),
+        pytest.param(npz, "is no HDF5 file", id="npz"),
         pytest.param(lambda path: path.write_bytes(edited(len)[:-500]), "damaged or cut short", id="truncated"),
         pytest.param(lambda path: h5py.File(path, "w").close(), "geometry are never guessed", id="empty HDF5"),
     ],

@@ -130,7 +130,7 @@ def test_source_inside_the_image():
 def test_more_entries_than_32_bits_can_count():
     grid = ImageGrid((1024, 1024), 1.0)
     with pytest.raises(GeometryError, match="fewer views or a smaller image"):
-        SparseProjector(ParallelBeam.for_grid(grid, 720), grid)
+        SparseProjector(ParallelBeam.for_grid(grid, 2000), grid)
 
 
 # ---------------------------------------------------------------- axes

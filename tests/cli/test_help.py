@@ -1,0 +1,93 @@
+"""Help, version, and what they cost."""
+
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from ctresample.cli import options
+
+VERBS = ("demo", "simulate", "reconstruct", "benchmark", "info", "doctor")
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"
+
+
+def test_help_lists_every_verb(cli):
+    done = cli("--help")
+    assert done.exit_code == 0
+    for verb in (*VERBS, "--version", "--debug"):
+        assert verb in done.stdout
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_a_verb(cli, verb):
+    done = cli(verb, "--help")
+    assert done.exit_code == 0
+    assert f"Example: ctresample {verb}" in done.stdout
+
+
+def test_no_verb(cli):
+    done = cli()
+    assert done.exit_code == 2
+    assert "reconstruct" in done.stdout
+
+
+def test_version(cli):
+    assert cli("--version").stdout == f"ctresample {tomllib.loads(PROJECT.read_text())['project']['version']}\n"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["benchmark", "--help"], ["--version"], ["info", "none"], ["nonsense"]])
+def test_loads_no_torch(words):
+    code = f"""
+import sys
+from ctresample.cli import main
+sys.argv = ["ctresample", *{words!r}]
+try:
+    main()
+except SystemExit:
+    pass
+loaded = {{"torch", "diffusers", "scipy", "SimpleITK"}} & set(sys.modules)
+assert not loaded, loaded
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_answers_at_once():
+    command = [sys.executable, "-c", "from ctresample.cli import main; main()", "--help"]
+
+    def seconds():
+        began = time.perf_counter()
+        subprocess.run(command, capture_output=True, check=True)
+        return time.perf_counter() - began
+
+    assert any(seconds() < 0.5 for _ in range(10))  # one of them is warm and undisturbed
+
+
+def test_info_loads_no_torch(scan, series, prior):
+    code = f"""
+import sys
+from ctresample.cli import app
+for path in {[str(scan), str(series), str(prior)]!r}:
+    try:
+        app(["info", path])
+    except SystemExit as stop:
+        assert stop.code == 0, path
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_choices_are_those_of_the_library():
+    from ctresample.pipelines.reconstruct import DEFAULT_PRIOR, METHODS
+    from ctresample.pipelines.simulate import BEAMS
+    from ctresample.solvers.resample_settings import PRESETS
+
+    assert set(get_args(options.Method)) == set(METHODS)
+    assert set(get_args(options.Preset)) == set(PRESETS)
+    assert set(get_args(options.Beam)) == set(BEAMS)
+    assert options.DEFAULT_PRIOR == DEFAULT_PRIOR
