@@ -54,7 +54,7 @@ def reconstruct(
         batch_size: slices reconstructed together.
         progress: told the fraction done, from 0 to 1.
     """
-    _check(sinogram, method, preset, prior)
+    _check(sinogram, method, preset, prior, batch_size)
     began = time.perf_counter()
     A = SparseProjector(sinogram.geometry, sinogram.grid, device=device)
     sigma = torch.from_numpy(sinogram.sigma())[:, None].to(A.device)
@@ -92,7 +92,9 @@ def reconstruct(
     )
 
 
-def _check(sinogram: Sinogram, method: str, preset: str, prior: LatentPrior | None) -> None:
+def _check(sinogram: Sinogram, method: str, preset: str, prior: LatentPrior | None, batch_size: int) -> None:
+    if batch_size < 1:
+        raise UsageError(f"batch_size is {batch_size}; expected at least 1 slice")
     if method not in METHODS:
         raise UsageError(f"method is {method!r}; expected one of {', '.join(METHODS)}")
     if method != "resample":

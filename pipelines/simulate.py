@@ -50,11 +50,12 @@ def simulate(
         raise UsageError(f"geometry is {beam!r}; expected one of {', '.join(BEAMS)}")
     if n_views < 1:
         raise UsageError(f"views is {n_views}; expected at least 1")
-    fine_volume = to_square_grid(volume, size * REFINEMENT)
+    # clipped before pixels are averaged: padding of -2000 HU beside tissue must not count for more than air
+    fine_volume = to_square_grid(replace(volume, hu=np.maximum(volume.hu, AIR_HU)), size * REFINEMENT)
     coarse = to_square_grid(replace(volume, hu=volume.hu[:1], headers=()), size)
     grid = ImageGrid((size, size), coarse.spacing_mm[0])
     geometry = BEAMS[beam].for_grid(grid, n_views)
-    mu = hu_to_mu(np.maximum(fine_volume.hu, AIR_HU).astype(np.float64))
+    mu = hu_to_mu(fine_volume.hu.astype(np.float64))
     transmission = _transmission(mu, geometry, grid)
     if photons is None:
         values = -np.log(transmission).astype(np.float32)

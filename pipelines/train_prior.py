@@ -159,13 +159,13 @@ def train_prior(
 
 def _encode_pool(raw: LatentPrior, slices: TrainingSlices, s: PriorSettings, number: int) -> torch.Tensor:
     """Latents of ``s.pool`` augmented images, in half precision; pool ``number`` is always the same."""
-    parts = []
     # full precision: the training step around it may run in a shorter one
     with torch.no_grad(), torch.autocast(raw.device.type, enabled=False):
+        parts = []
         for k in range(0, s.pool, 16):
             hu = slices.batch((s.run.seed, number, k), min(16, s.pool - k), s.image_size, s.whole_share)
             parts.append(raw.encode(hu.clamp(*s.hu_range)).half())
-    return torch.cat(parts)
+        return torch.cat(parts)
 
 
 class _Pool:

@@ -114,7 +114,7 @@ def train(
                 "best_weights": best_weights,
             }
             _save(state, folder / CHECKPOINT)
-            _log(folder / LOG, {"step": step + 1, "train_loss": float(loss), **figures})
+            _log(folder / LOG, {"step": step + 1, "train_loss": float(loss.detach()), **figures})
         if on_step:
             on_step(step + 1, float(loss.detach()), figures)
     model.load_state_dict(best_weights)

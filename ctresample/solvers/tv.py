@@ -23,7 +23,7 @@ def tv(
     A: LinearOperator,
     *,
     sigma: torch.Tensor,
-    weight: float = 10.0,
+    weight: float = 5.0,
     tolerance_hu: float = 1.0,
     max_iterations: int = 2000,
     start: torch.Tensor | None = None,

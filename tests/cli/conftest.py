@@ -71,47 +71,10 @@ def series(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def prior(tmp_path_factory) -> Path:
+def prior(tmp_path_factory, toy_prior) -> Path:
     """A prior that fits 32 x 32 images and knows nothing."""
-    import torch
-    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DModel
-
-    from ctresample.prior import LatentPrior, PriorConfig
-
-    torch.manual_seed(0)
-    vae = AutoencoderKL(
-        in_channels=16,
-        out_channels=16,
-        latent_channels=4,
-        block_out_channels=(8,),
-        down_block_types=("DownEncoderBlock2D",),
-        up_block_types=("UpDecoderBlock2D",),
-        layers_per_block=1,
-        norm_num_groups=4,
-        mid_block_add_attention=False,
-    )
-    unet = UNet2DModel(
-        sample_size=8,
-        in_channels=4,
-        out_channels=4,
-        block_out_channels=(8, 16),
-        layers_per_block=1,
-        down_block_types=("DownBlock2D",) * 2,
-        up_block_types=("UpBlock2D",) * 2,
-        norm_num_groups=4,
-    )
-    config = PriorConfig(
-        name="toy",
-        hu_range=(-1000.0, 2000.0),
-        image_size=SIZE,
-        patch_size=4,
-        latent_mean=(0.0,) * 4,
-        latent_std=(1.0,) * 4,
-        denoising_rmse_hu=((0.1, 300.0), (0.9, 100.0)),
-        provenance={"data": "none"},
-    )
     folder = tmp_path_factory.mktemp("priors") / "toy"
-    LatentPrior(vae, unet, DDIMScheduler(prediction_type="v_prediction"), config).save_pretrained(folder)
+    toy_prior.random_prior().save_pretrained(folder)
     return folder
 
 

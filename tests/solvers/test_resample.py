@@ -33,7 +33,13 @@ CG = ReSampleSettings(
     final_iterations=200,
 )
 ADAMW = ReSampleSettings(
-    n_steps=30, skip=5, inner_steps=2, optimiser="adamw", pixel_iterations=40, latent_iterations=20, final_iterations=200
+    n_steps=30,
+    skip=5,
+    inner_steps=2,
+    optimiser="adamw",
+    pixel_iterations=40,
+    latent_iterations=20,
+    final_iterations=200,
 )
 UNCONDITIONAL = ReSampleSettings(n_steps=20, pixel_level=0.0, latent_level=0.0, final_iterations=0)
 SETTINGS = pytest.mark.parametrize("settings", [CG, ADAMW], ids=["cg", "adamw"])
@@ -93,21 +99,23 @@ def test_same_seed_same_image(settings, case, toy_prior):
 
 
 @SETTINGS
-def test_batch_of_two_is_the_two_alone(settings, phantoms, toy_prior):
-    """In double precision, where rounding, which sampling amplifies, cannot hide a leak between slices."""
-    case, prior = Case(phantoms, dtype=torch.float64), toy_prior.random_prior()
-    prior.vae.double(), prior.unet.double()
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-12)], ids=str)
+def test_batch_of_two_is_the_two_alone(settings, dtype, tolerance, phantoms, toy_prior):
+    case, prior = Case(phantoms, dtype=dtype), toy_prior.random_prior()
+    prior.vae.to(dtype), prior.unet.to(dtype)
+    settings = replace(settings, final_iterations=0)
     together = case.run(prior, settings)
     alone = torch.cat([case.run(prior, settings, slices=[k]) for k in range(2)])
-    assert phantoms.relative(together, alone) < 1e-6
+    assert phantoms.relative(together, alone) < tolerance
 
 
 @SETTINGS
-def test_batch_of_two_is_the_two_alone_in_single_precision(settings, case, phantoms, toy_prior):
+def test_batch_of_two_is_the_two_alone_after_the_final_fit(settings, case, phantoms, toy_prior):
+    """From 150 noise levels away, as the random prior leaves it, conjugate gradients amplify rounding errors."""
     prior = toy_prior.random_prior()
     together = case.run(prior, settings)
     alone = torch.cat([case.run(prior, settings, slices=[k]) for k in range(2)])
-    assert phantoms.relative(together, alone) < 1e-2
+    assert phantoms.relative(together, alone) < 5e-3
 
 
 def test_hu_refer_to_the_given_water(case, toy_prior):

@@ -1,0 +1,168 @@
+"""Every method behind one call: results that do not depend on batches, and errors that say what to do."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import torch
+
+from ctresample.errors import PriorError, UsageError
+from ctresample.geometry import ImageGrid
+from ctresample.pipelines.reconstruct import METHODS, reconstruct
+from ctresample.pipelines.simulate import simulate
+from ctresample.sinogram import Sinogram
+from ctresample.solvers.resample_settings import PRESETS, ReSampleSettings
+from ctresample.units import AIR_HU
+from ctresample.volume import Volume
+
+# few steps, and many final iterations, as an untrained prior leaves images far from the data
+SMALL = {
+    "small fast": replace(PRESETS["fast"], n_steps=10, final_iterations=300),
+    "small paper": replace(
+        PRESETS["paper"], n_steps=20, pixel_iterations=10, latent_iterations=5, final_iterations=300
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def small_presets(monkeypatch):
+    for name, settings in SMALL.items():
+        monkeypatch.setitem(PRESETS, name, settings)
+
+
+@pytest.fixture(scope="module")
+def volume(phantoms) -> Volume:
+    """Three slices, no two alike."""
+    grid = ImageGrid((32, 32), 6.0)
+    hu = phantoms.image(grid, phantoms.head(grid, mu=1000.0)) + AIR_HU
+    return Volume(np.stack([hu, hu.T, hu[::-1]]).astype(np.float32), np.diag([6.0, 6.0, 2.0, 1.0]))
+
+
+@pytest.fixture(scope="module")
+def sinogram(volume) -> Sinogram:
+    return simulate(volume, n_views=16, size=32, photons=1e5)
+
+
+@pytest.fixture
+def prior(toy_prior):
+    return toy_prior.random_prior()
+
+
+def options_of(method: str, prior) -> dict:
+    return {"method": method} | ({"prior": prior, "preset": "small fast"} if method == "resample" else {})
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method(method, sinogram, prior):
+    shares = []
+    done = reconstruct(sinogram, **options_of(method, prior), progress=shares.append, batch_size=2)
+    assert done.image_hu.shape == (3, 32, 32)
+    assert done.image_hu.dtype == np.float32
+    assert np.isfinite(done.image_hu).all()
+    assert len(done.residual_ratio) == 3
+    assert done.method == method
+    assert done.seconds > 0
+    assert shares == sorted(shares)
+    assert 0 <= shares[0] <= shares[-1] == 1
+    assert bool(done.residual_history) == (method != "fbp")
+
+
+@pytest.mark.parametrize(("method", "worst_hu"), [("fbp", 130), ("sirt", 90), ("tv", 70)])
+def test_images_are_the_object_in_hu(method, worst_hu, volume, sinogram):
+    error = reconstruct(sinogram, method=method).image_hu - volume.hu
+    assert np.sqrt((error**2).mean()) < worst_hu
+    assert abs(error.mean()) < 10
+
+
+@pytest.mark.parametrize("method", ["cgls", "resample"])
+def test_methods_that_promise_the_noise_level_reach_it(method, sinogram, prior):
+    done = reconstruct(sinogram, **options_of(method, prior))
+    assert done.residual_ratio == pytest.approx([1] * 3, abs=0.2)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_batch_size_does_not_matter(method, sinogram, prior, phantoms):
+    options = options_of(method, prior)
+    one, all_three = (reconstruct(sinogram, **options, batch_size=n) for n in (1, 8))
+    assert np.sqrt(((one.image_hu - all_three.image_hu) ** 2).mean()) < 3
+    assert one.residual_ratio == pytest.approx(all_three.residual_ratio, abs=0.02)
+
+
+@pytest.mark.parametrize("preset", SMALL)
+def test_seed(preset, sinogram, prior):
+    first = Sinogram(sinogram.values[:1], sinogram.geometry, sinogram.grid, sinogram.affine, photons=1e5)
+
+    def run(data: Sinogram, seed: int) -> np.ndarray:
+        done = reconstruct(data, prior=prior, preset=preset, seed=seed)
+        assert done.seed == seed
+        return done.image_hu
+
+    once = run(first, 3)
+    assert np.array_equal(once, run(first, 3))
+    assert np.abs(once - run(first, 4)).max() > 1
+    assert np.abs(once[0] - run(sinogram, 3)[0]).max() < 10  # the same draws in the company of others
+
+
+def test_settings_are_kept_with_the_result(sinogram, prior):
+    done = reconstruct(sinogram, prior=prior, preset="small paper", seed=9)
+    assert (done.preset, done.seed) == ("small paper", 9)
+    assert ReSampleSettings(**done.settings) == SMALL["small paper"]
+    assert done.settings == asdict(SMALL["small paper"])
+    plain = reconstruct(sinogram, method="fbp")
+    assert (plain.preset, plain.seed, plain.settings) == ("", None, {})
+
+
+def test_hu_refer_to_the_water_of_the_sinogram(sinogram):
+    """The same line integrals seen with water half as dense: everything is twice as far from air."""
+    half = replace(sinogram, mu_water_per_mm=sinogram.mu_water_per_mm / 2)
+    expected = 2 * (reconstruct(sinogram, method="fbp").image_hu - AIR_HU) + AIR_HU
+    assert reconstruct(half, method="fbp").image_hu == pytest.approx(expected, abs=0.1)
+
+
+def test_warm_start_is_the_tv_image(sinogram, prior, monkeypatch):
+    module = importlib.import_module("ctresample.pipelines.reconstruct")
+    starts = []
+
+    def instead(y, A, prior, *, start, **_):
+        starts.append(start)
+        return start if start is not None else torch.zeros(len(y), 1, *A.domain_shape)
+
+    monkeypatch.setattr(module, "resample", instead)
+    found = reconstruct(sinogram, prior=prior, preset="small fast").image_hu
+    assert found == pytest.approx(reconstruct(sinogram, method="tv").image_hu, abs=1e-3)
+    reconstruct(sinogram, prior=prior, preset="small paper")
+    assert starts[-1] is None
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+def test_unknown_method(sinogram):
+    with pytest.raises(UsageError, match=r"method is 'magic'; expected one of resample, fbp, sirt, cgls, tv"):
+        reconstruct(sinogram, method="magic")
+
+
+def test_unknown_preset(sinogram, prior):
+    with pytest.raises(UsageError, match=r"preset is 'slow'; expected one of fast, paper"):
+        reconstruct(sinogram, preset="slow", prior=prior)
+
+
+def test_resample_without_a_prior(sinogram):
+    with pytest.raises(UsageError, match="needs a prior"):
+        reconstruct(sinogram, method="resample")
+
+
+def test_grid_that_does_not_fit_the_prior(volume, prior):
+    odd = simulate(volume, n_views=4, size=30)
+    with pytest.raises(PriorError, match="multiples of 4; the image grid is 30 x 30"):
+        reconstruct(odd, prior=prior)
+    assert reconstruct(odd, method="fbp").image_hu.shape == (3, 30, 30)
+
+
+@pytest.mark.parametrize("batch_size", [0, -1])
+def test_batch_size(sinogram, batch_size):
+    with pytest.raises(UsageError, match=f"batch_size is {batch_size}"):
+        reconstruct(sinogram, method="fbp", batch_size=batch_size)
