@@ -14,6 +14,8 @@ _IDENTITY = ["PatientName", "PatientID", "PatientBirthDate", "StudyDate", "Study
 _KEPT_IF_VALID = [
     "ReferringPhysicianName",
     "StudyDescription",
+    "ClinicalTrialTimePointID",
+    "ClinicalTrialTimePointDescription",
     "PatientAge",
     "PatientSize",
     "PatientWeight",

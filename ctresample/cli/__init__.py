@@ -22,6 +22,7 @@ from ctresample.cli.info import info
 from ctresample.cli.one_line_errors import DEBUG, OneLineErrors
 from ctresample.cli.reconstruct import reconstruct
 from ctresample.cli.simulate import simulate
+from ctresample.cli.train import train
 
 __all__ = ["app", "main"]
 
@@ -70,6 +71,7 @@ for _verb, _example in _EXAMPLES.items():
     # typer would keep the line breaks of all but the first paragraph
     _help = "\n\n".join(" ".join(paragraph.split()) for paragraph in (_verb.__doc__ or "").split("\n\n"))
     app.command(help=_help, epilog=f"Example: [bold]{_example}[/bold]")(_verb)
+app.add_typer(train, name="train")
 
 
 def main() -> None:

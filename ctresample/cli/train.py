@@ -9,7 +9,7 @@ import typer
 
 from ctresample.errors import UsageError
 
-train = typer.Typer(no_args_is_help=True, help="Train a prior of your own, in two steps: autoencoder, then prior.")
+train = typer.Typer(help="Train a prior of your own, in two steps: autoencoder, then prior.")
 
 Slices = Annotated[
     Path,
