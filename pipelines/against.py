@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from ctresample.errors import UsageError
 from ctresample.metrics import DATA_RANGE_HU, psnr_db, rmse_hu, ssim
-from ctresample.regrid import to_square_grid
+from ctresample.pipelines.simulate import scanned
 from ctresample.sinogram import Sinogram
-from ctresample.units import AIR_HU
 from ctresample.volume import Volume
 
 SAME_PLACE_MM = 0.1
@@ -28,7 +27,7 @@ def truth_for(sinogram: Sinogram, source: Volume) -> NDArray[np.float32]:
     rows, columns = sinogram.grid.shape
     if rows != columns:
         raise UsageError(f"the sinogram's images have {rows} x {columns} pixels; a comparison needs square images")
-    truth = to_square_grid(source, rows)
+    truth = scanned(source, rows)
     if not np.allclose(truth.affine[:3, :2], sinogram.affine[:3, :2], atol=1e-3):
         raise UsageError(
             f"the series to compare with gives pixels of {truth.spacing_mm[0]:.4g} mm, the sinogram has "
@@ -45,7 +44,7 @@ def truth_for(sinogram: Sinogram, source: Volume) -> NDArray[np.float32]:
                 "series to compare with; give the series it was simulated from"
             )
         chosen.append(nearest)
-    return np.maximum(truth.hu[chosen], np.float32(AIR_HU))
+    return truth.hu[chosen]
 
 
 def compare(image_hu: NDArray[np.float32], truth_hu: NDArray[np.float32]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,13 +14,11 @@ from ctresample.metrics import DATA_RANGE_HU, psnr_db, rmse_hu, ssim
 from ctresample.operators import SparseProjector
 from ctresample.pipelines.benchmark_runs import Run, Scan
 from ctresample.pipelines.reconstruct import reconstruct
-from ctresample.pipelines.simulate import simulate
+from ctresample.pipelines.simulate import scanned, simulate
 from ctresample.pipelines.work import Progress, Work
 from ctresample.prior import LatentPrior
-from ctresample.regrid import to_square_grid
 from ctresample.result import Reconstruction, ResultRow
 from ctresample.sinogram import Sinogram
-from ctresample.units import AIR_HU
 from ctresample.volume import Volume
 
 GROUP = 64
@@ -91,7 +89,7 @@ def benchmark(
         what = f"{len(group)} slice{'s'[: len(group) > 1]}, {n_views} views"
         work.start(f"scan, {what}", _SCAN_COST * len(group))
         sinogram = _scan(members, n_views, scan, group_seed)
-        truths = [_truth(volume, scan.size) for volume in members]
+        truths = [scanned(volume, scan.size) for volume in members]
         SparseProjector(sinogram.geometry, sinogram.grid)  # it keeps its matrix for the runs
         for run in runs:
             work.start(f"{run.label}, {what}", run.cost * len(group))
@@ -137,11 +135,6 @@ def _scan(members: Sequence[Volume], n_views: int, scan: Scan, seed: int) -> Sin
         electronic_noise=scan.electronic_noise,
         seed=seed,
     )
-
-
-def _truth(volume: Volume, size: int) -> Volume:
-    truth = to_square_grid(volume, size)
-    return replace(truth, hu=np.maximum(truth.hu, np.float32(AIR_HU)))
 
 
 def _row(name: str, run: Run, n_views: int, result: Reconstruction, k: int, truth: NDArray[np.float32]) -> ResultRow:

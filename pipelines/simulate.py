@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -34,6 +35,7 @@ def simulate(
     photons: float | None = None,
     electronic_noise: float = 0.0,
     seed: int = 0,
+    progress: Callable[[float], None] | None = None,
 ) -> Sinogram:
     """Scan each slice of a volume on its own.
 
@@ -45,18 +47,18 @@ def simulate(
         photons: photons sent along each ray; None for no noise.
         electronic_noise: read-out noise in photons.
         seed: of the noise; slice k of a volume draws from ``(seed, k)``.
+        progress: told the fraction done, from 0 to 1.
     """
     if beam not in BEAMS:
         raise UsageError(f"geometry is {beam!r}; expected one of {', '.join(BEAMS)}")
     if n_views < 1:
         raise UsageError(f"views is {n_views}; expected at least 1")
-    # clipped before pixels are averaged: padding of -2000 HU beside tissue must not count for more than air
-    fine_volume = to_square_grid(replace(volume, hu=np.maximum(volume.hu, AIR_HU)), size * REFINEMENT)
+    fine_volume = scanned(volume, size * REFINEMENT)
     coarse = to_square_grid(replace(volume, hu=volume.hu[:1], headers=()), size)
     grid = ImageGrid((size, size), coarse.spacing_mm[0])
     geometry = BEAMS[beam].for_grid(grid, n_views)
     mu = hu_to_mu(fine_volume.hu.astype(np.float64))
-    transmission = _transmission(mu, geometry, grid)
+    transmission = _transmission(mu, geometry, grid, progress)
     if photons is None:
         values = -np.log(transmission).astype(np.float32)
     else:
@@ -85,13 +87,27 @@ def simulate(
     )
 
 
-def _transmission(mu: NDArray[np.float64], geometry: Geometry, grid: ImageGrid) -> NDArray[np.float64]:
+def scanned(volume: Volume, size: int) -> Volume:
+    """What the simulation sees of a volume, on ``size`` x ``size`` pixels: the truth of a reconstruction.
+
+    Values below -1000 HU are made air before pixels are averaged: padding of -2000 HU beside tissue must not count
+    for more than air.
+    """
+    return to_square_grid(volume.with_hu(np.maximum(volume.hu, np.float32(AIR_HU))), size)
+
+
+def _transmission(
+    mu: NDArray[np.float64], geometry: Geometry, grid: ImageGrid, progress: Callable[[float], None] | None
+) -> NDArray[np.float64]:
     """Mean intensity over each bin, ``[slice, view, detector]``, of images ``[slice, y, x]`` on the refined grid."""
     fine_grid, fine_geometry = grid.refined(REFINEMENT), geometry.with_bins_split(REFINEMENT)
     images = mu.reshape(len(mu), -1).T
     views = []
-    for angle in fine_geometry.angles_rad:  # a view at a time: the whole fine matrix can take gigabytes
+    # a view at a time: the whole fine matrix can take gigabytes
+    for number, angle in enumerate(fine_geometry.angles_rad, 1):
         matrix = joseph_matrix(replace(fine_geometry, angles_rad=(angle,)), fine_grid)
         intensity = np.exp(-(matrix @ images))
         views.append(intensity.reshape(geometry.n_detectors, REFINEMENT, -1).mean(axis=1))
+        if progress:
+            progress(number / geometry.n_views)
     return np.stack(views).transpose(2, 0, 1)

@@ -37,7 +37,7 @@ def simulate(
         from ctresample.pipelines.simulate import simulate as scan
 
         volume = read_ct_series(dicom_dir, on_warning=show.note)
-        show.progress(0, f"scanning {len(volume.hu)} slices, {views} views")
+        step = f"scanning {len(volume.hu)} slices, {views} views"
         sinogram = scan(
             volume,
             n_views=views,
@@ -46,6 +46,7 @@ def simulate(
             photons=photons,
             electronic_noise=electronic_noise,
             seed=seed,
+            progress=lambda share: show.progress(share, step),
         )
         write_sinogram(sinogram, out)
     n, _, n_detectors = sinogram.values.shape

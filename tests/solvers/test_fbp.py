@@ -44,6 +44,21 @@ def test_water_disk(beam, pixel_size_mm, n_views, shape, phantoms):
     assert abs(outside.mean() + 1000) < 0.5
 
 
+@pytest.mark.parametrize("source_to_axis_mm", [60.0, 100.0])
+def test_wide_fan(source_to_axis_mm, phantoms):
+    """A source so near that rays are far from parallel: up to 43 degrees off the axis."""
+    grid = ImageGrid((64, 64), 0.9)
+    geometry = FanBeam.for_grid(grid, 360, source_to_axis_mm, 2 * source_to_axis_mm)
+    centre, radius = (4.0, -7.0), 17.0
+    hu = reconstruct(geometry, grid, [phantoms.disk(MU_WATER_PER_MM, centre, radius)], phantoms)
+    distance = distance_mm(grid, centre)
+    inside = hu[distance < radius - 4]
+    assert abs(inside.mean()) < 1
+    assert np.abs(inside).max() < 10
+    outside = hu[(distance > radius + 4) & (distance_mm(grid, (0.0, 0.0)) < 28)]
+    assert abs(outside.mean() + 1000) < 1
+
+
 @BEAMS
 @pytest.mark.parametrize("place", [(5, 8), (5, 40), (30, 44), (20, 3)])
 def test_a_point_stays_in_place(beam, place, phantoms):

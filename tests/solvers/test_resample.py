@@ -307,6 +307,52 @@ def test_no_stage_no_consistency(case, toy_prior, consistency_steps):
     assert not consistency_steps
 
 
+@pytest.mark.parametrize(("stop_at", "inner_steps", "used"), [(1, 0, 0), (1, 2, 2), (4, 5, 8), (20, 5, 19)])
+def test_consistency_is_imposed_on_the_estimate_some_steps_ahead(
+    stop_at, inner_steps, used, case, toy_prior, monkeypatch
+):
+    """Those steps are DDIM as well; at the end of the schedule there are fewer of them left."""
+    module = importlib.import_module("ctresample.solvers.resample")
+    given = []
+    monkeypatch.setattr(module, "fit_pixels_by_adamw", lambda x, *_, **__: given.append(x) or x)
+    prior = toy_prior.random_prior()
+    n_steps = 20
+    settings = ReSampleSettings(n_steps=n_steps, pixel_level=1.0, latent_level=0.0, skip=1, inner_steps=inner_steps)
+    # resampling with no variance goes on from the unconditional latents
+    settings = replace(settings, variance_scale=0.0, final_iterations=0)
+    case.run(prior, settings, callback=lambda status: status.step < stop_at)
+    scheduler = toy_prior.scheduler("v_prediction")
+    scheduler.set_timesteps(n_steps)
+    z = torch.stack([torch.randn((toy_prior.CHANNELS, 16, 16), generator=g) for g in generators(5, 6)])
+    with torch.no_grad():
+        for t in scheduler.timesteps[: used + 1]:
+            step = scheduler.step(prior.unet(z, t).sample, t, z, eta=0.0)
+            z = step.prev_sample
+        expected = hu_to_mu(prior.decode(step.pred_original_sample))
+    assert len(given) == stop_at
+    assert torch.allclose(given[-1], expected, rtol=1e-3, atol=1e-5)
+
+
+def test_pixel_steps_are_taken_in_units_of_half_the_hu_range(case, toy_prior, monkeypatch):
+    module = importlib.import_module("ctresample.solvers.resample")
+    units = []
+    monkeypatch.setattr(module, "fit_pixels_by_adamw", lambda x, *_, unit, **__: units.append(unit) or x)
+    case.run(toy_prior.random_prior(), ADAMW)
+    assert units[0] == pytest.approx(hu_to_mu(500.0) - hu_to_mu(-1000.0))  # its range is from -1000 to 2000 HU
+
+
+def test_the_error_of_the_encoder_does_not_add_up(case, toy_prior):
+    """With conjugate gradients only the correction is encoded, so what the encoder gets wrong cancels."""
+
+    class Biased(toy_prior.GaussianPrior):
+        def encode(self, hu):
+            return super().encode(hu) + 0.3
+
+    settings = replace(CG, start_level=1.0, warm_start=None, final_iterations=0)
+    exact, biased = (case.run(prior, settings) for prior in (toy_prior.GaussianPrior(), Biased()))
+    assert torch.allclose(biased, exact, rtol=1e-2, atol=1e-5)
+
+
 @pytest.mark.parametrize("beam", [ParallelBeam, FanBeam])
 @pytest.mark.parametrize("sigma", [0.003, 0.02])
 def test_mean_over_seeds_is_the_posterior_mean(beam, sigma, phantoms, toy_prior):
