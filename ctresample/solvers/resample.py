@@ -14,7 +14,6 @@ import torch
 from ctresample.consistency import (
     fit_latent_by_adamw,
     fit_pixels_by_adamw,
-    fit_to_noise,
     proximal_step,
     residual_ratio,
 )
@@ -22,6 +21,7 @@ from ctresample.errors import PriorError, UsageError
 from ctresample.operators import LinearOperator, Weighted
 from ctresample.prior import LatentPrior
 from ctresample.solvers.resample_settings import ReSampleSettings
+from ctresample.solvers.tv import tv
 from ctresample.status import Callback, report
 from ctresample.units import MU_WATER_PER_MM, hu_to_mu, mu_to_hu
 
@@ -54,7 +54,7 @@ def resample(
         callback: told of every step.
 
     Returns:
-        ``(B, 1, rows, columns)`` in 1/mm, its residual at the noise level.
+        ``(B, 1, rows, columns)`` in 1/mm.
 
     Raises:
         UsageError: generators or a start image are missing.
@@ -83,7 +83,11 @@ def resample(
             raise PriorError(f"resample diverged at step {i + 1} of {len(steps)}; is the prior's hu_range right?")
         if not report(callback, "resample", i + 1, len(steps), problem.ratio):
             break
-    return problem.finish(z_0)
+    if settings.final == "latent":
+        return problem.decode(problem.fit_latent(z_0))
+    spread = settings.final_spread_hu * mu_water_per_mm / 1000
+    x = problem.decode(z_0)
+    return tv(y, A, sigma=sigma, anchor=x, spread=spread, tolerance_hu=0.5, max_iterations=settings.final_iterations)
 
 
 def timesteps(n_train: int, settings: ReSampleSettings) -> list[int]:
@@ -165,9 +169,7 @@ class _Problem:
         """Latents near ``z_0`` whose image agrees with the measurement."""
         s = self.settings
         if stage == "latent":
-            z_0 = fit_latent_by_adamw(
-                z_0, self.y, self.A, self.decode, lr=s.latent_lr, max_iterations=s.latent_iterations
-            )
+            z_0 = self.fit_latent(z_0)
             self.note(self.decode(z_0))
             return z_0
         x = self.decode(z_0)
@@ -183,9 +185,10 @@ class _Problem:
         # the difference of two encodings carries the correction without the autoencoder's own error
         return z_0 + self.encode(agreed) - self.encode(x)
 
-    def finish(self, z_0: torch.Tensor) -> torch.Tensor:
-        """The decoded image, brought to the noise level in pixel space so that the output itself is consistent."""
-        return fit_to_noise(self.decode(z_0), self.y, self.A, max_iterations=self.settings.final_iterations)
+    def fit_latent(self, z_0: torch.Tensor) -> torch.Tensor:
+        """Latents near ``z_0`` whose decoded image agrees with the measurement, by descent through the decoder."""
+        s = self.settings
+        return fit_latent_by_adamw(z_0, self.y, self.A, self.decode, lr=s.latent_lr, max_iterations=s.latent_iterations)
 
     def encode(self, mu: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():

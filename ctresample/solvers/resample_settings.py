@@ -30,7 +30,10 @@ class ReSampleSettings:
         latent_lr: AdamW step in latent space.
         latent_iterations: AdamW steps in latent space at most.
         variance_scale: gamma of the resampling variance.
-        final_iterations: conjugate gradient iterations, at most, that bring the decoded image to the noise level.
+        final: how the output is made consistent: "pixel" by a proximal step with total variation on the decoded
+            image, "latent" as published, by a last descent in latent space, decoded.
+        final_spread_hu: how far that proximal step expects the decoded image to be from the truth.
+        final_iterations: iterations of that proximal step at most.
     """
 
     n_steps: int
@@ -41,13 +44,15 @@ class ReSampleSettings:
     skip: int = 10
     inner_steps: int = 5
     optimiser: Literal["cg", "adamw"] = "adamw"
-    cg_iterations: int = 6
+    cg_iterations: int = 30
     pixel_lr: float = 1e-2
     pixel_iterations: int = 2000
     latent_lr: float = 5e-3
     latent_iterations: int = 500
     variance_scale: float = 40.0
-    final_iterations: int = 50
+    final: Literal["pixel", "latent"] = "latent"
+    final_spread_hu: float = 100.0
+    final_iterations: int = 400
 
     def __post_init__(self) -> None:
         if self.n_steps < 1 or self.skip < 1 or self.inner_steps < 0:
@@ -56,6 +61,8 @@ class ReSampleSettings:
             raise UsageError(
                 "resample settings: expected 0 <= latent_level <= pixel_level <= 1 and 0 < start_level <= 1"
             )
+        if not self.final_spread_hu > 0 or self.final_iterations < 1:
+            raise UsageError("resample settings: final_spread_hu must be above 0 and final_iterations 1 or more")
         if self.start_level == 1 and self.warm_start:
             raise UsageError("resample settings: a warm start needs a start_level below 1, where it is not all noise")
 
@@ -63,13 +70,14 @@ class ReSampleSettings:
 PRESETS = {
     "fast": ReSampleSettings(
         n_steps=60,
-        start_level=0.35,
+        start_level=0.12,
         warm_start="tv",
         pixel_level=1.0,
         latent_level=0.0,
         skip=1,
         inner_steps=0,
         optimiser="cg",
+        final="pixel",
     ),
     "paper": ReSampleSettings(n_steps=500),
 }

@@ -1,0 +1,115 @@
+"""The demo end to end with the bundled prior on the embedded slices: what the README promises."""
+
+import csv
+import statistics
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from pydicom import dcmread
+
+from ctresample.data_tools.dicom_reader import read_ct_slices
+from ctresample.pipelines.demo import SLICES, demo
+from ctresample.pipelines.loaded_prior import LoadedPrior
+from ctresample.pipelines.reconstruct import reconstruct
+from ctresample.pipelines.simulate import simulate
+from ctresample.regrid import to_square_grid
+from ctresample.volume import Volume
+
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture(scope="module")
+def prior():
+    return LoadedPrior.load("ct256")
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory, prior):
+    folder = tmp_path_factory.mktemp("demo")
+    demo(folder, prior=prior)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def means(output):
+    with (output / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+
+    def mean(column, method):
+        return statistics.mean(float(row[column]) for row in rows if row["method"] == method)
+
+    assert len(rows) == 3 * len(list(SLICES.glob("*.dcm")))
+    return mean
+
+
+def test_beats_fbp_and_tv(means):
+    assert means("psnr_db", "resample") >= means("psnr_db", "fbp") + 7
+    assert means("psnr_db", "resample") >= means("psnr_db", "tv") + 0.5
+    assert means("ssim", "resample") >= means("ssim", "tv")
+
+
+def test_fits_the_data_to_their_noise(means):
+    assert 0.8 <= means("residual_ratio", "resample") <= 1.2
+
+
+def test_columns(output):
+    header = (output / "results.csv").read_text().splitlines()[0]
+    assert header == "slice,method,preset,views,psnr_db,data_range_hu,ssim,rmse_hu,residual_ratio,seconds"
+
+
+def test_dicom_passes_the_judges(output):
+    sources, results = sorted(SLICES.glob("*.dcm")), sorted((output / "dicom").glob("*.dcm"))
+    assert len(results) == len(sources)
+    for source, result in zip(sources, results, strict=True):
+        judged = subprocess.run(["dciodvfy", "-new", str(result)], capture_output=True, text=True).stderr
+        assert not [line for line in judged.splitlines() if line.startswith(("Error", "Warning"))]
+        together = subprocess.run(["dcentvfy", str(source), str(result)], capture_output=True, text=True)
+        assert together.returncode == 0, together.stderr
+        assert not [line for line in together.stderr.splitlines() if line.startswith("Error")]
+
+
+def test_dicom_lies_where_the_source_lies(output):
+    sources = read_ct_slices(SLICES)
+    for source, path in zip(sources, sorted((output / "dicom").glob("*.dcm")), strict=True):
+        expected, image = to_square_grid(source, 256), sitk.ReadImage(str(path))
+        np.testing.assert_allclose(image.GetOrigin(), expected.affine[:3, 3], atol=1e-3)
+        np.testing.assert_allclose(image.GetSpacing()[:2], expected.spacing_mm[:2], rtol=1e-5)
+        direction = np.array(image.GetDirection()).reshape(3, 3)
+        np.testing.assert_allclose(direction[:, 0], expected.affine[:3, 0] / expected.spacing_mm[0], atol=1e-5)
+
+
+def test_result_names_its_source_and_its_weights(output, prior):
+    source, result = (dcmread(next(iter(sorted(folder.glob("*.dcm"))))) for folder in (SLICES, output / "dicom"))
+    assert result.SOPInstanceUID != source.SOPInstanceUID
+    assert result.SourceImageSequence[0].ReferencedSOPInstanceUID == source.SOPInstanceUID
+    assert prior.sha256[:16] in str(result.ContributingEquipmentSequence)
+
+
+def test_report_needs_nothing_else(output):
+    text = (output / "report.html").read_text(encoding="utf-8")
+    assert "data:image/png" in text
+    assert 'src="http' not in text
+
+
+def test_real_prior_same_seed_same_image_alone_or_in_a_batch(prior):
+    two = read_ct_slices(SLICES)[-2:]  # of one series, so of one geometry
+    scan = simulate(Volume(np.concatenate([v.hu for v in two]), two[0].affine), n_views=25, photons=1e5)
+    together = reconstruct(scan, prior=prior.model, seed=3, batch_size=2)
+    again = reconstruct(scan, prior=prior.model, seed=3, batch_size=2)
+    alone = reconstruct(scan, prior=prior.model, seed=3, batch_size=1)
+    assert np.array_equal(together.image_hu, again.image_hu)
+    np.testing.assert_allclose(together.image_hu, alone.image_hu, atol=1.0)  # HU; float32 sums in another order
+    other = reconstruct(scan, prior=prior.model, seed=4, batch_size=2)
+    assert not np.array_equal(together.image_hu, other.image_hu)
+
+
+def test_bundled_prior_is_small_and_half_precision():
+    folder = Path(SLICES).parent / "priors" / "ct256"
+    files = list(folder.rglob("*.safetensors"))
+    assert sum(path.stat().st_size for path in files) <= 30e6
+    from safetensors.torch import load_file
+
+    assert all(tensor.dtype == torch.float16 for path in files for tensor in load_file(path).values())
