@@ -127,7 +127,14 @@ def _resample(
 ) -> torch.Tensor:
     start = None
     if settings.warm_start == "tv":
-        start = tv(y, A, sigma=sigma, callback=lambda status: watch(0.3 * status.step / status.n_steps, status))
+        # a rough one will do: sampling starts from its noised latents
+        start = tv(
+            y,
+            A,
+            sigma=sigma,
+            tolerance_hu=10.0,
+            callback=lambda status: watch(0.3 * status.step / status.n_steps, status),
+        )
     base = 0.3 if start is not None else 0.0
     return resample(
         y,

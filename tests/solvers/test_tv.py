@@ -128,11 +128,11 @@ def test_each_slice_stops_on_its_own(truth, phantoms):
     assert together[2].max() == 0
 
 
-def test_a_good_start_saves_iterations_and_does_not_change_the_result(truth):
+def test_a_good_anchor_saves_iterations_and_without_a_pull_does_not_change_the_result(truth):
     A = SparseProjector(ParallelBeam.for_grid(GRID, 12), GRID)
     y, sigma = measured(A, truth)
 
-    def run(start):
+    def run(anchor):
         steps = []
         x = tv(
             y,
@@ -140,7 +140,7 @@ def test_a_good_start_saves_iterations_and_does_not_change_the_result(truth):
             sigma=sigma,
             weight=10.0,
             tolerance_hu=0.2,
-            start=start,
+            anchor=anchor,
             callback=lambda status: steps.append(status.step),
         )
         return x, steps[-1]
@@ -149,6 +149,36 @@ def test_a_good_start_saves_iterations_and_does_not_change_the_result(truth):
     warm, warm_steps = run(truth)
     assert warm_steps < cold_steps
     assert rms_hu(warm, cold) < 5
+
+
+@pytest.mark.parametrize("spread", [1e-4, 2e-3, 1e-1])
+def test_anchor_and_data_are_weighted_by_their_variances(spread):
+    """Flat images have no variation, so that the optimum is their mean weighted by precision, slice by slice."""
+    sigma, data, anchor = 0.002, torch.tensor([0.01, 0.03]), torch.tensor([0.02, 0.02])
+    y, start = (flat.view(2, 1, 1, 1).expand(2, 1, 6, 8) for flat in (data, anchor))
+    options = {"weight": 1.0, "tolerance_hu": 1e-3, "max_iterations": 20_000}
+    x = tv(y, Identity(), sigma=torch.full_like(y, sigma), anchor=start, spread=spread, **options)
+    expected = (data / sigma**2 + anchor / spread**2) / (1 / sigma**2 + 1 / spread**2)
+    assert rms_hu(x, expected.view(2, 1, 1, 1)) < 0.5
+
+
+def test_proximal_step_is_a_minimum(truth):
+    A = SparseProjector(ParallelBeam.for_grid(GRID, 12), GRID)
+    y, sigma = measured(A, truth)
+    anchor, spread, weight = torch.roll(truth, 2, dims=3), 0.1 * MU_WATER_PER_MM, 5.0
+
+    def total(x: torch.Tensor) -> float:
+        return objective(x, y, A, sigma, weight) + float(((x - anchor) / spread).double().square().sum() / 2)
+
+    options = {"sigma": sigma, "weight": weight, "tolerance_hu": 0.0, "max_iterations": 3000}
+    x = tv(y, A, **options, anchor=anchor, spread=spread)
+    best = total(x)
+    generator = torch.Generator().manual_seed(1)
+    for size in (1e-4, 1e-3):
+        assert total((x + size * torch.randn(x.shape, generator=generator)).clamp_min(0)) > best
+    for other in (anchor, truth, tv(y, A, **options)):
+        assert total(other) > best
+        assert total(0.98 * x + 0.02 * other) > best
 
 
 def test_callback_can_stop(truth):
