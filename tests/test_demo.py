@@ -110,6 +110,7 @@ def test_bundled_prior_is_small_and_half_precision():
     folder = Path(SLICES).parent / "priors" / "ct256"
     files = list(folder.rglob("*.safetensors"))
     assert sum(path.stat().st_size for path in files) <= 30e6
+    import torch
     from safetensors.torch import load_file
 
     assert all(tensor.dtype == torch.float16 for path in files for tensor in load_file(path).values())

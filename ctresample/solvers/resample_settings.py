@@ -51,7 +51,7 @@ class ReSampleSettings:
     latent_iterations: int = 500
     variance_scale: float = 40.0
     final: Literal["pixel", "latent"] = "latent"
-    final_spread_hu: float = 100.0
+    final_spread_hu: float = 140.0
     final_iterations: int = 400
 
     def __post_init__(self) -> None:
