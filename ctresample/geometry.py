@@ -76,6 +76,7 @@ class _Beam:
     detector_pitch_mm: float
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "angles_rad", tuple(map(float, self.angles_rad)))  # an array is not hashable
         if len(self.angles_rad) == 0:
             raise GeometryError("geometry: there are 0 views; expected at least 1 view angle")
         if not np.isfinite(self.angles_rad).all():

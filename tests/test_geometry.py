@@ -165,3 +165,9 @@ def test_refined_grid_covers_the_same_field(grid, factor):
     assert fine.radius_mm == pytest.approx(grid.radius_mm)
     assert fine.x_mm.reshape(-1, factor).mean(axis=1) == pytest.approx(grid.x_mm, abs=1e-9)
     assert fine.y_mm.reshape(-1, factor).mean(axis=1) == pytest.approx(grid.y_mm, abs=1e-9)
+
+
+def test_angles_may_be_an_array():
+    geometry = ParallelBeam(np.linspace(0, 1, 3), 5, 1.0)
+    assert geometry == ParallelBeam((0.0, 0.5, 1.0), 5, 1.0)
+    assert hash(geometry) == hash(ParallelBeam([0.0, 0.5, 1.0], 5, 1.0))

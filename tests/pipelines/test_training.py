@@ -26,7 +26,7 @@ def disks(n_slices, n_patients, seed):
 
 
 AUTOENCODER = AutoencoderSettings(
-    run=RunSettings(steps=60, batch_size=8, validate_every=20, warmup_steps=10, ema_decay=0.9, precision="fp32"),
+    run=RunSettings(steps=120, batch_size=8, validate_every=20, warmup_steps=10, ema_decay=0.9, precision="fp32"),
     image_size=64,
     crop_size=32,
     channels=16,

@@ -31,16 +31,23 @@ CG = ReSampleSettings(
     inner_steps=0,
     optimiser="cg",
     cg_iterations=6,
+    variance_scale=40.0,
     final="pixel",
+    final_spread_hu=100.0,
     final_iterations=400,
 )
 ADAMW = ReSampleSettings(
     n_steps=30,
+    pixel_level=2 / 3,
+    latent_level=1 / 3,
     skip=5,
     inner_steps=2,
     optimiser="adamw",
+    pixel_lr=1e-2,
     pixel_iterations=40,
+    latent_lr=5e-3,
     latent_iterations=20,
+    variance_scale=40.0,
     final="latent",
 )
 NO_FINAL_FIT = {"final": "latent", "latent_iterations": 0}
