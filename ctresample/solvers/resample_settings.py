@@ -81,5 +81,5 @@ PRESETS = {
     ),
     "paper": ReSampleSettings(n_steps=500),
 }
-"""``fast`` is the default, its values chosen on validation slices at 25 views and 1e5 photons; ``paper`` is the published recipe with Tweedie's formula, the step indices and the
-stopping at the noise level done right."""
+"""``fast`` is the default, its values chosen on validation slices at 25 views and 1e5 photons; ``paper`` is the
+published recipe with Tweedie's formula, the step indices and the stopping at the noise level done right."""
