@@ -37,7 +37,7 @@ def add_noise(
 
 
 def line_integral_variance(
-    values: NDArray[np.float32], *, photons: float, electronic_noise: float
+    values: NDArray[np.float32], *, photons: float | NDArray[np.floating], electronic_noise: float
 ) -> NDArray[np.float32]:
     """Variance of each measured line integral, to first order: ``(N + electronic_noise^2) / N^2``.
 

@@ -153,8 +153,10 @@ class LatentPrior:
         halvings = len(levels) + len(self.unet.config["block_out_channels"]) - 2
         return self.config.patch_size * 2**halvings
 
-    def check_shape(self, shape: tuple[int, int]) -> None:
+    def check_shape(self, shape: tuple[int, ...]) -> None:
         """`PriorError` if the networks cannot take images of ``(rows, columns)``."""
+        if len(shape) != 2:
+            raise PriorError(f"prior {self.config.name} takes slices; a cone beam's volume needs a classical method")
         if any(side % self.size_multiple for side in shape):
             raise PriorError(
                 f"prior {self.config.name} takes images whose sides are multiples of {self.size_multiple}; the image "

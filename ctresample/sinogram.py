@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctresample.errors import SinogramError
-from ctresample.geometry import Geometry, ImageGrid
+from ctresample.geometry import ConeBeam, Geometry, Grid
 from ctresample.noise import line_integral_variance
 from ctresample.units import MU_WATER_PER_MM
 
@@ -23,11 +23,13 @@ class Sinogram:
     """Line integrals of one or more slices, all measured with the same geometry.
 
     Attributes:
-        values: float32 ``[slice, view, detector]``, line integrals of attenuation (no unit).
+        values: float32 ``[slice, view, detector]``, line integrals of attenuation (no unit); of a cone beam
+            ``[detector row, view, detector]``, one scan of the whole volume.
         geometry: the scan.
-        grid: the image grid to reconstruct on.
+        grid: the image grid to reconstruct on; of a cone beam a volume grid.
         affine: ``(4, 4)``, maps ``(column, row, slice, 1)`` of that grid to LPS mm.
-        photons: photons sent along each ray; None for data without noise.
+        photons: photons sent along each ray: one number, or ``[view, detector]`` where a bow-tie filter or the tube
+            current make them differ; None for data without noise.
         electronic_noise: standard deviation of the read-out, in photons.
         mu_water_per_mm: attenuation of water that HU refer to.
         origin: how the values came about, in words ("measured", or what was simulated on which model).
@@ -36,28 +38,43 @@ class Sinogram:
 
     values: NDArray[np.float32]
     geometry: Geometry
-    grid: ImageGrid
+    grid: Grid
     affine: NDArray[np.float64]
-    photons: float | None = None
+    photons: float | NDArray[np.float32] | None = None
     electronic_noise: float = 0.0
     mu_water_per_mm: float = MU_WATER_PER_MM
     origin: str = "measured"
     headers: tuple[dict[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
-        if self.values.ndim != 3 or self.values.shape[1:] != self.geometry.shape or len(self.values) == 0:
+        cone = isinstance(self.geometry, ConeBeam)
+        found = self.values.shape if cone else self.values.shape[1:]
+        if self.values.ndim != 3 or found != self.geometry.shape or len(self.values) == 0:
+            first = f"{self.geometry.shape[0]} detector rows" if cone else "slices"
             raise SinogramError(
-                f"sinogram has shape {self.values.shape}; its geometry expects (slices, "
+                f"sinogram has shape {self.values.shape}; its geometry expects ({first}, "
                 f"{self.geometry.n_views} views, {self.geometry.n_detectors} detectors)"
             )
         bad = np.flatnonzero(~np.isfinite(self.values).all(axis=(1, 2)))
         if len(bad):
+            what = "detector row" if cone else "slice"
             raise SinogramError(
-                f"sinogram: slice {bad[0]} holds NaN or infinite values ({len(bad)} of {len(self.values)} slices do); "
-                "repair or leave out these rays before reconstructing"
+                f"sinogram: {what} {bad[0]} holds NaN or infinite values ({len(bad)} of {len(self.values)} {what}s "
+                "do); repair or leave out these rays before reconstructing"
             )
-        if self.headers and len(self.headers) != len(self.values):
-            raise SinogramError(f"sinogram has {len(self.values)} slices but {len(self.headers)} headers")
+        if self.headers and len(self.headers) != self.n_slices:
+            raise SinogramError(f"sinogram has {self.n_slices} slices but {len(self.headers)} headers")
+        if isinstance(self.photons, np.ndarray):
+            wanted = (self.geometry.n_views, self.geometry.n_detectors)
+            if self.photons.shape != wanted or not (self.photons > 0).all():
+                raise SinogramError(
+                    f"sinogram: photons have shape {self.photons.shape}; expected {wanted} numbers above 0"
+                )
+
+    @property
+    def n_slices(self) -> int:
+        """Slices of the image."""
+        return self.grid.shape[0] if isinstance(self.geometry, ConeBeam) else len(self.values)
 
     def sigma(self) -> NDArray[np.float32]:
         """Standard deviation of each value, same shape as ``values``: from the photon count where there is one."""

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationErro
 
 from ctresample.data_tools.plain_text import one_line
 from ctresample.errors import SinogramError
-from ctresample.geometry import FanBeam, Geometry, ImageGrid, ParallelBeam, check_rays_outside
+from ctresample.geometry import FanBeam, Geometry, ImageGrid, ParallelBeam
 from ctresample.sinogram import Sinogram
 
 MAX_SIDE = 32768
@@ -85,8 +85,8 @@ class FanFlatModel(_Strict):
             self.angles_rad,
             self.n_detectors,
             self.detector_pitch_mm,
-            self.source_to_axis_mm,
-            self.source_to_detector_mm,
+            source_to_axis_mm=self.source_to_axis_mm,
+            source_to_detector_mm=self.source_to_detector_mm,
         )
 
 
@@ -134,7 +134,7 @@ class SinogramModel(_Strict):
     def geometry(self) -> Geometry:
         """The scan; `GeometryError` if it cannot be."""
         geometry = self.scan.geometry()
-        check_rays_outside(geometry, self.image_grid())
+        geometry.check_outside(self.image_grid())
         return geometry
 
 
@@ -150,7 +150,7 @@ def text_of(sinogram: Sinogram, software: str) -> str:
     if isinstance(geometry, FanBeam):
         scan["source_to_axis_mm"] = float(geometry.source_to_axis_mm)
         scan["source_to_detector_mm"] = float(geometry.source_to_detector_mm)
-    rows, columns = sinogram.grid.shape
+    rows, columns = sinogram.grid.shape[-2:]
     parts = {
         "scan": scan,
         "grid": {"shape": (int(rows), int(columns)), "pixel_size_mm": float(sinogram.grid.pixel_size_mm)},

@@ -24,7 +24,7 @@ def truth_for(sinogram: Sinogram, source: Volume) -> NDArray[np.float32]:
     Raises:
         UsageError: the source is another image: another field of view, or no slice at a position of the sinogram.
     """
-    rows, columns = sinogram.grid.shape
+    rows, columns = sinogram.grid.shape[-2:]
     if rows != columns:
         raise UsageError(f"the sinogram's images have {rows} x {columns} pixels; a comparison needs square images")
     truth = scanned(source, rows)
@@ -35,7 +35,7 @@ def truth_for(sinogram: Sinogram, source: Volume) -> NDArray[np.float32]:
         )
     places = _centres(truth.affine, len(truth.hu))
     chosen = []
-    for k, place in enumerate(_centres(sinogram.affine, len(sinogram.values))):
+    for k, place in enumerate(_centres(sinogram.affine, sinogram.n_slices)):
         distance_mm = np.linalg.norm(places - place, axis=1)
         nearest = int(distance_mm.argmin())
         if distance_mm[nearest] > SAME_PLACE_MM:

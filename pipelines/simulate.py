@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ctresample.errors import UsageError
 from ctresample.geometry import FanBeam, Geometry, ImageGrid, ParallelBeam
 from ctresample.noise import add_noise
-from ctresample.operators.joseph import joseph_matrix
+from ctresample.operators.sparse import joseph_matrix
 from ctresample.regrid import to_square_grid
 from ctresample.sinogram import Sinogram
 from ctresample.units import AIR_HU, MU_WATER_PER_MM, hu_to_mu
@@ -105,7 +105,7 @@ def _transmission(
     views = []
     # a view at a time: the whole fine matrix can take gigabytes
     for number, angle in enumerate(fine_geometry.angles_rad, 1):
-        matrix = joseph_matrix(replace(fine_geometry, angles_rad=(angle,)), fine_grid)
+        matrix = joseph_matrix(fine_geometry.with_angles((angle,)), fine_grid)
         intensity = np.exp(-(matrix @ images))
         views.append(intensity.reshape(geometry.n_detectors, REFINEMENT, -1).mean(axis=1))
         if progress:

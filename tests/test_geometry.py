@@ -11,11 +11,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ctresample.errors import GeometryError
-from ctresample.geometry import FanBeam, ImageGrid, ParallelBeam, check_rays_outside
+from ctresample.geometry import FanBeam, ImageGrid, ParallelBeam
 
 NOT_POSITIVE = [0, -1, math.nan, math.inf]
 GRIDS = st.builds(ImageGrid, st.tuples(st.integers(1, 300), st.integers(1, 300)), st.floats(0.05, 3.0))
 N_VIEWS = st.integers(1, 40)
+
+
+def fan_beam(angles_rad, n_detectors, pitch_mm, to_axis_mm, to_detector_mm):
+    return FanBeam(
+        angles_rad, n_detectors, pitch_mm, source_to_axis_mm=to_axis_mm, source_to_detector_mm=to_detector_mm
+    )
 
 
 @st.composite
@@ -38,7 +44,7 @@ def test_grid_shape(shape, name):
         ImageGrid(shape, 1.0)
 
 
-@pytest.mark.parametrize("make", [ParallelBeam, lambda *args: FanBeam(*args, 500.0, 1000.0)])
+@pytest.mark.parametrize("make", [ParallelBeam, lambda *args: fan_beam(*args, 500.0, 1000.0)])
 def test_beam(make):
     with pytest.raises(GeometryError, match="0 views"):
         make((), 8, 1.0)
@@ -56,25 +62,25 @@ def test_beam(make):
 @pytest.mark.parametrize("value", NOT_POSITIVE)
 def test_fan_distances(value):
     with pytest.raises(GeometryError, match="source_to_axis_mm"):
-        FanBeam((0.0,), 8, 1.0, value, 1000.0)
+        fan_beam((0.0,), 8, 1.0, value, 1000.0)
     with pytest.raises(GeometryError, match="source_to_detector_mm"):
-        FanBeam((0.0,), 8, 1.0, 500.0, value)
+        fan_beam((0.0,), 8, 1.0, 500.0, value)
 
 
 def test_detector_before_the_axis():
     with pytest.raises(GeometryError, match=r"source_to_detector_mm is 499.*500"):
-        FanBeam((0.0,), 8, 1.0, 500.0, 499.0)
+        fan_beam((0.0,), 8, 1.0, 500.0, 499.0)
 
 
 def test_source_inside_the_image():
     grid = ImageGrid((100, 100), 1.0)
-    fan = FanBeam((0.0,), 8, 1.0, 60.0, 100.0)
+    fan = fan_beam((0.0,), 8, 1.0, 60.0, 100.0)
     with pytest.raises(GeometryError, match="inside the image"):
-        check_rays_outside(fan, grid)
+        fan.check_outside(grid)
     with pytest.raises(GeometryError, match="past the source"):
         FanBeam.for_grid(grid, 4, source_to_axis_mm=60.0, source_to_detector_mm=100.0)
-    check_rays_outside(fan, ImageGrid((50, 50), 1.0))
-    check_rays_outside(ParallelBeam((0.0,), 8, 1.0), grid)
+    fan.check_outside(ImageGrid((50, 50), 1.0))
+    ParallelBeam((0.0,), 8, 1.0).check_outside(grid)
 
 
 @pytest.mark.parametrize("beam", [ParallelBeam, FanBeam])

@@ -10,32 +10,36 @@ from ctresample.errors import GeometryError
 
 
 class LinearOperator(ABC):
-    """A linear map ``A`` between batched tensors, with its exact adjoint.
+    """A linear map ``A`` between batched tensors, with its adjoint.
 
-    ``A(x)`` maps ``(B, 1, *domain_shape)`` to ``(B, 1, *range_shape)`` and ``A.T(y)`` goes back.
+    ``A(x)`` maps ``(B, 1, *domain_shape)`` to ``(B, 1, *range_shape)`` and ``A.T(y)`` goes back. ``A @ B`` is the
+    composition, ``2.0 * A`` the multiple, ``A.normalised()`` the multiple of norm one.
 
     Attributes:
-        domain_shape: shape of one image, ``(rows, columns)``.
-        range_shape: shape of one measurement, ``(views, detectors)``.
+        domain_shape: shape of one image ``(rows, columns)`` or volume ``(slices, rows, columns)``.
+        range_shape: shape of one measurement: ``(views, detectors)``, of a cone beam ``(detector rows, views,
+            detectors)``.
         device: where images and measurements must lie.
         dtype: their floating-point type.
+        exact_adjoint: whether ``A.T`` is the adjoint up to rounding. Conjugate gradients rely on it.
     """
 
-    domain_shape: tuple[int, int]
-    range_shape: tuple[int, int]
+    domain_shape: tuple[int, ...]
+    range_shape: tuple[int, ...]
     device: torch.device
     dtype: torch.dtype
+    exact_adjoint: bool = True
 
     @abstractmethod
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """``A x`` for a checked ``x``."""
+        """``A x`` for a checked ``x``, differentiable."""
 
     @abstractmethod
     def adjoint(self, y: torch.Tensor) -> torch.Tensor:
-        """``A^T y`` for a checked ``y``."""
+        """``A^T y`` for a checked ``y``, differentiable."""
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        return self.forward(_checked(x, self.domain_shape, "image"))
+        return self.forward(checked(x, self.domain_shape, "image"))
 
     @property
     def T(self) -> Transposed:
@@ -52,6 +56,20 @@ class LinearOperator(ABC):
             value = float(x.norm())
         return value**0.5
 
+    def normalised(self) -> LinearOperator:
+        """``A / |A|``, whose largest singular value is one."""
+        return (1 / self.norm()) * self
+
+    def __matmul__(self, inner: LinearOperator) -> LinearOperator:
+        from ctresample.operators.algebra import Composed
+
+        return Composed(self, inner)
+
+    def __rmul__(self, factor: float) -> LinearOperator:
+        from ctresample.operators.algebra import Scaled
+
+        return Scaled(self, factor)
+
 
 class Transposed:
     """``A^T`` as a callable."""
@@ -60,7 +78,7 @@ class Transposed:
         self.T = operator
 
     def __call__(self, y: torch.Tensor) -> torch.Tensor:
-        return self.T.adjoint(_checked(y, self.T.range_shape, "measurement"))
+        return self.T.adjoint(checked(y, self.T.range_shape, "measurement"))
 
 
 def dot_test(operator: LinearOperator, seed: int = 0, batch: int = 2) -> float:
@@ -78,7 +96,9 @@ def dot_test(operator: LinearOperator, seed: int = 0, batch: int = 2) -> float:
     return float(gap.abs() / (ax.norm() * y.double().norm()))
 
 
-def _checked(tensor: torch.Tensor, shape: tuple[int, int], what: str) -> torch.Tensor:
-    if tensor.ndim != 4 or tensor.shape[1:] != (1, *shape):
-        raise GeometryError(f"{what} has shape {tuple(tensor.shape)}; expected (batch, 1, {shape[0]}, {shape[1]})")
+def checked(tensor: torch.Tensor, shape: tuple[int, ...], what: str) -> torch.Tensor:
+    """The tensor itself, if it is a batch of this shape; `GeometryError` otherwise."""
+    if tensor.ndim != len(shape) + 2 or tensor.shape[1:] != (1, *shape):
+        expected = ", ".join(map(str, ("batch", 1, *shape)))
+        raise GeometryError(f"{what} has shape {tuple(tensor.shape)}; expected ({expected})")
     return tensor

@@ -1,77 +1,88 @@
-"""The system matrix of a 2D scan with Joseph's weights.
+"""Joseph's weights: which pixels a ray passes, and how much each counts for its line integral.
 
 Joseph, "An improved algorithm for reprojecting rays through pixel images", IEEE TMI 1(3), 1982: a ray steps
-through the image along its steeper axis and interpolates linearly between the two pixels it passes between.
+through the image along the axis it is steepest in, and at each step interpolates linearly between the pixels it
+passes between: two in a slice, four in a volume.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 import numpy as np
-from numpy.typing import NDArray
-from scipy import sparse
+import torch
 
-from ctresample.errors import GeometryError
-from ctresample.geometry import Geometry, ImageGrid, check_rays_outside
+from ctresample.geometry import Geometry, Grid
+
+_BLOCK_ENTRIES = 2**18
+"""Entries worked on at a time: few enough to stay in the processor's caches, enough to keep its cores busy."""
 
 
-def joseph_matrix(geometry: Geometry, grid: ImageGrid) -> sparse.csr_array:
-    """Line integrals as a matrix.
+def joseph_blocks(
+    geometry: Geometry, grid: Grid, device: torch.device | str = "cpu"
+) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor]]:
+    """The rays of a scan, a block at a time, with the pixels they pass.
 
-    Returns:
-        CSR ``(n_views * n_detectors, rows * columns)``, float32 weights in mm, int32 indices: row-major views and
-        detectors times row-major image, so that ``matrix @ mu`` has no unit when ``mu`` is in 1/mm.
-
-    Raises:
-        GeometryError: the source lies inside the image, or the matrix would overflow 32-bit indices.
+    Yields:
+        The rays' numbers, counted view by view; pixel numbers, int32, in the row-major image; and weights, float32,
+        in mm, so that weights times attenuation in 1/mm have no unit. Pixels and weights are
+        ``(rays, steps * neighbours)``; what lies outside has weight 0 and pixel 0.
     """
-    check_rays_outside(geometry, grid)
-    if 2.0 * geometry.n_views * geometry.n_detectors * max(grid.shape) >= 2**31:
-        raise GeometryError(
-            f"{geometry.n_views} views of {geometry.n_detectors} bins on {grid.shape[0]} x {grid.shape[1]} pixels "
-            "need more than 2^31 matrix entries; use fewer views or a smaller image"
+    n_neighbours = 2 ** (len(grid.shape) - 1)
+    rays_a_view = math.prod(geometry.view_shape)
+    rays_a_block = max(1, _BLOCK_ENTRIES // (max(grid.shape) * n_neighbours))
+    if rays_a_block > rays_a_view:
+        rays_a_block -= rays_a_block % rays_a_view
+    for first in range(0, geometry.n_views * rays_a_view, rays_a_block):
+        last = min(first + rays_a_block, geometry.n_views * rays_a_view)
+        views = range(first // rays_a_view, (last - 1) // rays_a_view + 1)
+        rays = [geometry.rays(view) for view in views]
+        here = slice(first - views[0] * rays_a_view, last - views[0] * rays_a_view)
+        points, directions = (
+            torch.from_numpy(np.stack([ray[part] for ray in rays]).reshape(-1, len(grid.shape))[here]).to(device)
+            for part in (0, 1)
         )
-    views = [_view_block(geometry, grid, view) for view in range(geometry.n_views)]
-    counts = np.concatenate([block[0] for block in views])
-    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-    indices = np.concatenate([block[1] for block in views])
-    weights = np.concatenate([block[2] for block in views])
-    shape = (geometry.n_views * geometry.n_detectors, grid.shape[0] * grid.shape[1])
-    matrix = sparse.csr_array((weights, indices, indptr), shape=shape)
-    matrix.sort_indices()
-    return matrix
+        yield slice(first, last), *_weights(points, directions, grid)
 
 
-def _view_block(
-    geometry: Geometry, grid: ImageGrid, view: int
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
-    """Entries a ray, then column indices and weights of all rays of one view."""
-    points, directions = geometry.rays(view)
-    steep = np.abs(directions[:, 1]) >= np.abs(directions[:, 0])
-    n_steps = max(grid.shape)
-    index = np.zeros((geometry.n_detectors, n_steps, 2), dtype=np.int32)
-    weight = np.zeros((geometry.n_detectors, n_steps, 2), dtype=np.float32)
-    rows, columns = grid.shape
-    for along_rows in (True, False):
-        chosen = steep if along_rows else ~steep
-        if not chosen.any():
-            continue
-        # "step" walks the axis the ray is steeper in, "cross" is the axis it interpolates in
-        step, cross = (1, 0) if along_rows else (0, 1)
-        step_mm = grid.y_mm if along_rows else grid.x_mm
-        n_cross = columns if along_rows else rows
-        p, d = points[chosen], directions[chosen]
-        cross_mm = p[:, cross, None] + (step_mm - p[:, step, None]) * (d[:, cross] / d[:, step])[:, None]
-        cross_sign = 1 if along_rows else -1  # columns grow with x, rows against y
-        position = cross_sign * cross_mm / grid.pixel_size_mm + (n_cross - 1) / 2
-        first = np.floor(position)
-        fraction = position - first
-        length = (grid.pixel_size_mm / np.abs(d[:, step]))[:, None]
-        step_index = np.arange(len(step_mm))
-        for side, part in ((0, 1.0 - fraction), (1, fraction)):
-            pixel = first.astype(np.int64) + side
-            inside = (pixel >= 0) & (pixel < n_cross)
-            flat = step_index * columns + pixel if along_rows else pixel * columns + step_index
-            index[chosen, : len(step_mm), side] = np.where(inside, flat, 0)
-            weight[chosen, : len(step_mm), side] = np.where(inside, part * length, 0.0)
-    kept = weight != 0
-    return kept.sum(axis=(1, 2)), index[kept], weight[kept]
+def _weights(points: torch.Tensor, directions: torch.Tensor, grid: Grid) -> tuple[torch.Tensor, torch.Tensor]:
+    n_axes, device = len(grid.shape), points.device
+    steps = torch.tensor(grid.steps_mm, dtype=torch.float64, device=device)
+    origin = torch.tensor([axis[0] for axis in grid.axes_mm], dtype=torch.float64, device=device)
+    # components in the order of the array's axes, (z,) y, x, and counted in pixels from the first one
+    points, directions = (points.flip(1) - origin) / steps, directions.flip(1) / steps
+    steepest = directions.abs().argmax(dim=1)
+    shape = (len(points), max(grid.shape), 2 ** (n_axes - 1))
+    pixel = torch.zeros(shape, dtype=torch.int32, device=device)
+    weight = torch.zeros(shape, dtype=torch.float32, device=device)
+    for axis in range(n_axes):
+        chosen = (steepest == axis).nonzero()[:, 0]
+        if len(chosen):
+            at, share = _steps_along(axis, points[chosen], directions[chosen], grid)
+            pixel[chosen, : grid.shape[axis]], weight[chosen, : grid.shape[axis]] = at, share
+    return pixel.flatten(1), weight.flatten(1)
+
+
+def _steps_along(
+    axis: int, points: torch.Tensor, directions: torch.Tensor, grid: Grid
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pixels and weights ``(rays, steps, neighbours)`` of rays that are steepest along one axis of the array."""
+    strides = [math.prod(grid.shape[a + 1 :]) for a in range(len(grid.shape))]
+    plane = torch.arange(grid.shape[axis], device=points.device)
+    at = (plane * strides[axis]).int()[None, :, None]
+    share = (1 / directions[:, axis].abs()).float()[:, None, None]  # mm a step: directions are in pixels per mm
+    slope = directions / directions[:, axis, None]  # pixels along each axis a step
+    for cross in (a for a in range(len(grid.shape)) if a != axis):
+        first = points[:, cross] - points[:, axis] * slope[:, cross]
+        position = torch.addcmul(first[:, None], slope[:, cross, None], plane.double())
+        low = position.floor()
+        fraction = (position - low).float()
+        low = low.clamp_(-2, grid.shape[cross]).int()  # far outside is outside
+        places = torch.stack([low, low + 1], dim=2)
+        inside = (places >= 0) & (places < grid.shape[cross])
+        parts = torch.stack([1 - fraction, fraction], dim=2).mul_(inside)
+        places = places.mul_(inside).mul_(strides[cross])
+        at = (at[..., :, None] + places[..., None, :]).flatten(2)
+        share = (share[..., :, None] * parts[..., None, :]).flatten(2)
+    return at, share

@@ -24,6 +24,7 @@ class Weighted(LinearOperator):
         self.operator, self.weights = operator, weights
         self.domain_shape, self.range_shape = operator.domain_shape, operator.range_shape
         self.device, self.dtype = operator.device, operator.dtype
+        self.exact_adjoint = operator.exact_adjoint
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.weights * self.operator.forward(x)

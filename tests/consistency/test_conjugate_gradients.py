@@ -114,7 +114,8 @@ def test_fit_leaves_alone_what_it_does_not_see(beam, phantoms):
 
 
 def test_batch_is_its_slices(phantoms):
-    W, y, x0 = whitened_problem(batch=3, size=24, n_views=10, dtype=torch.float32)
+    # double precision: in single, iterations far from the solution enlarge rounding as they please
+    W, y, x0 = whitened_problem(batch=3, size=24, n_views=10)
     x0 = x0 * torch.tensor([1.0, 3.0, 0.0]).view(3, 1, 1, 1)  # they need different numbers of iterations
     for solve in (
         lambda x0, y: fit_to_noise(x0, y, W, max_iterations=100),
@@ -122,7 +123,7 @@ def test_batch_is_its_slices(phantoms):
     ):
         together = solve(x0, y)
         alone = torch.cat([solve(x0[k : k + 1], y[k : k + 1]) for k in range(3)])
-        assert phantoms.relative(together, alone) < 1e-5
+        assert phantoms.relative(together, alone) < 1e-9
 
 
 def test_a_slice_below_the_noise_stays():

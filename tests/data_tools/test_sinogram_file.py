@@ -68,7 +68,7 @@ def sinograms(draw):
     geometry = ParallelBeam(*beam)
     if draw(st.booleans()):
         to_axis = grid.radius_mm * draw(st.floats(1.001, 100))
-        geometry = FanBeam(*beam, to_axis, to_axis * draw(st.floats(1, 10)))
+        geometry = FanBeam(*beam, source_to_axis_mm=to_axis, source_to_detector_mm=to_axis * draw(st.floats(1, 10)))
     affine = np.eye(4)
     affine[:3] = draw(hnp.arrays(np.float64, (3, 4), elements=st.floats(-1e6, 1e6)))
     affine[:3, :3] += np.eye(3) * 1e7  # no column is 0

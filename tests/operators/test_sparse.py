@@ -124,12 +124,13 @@ def test_shape_of_a_measurement():
 
 def test_source_inside_the_image():
     with pytest.raises(GeometryError, match="inside the image"):
-        SparseProjector(FanBeam((0.0,), 8, 1.0, 10.0, 20.0), ImageGrid((20, 20), 1.0))
+        fan = FanBeam((0.0,), 8, 1.0, source_to_axis_mm=10.0, source_to_detector_mm=20.0)
+        SparseProjector(fan, ImageGrid((20, 20), 1.0))
 
 
 def test_more_entries_than_32_bits_can_count():
     grid = ImageGrid((1024, 1024), 1.0)
-    with pytest.raises(GeometryError, match="fewer views or a smaller image"):
+    with pytest.raises(GeometryError, match="use fewer views, a smaller image or a StreamedProjector"):
         SparseProjector(ParallelBeam.for_grid(grid, 2000), grid)
 
 
@@ -174,7 +175,8 @@ ANGLES = st.lists(st.floats(-4, 4), min_size=1, max_size=3).map(tuple)
 
 def geometries(angles_rad: tuple[float, ...], scale: float = 1.0) -> list[Geometry]:
     parallel = ParallelBeam(angles_rad, 14, 1.1 * scale)
-    return [parallel, FanBeam(angles_rad, 14, 2.1 * scale, 20.0 * scale, 37.0 * scale)]
+    fan = FanBeam(angles_rad, 14, 2.1 * scale, source_to_axis_mm=20.0 * scale, source_to_detector_mm=37.0 * scale)
+    return [parallel, fan]
 
 
 @given(image=IMAGES, angles=ANGLES)

@@ -1,0 +1,88 @@
+"""What all beams share: views, detector bins, and the rays between them."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+from ctresample.errors import GeometryError
+from ctresample.geometry.grid import Array, Grid, check_finite, check_positive
+
+
+@dataclass(frozen=True)
+class Beam(ABC):
+    """A circular scan; see the package for axes and signs.
+
+    Attributes:
+        angles_rad: view angles, any order.
+        n_detectors: detector bins a view (columns of a flat panel).
+        detector_pitch_mm: distance between bin centres, at the detector.
+        detector_offset_mm: position of the middle of the detector; 0 when it is centred on the central ray.
+    """
+
+    angles_rad: tuple[float, ...]
+    n_detectors: int
+    detector_pitch_mm: float
+    detector_offset_mm: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "angles_rad", tuple(map(float, self.angles_rad)))  # an array is not hashable
+        if len(self.angles_rad) == 0:
+            raise GeometryError("geometry: there are 0 views; expected at least 1 view angle")
+        if not np.isfinite(self.angles_rad).all():
+            raise GeometryError("geometry: a view angle is not finite; expected radians")
+        check_positive("geometry", n_detectors=self.n_detectors, detector_pitch_mm=self.detector_pitch_mm)
+        check_finite("geometry", detector_offset_mm=self.detector_offset_mm)
+
+    @property
+    def n_views(self) -> int:
+        return len(self.angles_rad)
+
+    @property
+    def view_shape(self) -> tuple[int, ...]:
+        """Shape of one view: ``(detectors,)``, of a flat panel ``(detector rows, detectors)``."""
+        return (self.n_detectors,)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one measurement: ``(views, detectors)``, of a flat panel ``(detector rows, views, detectors)``."""
+        return (*self.view_shape[:-1], self.n_views, self.n_detectors)
+
+    @property
+    def detector_mm(self) -> Array:
+        """Bin centres along the detector."""
+        centred = np.arange(self.n_detectors) - (self.n_detectors - 1) / 2
+        return centred * self.detector_pitch_mm + self.detector_offset_mm
+
+    @abstractmethod
+    def rays(self, view: int) -> tuple[Array, Array]:
+        """A point on each ray and the ray's unit direction, both ``(*view_shape, 2)`` as (x, y) in mm, or 3 with z."""
+
+    @abstractmethod
+    def check_outside(self, grid: Grid) -> None:
+        """`GeometryError` if the source would stand inside the image, or the grid is of another dimension."""
+
+    def with_angles(self, angles_rad: tuple[float, ...] | Array) -> Self:
+        """The same scan from other view angles."""
+        return replace(self, angles_rad=tuple(angles_rad))
+
+    def with_bins_split(self, factor: int) -> Self:
+        """Each detector bin cut into ``factor`` equal parts along each side."""
+        return replace(self, n_detectors=self.n_detectors * factor, detector_pitch_mm=self.detector_pitch_mm / factor)
+
+
+def spread(n_views: int, arc_rad: float) -> tuple[float, ...]:
+    """Equally spaced angles over [0, arc), end point excluded."""
+    if n_views < 1:
+        raise GeometryError(f"views is {n_views}; expected at least 1")
+    check_positive("geometry", arc_rad=arc_rad)
+    return tuple(arc_rad * i / n_views for i in range(n_views))
+
+
+def bins_over(width_mm: float, pitch_mm: float) -> int:
+    """Bins whose centres span a width."""
+    return math.ceil(width_mm / pitch_mm - 1e-9) + 1
