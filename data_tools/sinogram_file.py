@@ -3,17 +3,18 @@
 ::
 
     /entry                              NXentry, definition "NXtomo": other tomography programs find their way
-        instrument/detector/data        float32 [view, slice, detector], line integrals, gzip
-        instrument/detector/...         image_key (all 0), pixel sizes; source distances of a fan beam
+        instrument/detector/data        float32 [view, slice or detector row, detector], line integrals, gzip
+        instrument/detector/...         image_key (all 0), pixel sizes; source distances of a fan or cone beam
         sample/rotation_angle           degrees
         data/                           the same data sets under a second name (hard links)
         ctresample/                     what this reader goes by
-            schema_version              1
+            schema_version              2; files of version 1, which knew no offsets, are read too
             geometry                    JSON, see `ctresample.data_tools.sinogram_schema`
+            photons                     float32 [view, detector]; only where the photons differ from ray to ray
             headers                     one DICOM JSON text a slice; only of sinograms that come from DICOM
 
-NXtomo has one frame a view, whose rows are the slices, so the first two axes are those of `Sinogram.values`
-swapped. A file with ``headers`` holds patient data. Equal sinograms give equal bytes.
+NXtomo has one frame a view, whose rows are the slices (of a cone beam the detector's rows), so the first two axes are
+those of `Sinogram.values` swapped. A file with ``headers`` holds patient data. Equal sinograms give equal bytes.
 """
 
 from __future__ import annotations
@@ -35,16 +36,15 @@ from pydantic import ValidationError
 from ctresample.data_tools.hdf5_checks import child, dataset, open_hdf5
 from ctresample.data_tools.plain_text import one_line
 from ctresample.data_tools.sinogram_nxtomo import ANGLES, GZIP, VALUES, write_nxtomo
-from ctresample.data_tools.sinogram_schema import SinogramModel, complaint, text_of
+from ctresample.data_tools.sinogram_schema import SCHEMA_VERSION, SinogramModel, complaint, model_of, text_of
 from ctresample.errors import CTResampleError, GeometryError, OutputError, SinogramError
-from ctresample.geometry import Geometry
+from ctresample.geometry import ConeBeam, Geometry
 from ctresample.sinogram import Sinogram
 
-SCHEMA_VERSION = 1
 OWN = "/entry/ctresample"
 
 _HEADERS_BYTES = 2**20  # compressed together
-_KEYS = {"schema_version", "geometry", "headers"}
+_KEYS = {"schema_version", "geometry", "photons", "headers"}
 
 
 # ---------------------------------------------------------------- write
@@ -71,6 +71,8 @@ def write_sinogram(sinogram: Sinogram, path: Path) -> None:
         own = file.create_group(OWN)
         own["schema_version"] = SCHEMA_VERSION
         own["geometry"] = np.bytes_(text.encode())
+        if isinstance(sinogram.photons, np.ndarray):
+            own.create_dataset("photons", data=sinogram.photons.astype(np.float32), **GZIP)
         if len(headers):
             together = min(len(headers), max(1, _HEADERS_BYTES // headers.itemsize))
             own.create_dataset("headers", data=headers, chunks=(together,), **GZIP)
@@ -104,11 +106,13 @@ class SinogramSummary:
 
     Attributes:
         model: geometry, noise, origin.
-        n_slices: how many.
+        version: of the schema.
+        n_slices: how many the image will have.
         has_headers: whether DICOM headers, so patient data, are inside.
     """
 
     model: SinogramModel
+    version: int
     n_slices: int
     has_headers: bool
 
@@ -116,9 +120,10 @@ class SinogramSummary:
 def read_summary(path: Path) -> SinogramSummary:
     """Check all that a sinogram file declares, without reading the values; errors as :func:`read_sinogram`."""
     with open_hdf5(path) as file:
-        model = _read_model(file, path)
-        values = _values(file, model, path)
-        return SinogramSummary(model, values.shape[1], _headers(file, values.shape[1], path) is not None)
+        version, model = _read_model(file, path)
+        n_slices = _n_slices(_values(file, model, path), model)
+        _photons(file, model, path)
+        return SinogramSummary(model, version, n_slices, _headers(file, n_slices, path) is not None)
 
 
 def read_sinogram(path: Path) -> Sinogram:
@@ -129,11 +134,12 @@ def read_sinogram(path: Path) -> Sinogram:
             reaching into other files, or with values that are not finite.
     """
     with open_hdf5(path) as file:
-        model = _read_model(file, path)
+        _, model = _read_model(file, path)
         stored = _values(file, model, path)
-        n_views, n_slices, n_detectors = stored.shape
-        headers = _read_headers(file, n_slices, path)
-        values = np.empty((n_slices, n_views, n_detectors), np.float32)
+        headers = _read_headers(file, _n_slices(stored, model), path)
+        photons = _photons(file, model, path)
+        n_views, n_rows, n_detectors = stored.shape
+        values = np.empty((n_rows, n_views, n_detectors), np.float32)
         # by the parts that HDF5 keeps together, or it would unpack each of them many times
         parts = stored.iter_chunks() if stored.chunks else ((view,) for view in range(n_views))
         for part in parts:
@@ -144,7 +150,7 @@ def read_sinogram(path: Path) -> Sinogram:
             geometry=model.geometry(),
             grid=model.image_grid(),
             affine=model.affine,
-            photons=model.photons,
+            photons=photons,
             electronic_noise=model.electronic_noise,
             mu_water_per_mm=model.mu_water_per_mm,
             origin=model.origin,
@@ -154,27 +160,28 @@ def read_sinogram(path: Path) -> Sinogram:
         raise SinogramError(f"{path}: {error}") from error
 
 
-def _read_model(file: h5py.File, path: Path) -> SinogramModel:
+def _read_model(file: h5py.File, path: Path) -> tuple[int, SinogramModel]:
     name = f"{OWN}/geometry"
     stored = dataset(file, name, path, ndim=0, kind="text")
     if stored is None:
         raise SinogramError(
             f"{path} has no {name}: units and geometry are never guessed; make the file with `ctresample simulate`, "
-            "or add this group as ctresample/data_tools/sinogram_file.py describes it"
+            "convert another program's file with `ctresample import`, or add this group as "
+            "ctresample/data_tools/sinogram_file.py describes it"
         )
-    _check_version(file, path)
+    version = _read_version(file, path)
     own = child(file, OWN, path)
     unknown = sorted(set(own or ()) - _KEYS)
     if unknown:
         raise SinogramError(f"{path}: {OWN} holds {one_line(repr(unknown[0]), 60)}; expected only {sorted(_KEYS)}")
     try:
-        model = SinogramModel.model_validate_json(stored.asstr("utf-8")[()])
+        model = model_of(stored.asstr("utf-8")[()], version)
         geometry = model.geometry()
     except (ValidationError, GeometryError, UnicodeDecodeError) as error:
         what = complaint(error) if isinstance(error, ValidationError) else one_line(str(error))
         raise SinogramError(f"{path}: {name} cannot be used: {what}; correct it or make the file again") from error
     _check_angles(file, geometry, path)
-    return model
+    return version, model
 
 
 def _check_angles(file: h5py.File, geometry: Geometry, path: Path) -> None:
@@ -188,26 +195,49 @@ def _check_angles(file: h5py.File, geometry: Geometry, path: Path) -> None:
         )
 
 
-def _check_version(file: h5py.File, path: Path) -> None:
+def _read_version(file: h5py.File, path: Path) -> int:
     name = f"{OWN}/schema_version"
     stored = dataset(file, name, path, ndim=0, kind="integer")
     found = None if stored is None else int(stored[()])
-    if found != SCHEMA_VERSION:
+    if found is None or not 1 <= found <= SCHEMA_VERSION:
         fix = "update ctresample" if found is not None and found > SCHEMA_VERSION else "make the file again"
         has = f"has no {name}" if found is None else f"has {name} {found}"
-        raise SinogramError(f"{path} {has}; expected {SCHEMA_VERSION}; {fix}")
+        raise SinogramError(f"{path} {has}; expected 1 to {SCHEMA_VERSION}; {fix}")
+    return found
 
 
 def _values(file: h5py.File, model: SinogramModel, path: Path) -> h5py.Dataset:
     stored = dataset(file, VALUES, path, ndim=3, kind="float32")
-    n_views, n_detectors = model.geometry().shape
-    if stored is None or (stored.shape[0], stored.shape[2]) != (n_views, n_detectors):
+    geometry = model.geometry()
+    n_rows = geometry.n_detector_rows if isinstance(geometry, ConeBeam) else None  # else any number of slices
+    if stored is None or stored.shape != (geometry.n_views, n_rows or stored.shape[1], geometry.n_detectors):
         found = "is not there" if stored is None else f"has shape {stored.shape}"
+        middle = f"{n_rows} detector rows" if n_rows else "slices"
         raise SinogramError(
-            f"{path}: {VALUES} {found}; expected ({n_views} views, slices, {n_detectors} detectors) as in "
-            f"{OWN}/geometry; make the file again"
+            f"{path}: {VALUES} {found}; expected ({geometry.n_views} views, {middle}, {geometry.n_detectors} "
+            f"detectors) as in {OWN}/geometry; make the file again"
         )
     return stored
+
+
+def _n_slices(stored: h5py.Dataset, model: SinogramModel) -> int:
+    """Of the image: a cone beam's frames have detector rows instead."""
+    grid = model.image_grid()
+    return grid.shape[0] if len(grid.shape) == 3 else stored.shape[1]
+
+
+def _photons(file: h5py.File, model: SinogramModel, path: Path) -> NDArray[np.float32] | float | None:
+    name = f"{OWN}/photons"
+    stored = dataset(file, name, path, ndim=2, kind="float32")
+    if (stored is None) == (model.photons == "array"):
+        found, wanted = ("missing", "there") if stored is None else ("there", "missing")
+        raise SinogramError(f"{path}: {name} is {found}, but {OWN}/geometry has it {wanted}; make the file again")
+    if stored is None:
+        return None if isinstance(model.photons, str) else model.photons
+    photons: NDArray[np.float32] = stored[()]
+    if not np.isfinite(photons).all():
+        raise SinogramError(f"{path}: {name} holds NaN or infinite values; expected photons above 0")
+    return photons
 
 
 def _headers(file: h5py.File, n_slices: int, path: Path) -> h5py.Dataset | None:

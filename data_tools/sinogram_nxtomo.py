@@ -1,7 +1,7 @@
 """The part of a sinogram file that other tomography programs read: the NeXus application definition NXtomo.
 
-It cannot say all that a reconstruction needs (fan beams, the image grid), so `ctresample.data_tools.sinogram_file`
-adds a group of its own and goes by that.
+It cannot say all that a reconstruction needs (curved detectors, offsets, the image grid), so
+`ctresample.data_tools.sinogram_file` adds a group of its own and goes by that.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ctresample.geometry import FanBeam
+from ctresample.geometry import ConeBeam, FanBeam
 from ctresample.sinogram import Sinogram
 
 VALUES = "/entry/instrument/detector/data"
@@ -29,7 +29,7 @@ def write_nxtomo(file: h5py.File, sinogram: Sinogram) -> None:
 
     Args:
         file: open for writing.
-        sinogram: its values become frames ``[view, slice, detector]``.
+        sinogram: its values become frames ``[view, slice or detector row, detector]``.
     """
     geometry = sinogram.geometry
 
@@ -50,11 +50,13 @@ def write_nxtomo(file: h5py.File, sinogram: Sinogram) -> None:
     group("entry/instrument", "NXinstrument")
     source, detector = group("entry/instrument/source", "NXsource"), group("entry/instrument/detector", "NXdetector")
     source["probe"] = "x-ray"
-    if isinstance(geometry, FanBeam):  # NeXus counts distances from the sample, along the beam
+    if isinstance(geometry, (FanBeam, ConeBeam)):  # NeXus counts distances from the sample, along the beam
         number(source, "distance", -geometry.source_to_axis_mm, "mm")
         number(detector, "distance", geometry.source_to_detector_mm - geometry.source_to_axis_mm, "mm")
     number(detector, "x_pixel_size", geometry.detector_pitch_mm, "mm")
-    number(detector, "y_pixel_size", float(np.linalg.norm(sinogram.affine[:3, 2])), "mm")  # slice step, at the axis
+    slice_step_mm = float(np.linalg.norm(sinogram.affine[:3, 2]))  # at the axis
+    row_mm = geometry.detector_row_pitch_mm if isinstance(geometry, ConeBeam) else slice_step_mm
+    number(detector, "y_pixel_size", row_mm, "mm")
     detector["image_key"] = np.zeros(geometry.n_views, np.int32)
     values = _write_values(file, sinogram.values)
     sample = group("entry/sample", "NXsample")
@@ -68,10 +70,10 @@ def write_nxtomo(file: h5py.File, sinogram: Sinogram) -> None:
 
 
 def _write_values(file: h5py.File, values: NDArray[np.float32]) -> h5py.Dataset:
-    n_slices, n_views, n_detectors = values.shape
+    n_rows, n_views, n_detectors = values.shape
     chunk = (min(n_views, max(1, _CHUNK_VALUES // n_detectors)), 1, n_detectors)
-    made = file.create_dataset(VALUES, (n_views, n_slices, n_detectors), np.float32, chunks=chunk, **GZIP)
+    made = file.create_dataset(VALUES, (n_views, n_rows, n_detectors), np.float32, chunks=chunk, **GZIP)
     made.attrs["units"], made.attrs["long_name"] = "1", "line integral of attenuation"
-    for index, one in enumerate(values):  # a slice at a time: the transpose of all would be a second copy
+    for index, one in enumerate(values):  # a row at a time: the transpose of all would be a second copy
         made[:, index] = one
     return made

@@ -7,109 +7,147 @@ known might change what the others mean.
 from __future__ import annotations
 
 import json
-from typing import Annotated, Literal
+from dataclasses import fields
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, PositiveFloat, Tag, ValidationError, model_validator
 
 from ctresample.data_tools.plain_text import one_line
-from ctresample.errors import SinogramError
-from ctresample.geometry import FanBeam, Geometry, ImageGrid, ParallelBeam
+from ctresample.errors import GeometryError, SinogramError
+from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.sinogram import Sinogram
+
+SCHEMA_VERSION = 2
 
 MAX_SIDE = 32768
 """Pixels along an image side, far above any CT; an absurd grid would only fail later, for lack of memory."""
 
+Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
 _Row = tuple[float, float, float, float]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """Takes exactly the keys that are declared, of exactly their types."""
+
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class GridModel(_Strict):
-    """See `ctresample.geometry.ImageGrid`.
+class ImageGridModel(Strict):
+    """See `ctresample.geometry.ImageGrid`, whose attributes it has."""
 
-    Attributes:
-        shape: rows, columns.
-        pixel_size_mm: edge of a pixel.
-    """
-
-    shape: tuple[Annotated[int, Field(ge=1, le=MAX_SIDE)], Annotated[int, Field(ge=1, le=MAX_SIDE)]]
+    shape: tuple[Side, Side]
     pixel_size_mm: PositiveFloat
+    aspect: PositiveFloat
+    centre_mm: tuple[float, float]
+
+    def grid(self) -> ImageGrid:
+        """The grid it describes."""
+        return ImageGrid(**dict(self))
 
 
-class ParallelModel(_Strict):
-    """See `ctresample.geometry.ParallelBeam`; axes and signs are those of `ctresample.geometry`.
+class VolumeGridModel(Strict):
+    """See `ctresample.geometry.VolumeGrid`, whose attributes it has."""
 
-    Attributes:
-        type: "parallel2d".
-        angles_rad: one a view.
-        n_detectors: detector bins.
-        detector_pitch_mm: distance between bin centres.
-    """
+    shape: tuple[Side, Side, Side]
+    pixel_size_mm: PositiveFloat
+    slice_step_mm: PositiveFloat
+    centre_mm: tuple[float, float, float]
+
+    def grid(self) -> VolumeGrid:
+        """The grid it describes."""
+        return VolumeGrid(**dict(self))
+
+
+def _kind_of_grid(found: Any) -> str:
+    volume = "slice_step_mm" in found if isinstance(found, dict) else isinstance(found, VolumeGridModel)
+    return "volume" if volume else "image"
+
+
+# told apart by hand: of two models that fail, pydantic would report on both
+GridModel = Annotated[
+    Annotated[ImageGridModel, Tag("image")] | Annotated[VolumeGridModel, Tag("volume")], Discriminator(_kind_of_grid)
+]
+
+
+_Photons = Annotated[
+    Annotated[PositiveFloat | None, Tag("number")] | Annotated[Literal["array"], Tag("text")],
+    Discriminator(lambda found: "text" if isinstance(found, str) else "number"),
+]
+
+
+class _BeamModel(Strict):
+    """See `ctresample.geometry.Beam`, whose attributes it has; axes and signs are those of that package."""
+
+    angles_rad: tuple[float, ...] = Field(min_length=1)
+    n_detectors: int = Field(ge=1)
+    detector_pitch_mm: PositiveFloat
+    detector_offset_mm: float
+
+    def _attributes(self) -> dict[str, Any]:
+        return {name: value for name, value in self if name != "type"}
+
+
+class ParallelModel(_BeamModel):
+    """See `ctresample.geometry.ParallelBeam`."""
 
     type: Literal["parallel2d"]
-    angles_rad: tuple[float, ...] = Field(min_length=1)
-    n_detectors: int = Field(ge=1)
-    detector_pitch_mm: PositiveFloat
 
     def geometry(self) -> Geometry:
         """The scan it describes."""
-        return ParallelBeam(self.angles_rad, self.n_detectors, self.detector_pitch_mm)
+        return ParallelBeam(**self._attributes())
 
 
-class FanFlatModel(_Strict):
-    """See `ctresample.geometry.FanBeam`; axes and signs are those of `ctresample.geometry`.
-
-    Attributes:
-        type: "fanflat2d".
-        angles_rad: one a view.
-        n_detectors: detector bins.
-        detector_pitch_mm: distance between bin centres, at the detector.
-        source_to_axis_mm: source to rotation axis.
-        source_to_detector_mm: source to detector.
-    """
-
-    type: Literal["fanflat2d"]
-    angles_rad: tuple[float, ...] = Field(min_length=1)
-    n_detectors: int = Field(ge=1)
-    detector_pitch_mm: PositiveFloat
+class _DivergingModel(_BeamModel):
     source_to_axis_mm: PositiveFloat
     source_to_detector_mm: PositiveFloat
+    axis_offset_mm: float
+
+
+class FanModel(_DivergingModel):
+    """See `ctresample.geometry.FanBeam`; the type says the shape of the detector."""
+
+    type: Literal["fanflat2d", "fancurved2d"]
 
     def geometry(self) -> Geometry:
         """The scan it describes."""
-        return FanBeam(
-            self.angles_rad,
-            self.n_detectors,
-            self.detector_pitch_mm,
-            source_to_axis_mm=self.source_to_axis_mm,
-            source_to_detector_mm=self.source_to_detector_mm,
-        )
+        return FanBeam(**self._attributes(), detector_shape="flat" if self.type == "fanflat2d" else "curved")
 
 
-class SinogramModel(_Strict):
-    """All of a `ctresample.sinogram.Sinogram` but its values and DICOM headers.
+class ConeModel(_DivergingModel):
+    """See `ctresample.geometry.ConeBeam`, whose attributes it has."""
+
+    type: Literal["cone3d"]
+    n_detector_rows: int = Field(ge=1)
+    detector_row_pitch_mm: PositiveFloat
+    detector_row_offset_mm: float
+
+    def geometry(self) -> Geometry:
+        """The scan it describes."""
+        return ConeBeam(**self._attributes())
+
+
+class SinogramModel(Strict):
+    """All of a `ctresample.sinogram.Sinogram` but its values, DICOM headers and photon counts of single rays.
 
     Attributes:
         scan: how it was measured.
-        grid: the image grid to reconstruct on.
+        grid: the grid to reconstruct on; of a cone beam a volume.
         affine_lps_mm: ``4 x 4``, maps ``(column, row, slice, 1)`` of the grid to LPS mm.
         quantity: what the values are.
-        photons: sent along each ray; null for data without noise.
+        photons: sent along each ray; "array" where a data set says it for each ray; null for data without noise.
         electronic_noise: standard deviation of the read-out, in photons.
         mu_water_per_mm: attenuation of water that HU refer to.
         origin: how the values came about, in words.
         software: what wrote the file.
     """
 
-    scan: Annotated[ParallelModel | FanFlatModel, Field(discriminator="type")]
+    scan: Annotated[ParallelModel | FanModel | ConeModel, Field(discriminator="type")]
     grid: GridModel
     affine_lps_mm: tuple[_Row, _Row, _Row, _Row]
     quantity: Literal["line_integral"]
-    photons: PositiveFloat | None
+    photons: _Photons
     electronic_noise: float = Field(ge=0)
     mu_water_per_mm: PositiveFloat
     origin: str
@@ -127,9 +165,9 @@ class SinogramModel(_Strict):
         """Float64 ``(4, 4)``."""
         return np.array(self.affine_lps_mm, np.float64)
 
-    def image_grid(self) -> ImageGrid:
-        """The image grid to reconstruct on."""
-        return ImageGrid(self.grid.shape, self.grid.pixel_size_mm)
+    def image_grid(self) -> Grid:
+        """The grid to reconstruct on."""
+        return self.grid.grid()
 
     def geometry(self) -> Geometry:
         """The scan; `GeometryError` if it cannot be."""
@@ -138,25 +176,55 @@ class SinogramModel(_Strict):
         return geometry
 
 
+# ---------------------------------------------------------------- from and to text
+
+_NEW_IN_2: dict[str, dict[str, Any]] = {
+    "parallel2d": {"detector_offset_mm": 0.0},
+    "fanflat2d": {"detector_offset_mm": 0.0, "axis_offset_mm": 0.0},
+    "grid": {"aspect": 1.0, "centre_mm": [0.0, 0.0]},
+}
+"""What version 1 could not say, and so meant."""
+
+
+def model_of(text: str, version: int) -> SinogramModel:
+    """The JSON text of a file.
+
+    Args:
+        text: as `text_of` or another program wrote it.
+        version: of the schema it follows, 1 or 2.
+
+    Raises:
+        ValidationError: a key is missing, unknown or of another type; or it is no JSON.
+        GeometryError: version 1 knows no such beam.
+    """
+    if version == 1:
+        text = _upgraded(text)
+    return SinogramModel.model_validate_json(text)
+
+
+def _upgraded(text: str) -> str:
+    try:
+        document = json.loads(text)
+        scan, grid = document["scan"], document["grid"]
+        added = _NEW_IN_2[scan["type"]]
+        foreign = sorted((added.keys() & scan.keys()) | (_NEW_IN_2["grid"].keys() & grid.keys()))
+        document |= {"scan": scan | added, "grid": grid | _NEW_IN_2["grid"]}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return text  # something is wrong, which the model says better
+    if foreign:
+        raise GeometryError(f"{foreign[0]} is no key of schema version 1; write 2 into schema_version")
+    return json.dumps(document)
+
+
 def text_of(sinogram: Sinogram, software: str) -> str:
     """Describe a sinogram as JSON; `SinogramError` if it holds what no file may say (zero photons, an odd affine)."""
-    geometry = sinogram.geometry
-    scan = {
-        "type": "fanflat2d" if isinstance(geometry, FanBeam) else "parallel2d",
-        "angles_rad": list(map(float, geometry.angles_rad)),
-        "n_detectors": int(geometry.n_detectors),
-        "detector_pitch_mm": float(geometry.detector_pitch_mm),
-    }
-    if isinstance(geometry, FanBeam):
-        scan["source_to_axis_mm"] = float(geometry.source_to_axis_mm)
-        scan["source_to_detector_mm"] = float(geometry.source_to_detector_mm)
-    rows, columns = sinogram.grid.shape[-2:]
+    grid, photons = sinogram.grid, sinogram.photons
     parts = {
-        "scan": scan,
-        "grid": {"shape": (int(rows), int(columns)), "pixel_size_mm": float(sinogram.grid.pixel_size_mm)},
+        "scan": {"type": _type_of(sinogram.geometry)} | _plain(sinogram.geometry),
+        "grid": _plain(grid),
         "affine_lps_mm": np.asarray(sinogram.affine, np.float64).tolist(),
         "quantity": "line_integral",
-        "photons": None if sinogram.photons is None else float(sinogram.photons),
+        "photons": "array" if isinstance(photons, np.ndarray) else None if photons is None else float(photons),
         "electronic_noise": float(sinogram.electronic_noise),
         "mu_water_per_mm": float(sinogram.mu_water_per_mm),
         "origin": sinogram.origin,
@@ -164,10 +232,27 @@ def text_of(sinogram: Sinogram, software: str) -> str:
     }
     text = json.dumps(parts)
     try:
-        SinogramModel.model_validate_json(text)  # as the reader will do it
+        model_of(text, SCHEMA_VERSION)  # as the reader will do it
     except ValidationError as error:
         raise SinogramError(f"the sinogram cannot be stored: {complaint(error)}") from None
     return text
+
+
+def _type_of(geometry: Geometry) -> str:
+    if isinstance(geometry, FanBeam):
+        return f"fan{geometry.detector_shape}2d"
+    return "cone3d" if isinstance(geometry, ConeBeam) else "parallel2d"
+
+
+def _plain(described: Geometry | Grid) -> dict[str, Any]:
+    """The attributes as numbers of Python, which JSON knows: counts as whole numbers, all else with a fraction."""
+    found = {}
+    for field in fields(described):
+        value = getattr(described, field.name)
+        number = int if field.name in ("shape", "n_detectors", "n_detector_rows") else float
+        if field.name != "detector_shape":  # the type says it
+            found[field.name] = list(map(number, value)) if isinstance(value, tuple) else number(value)
+    return found
 
 
 def complaint(error: ValidationError) -> str:

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -20,7 +20,7 @@ from ctresample.data_tools import hdf5_checks
 from ctresample.data_tools.sinogram_file import read_sinogram, read_summary, write_sinogram
 from ctresample.data_tools.sinogram_schema import MAX_SIDE
 from ctresample.errors import OutputError, SinogramError
-from ctresample.geometry import FanBeam, ImageGrid, ParallelBeam
+from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.sinogram import Sinogram
 
 GRID = ImageGrid((8, 6), 1.25)
@@ -41,7 +41,9 @@ def same(a, b):
     np.testing.assert_array_equal(a.values, b.values)
     np.testing.assert_array_equal(a.affine, b.affine)
     assert a.values.dtype == b.values.dtype == np.float32
-    assert replace(a, values=b.values, affine=b.affine) == b
+    assert isinstance(a.photons, np.ndarray) == isinstance(b.photons, np.ndarray)
+    np.testing.assert_array_equal(a.photons, b.photons)
+    assert replace(a, values=b.values, affine=b.affine, photons=b.photons) == b
 
 
 @pytest.fixture
@@ -59,26 +61,45 @@ json_values = st.recursive(
 )
 
 
+offset = st.floats(-1e3, 1e3)
+
+
 @st.composite
 def sinograms(draw):
     shape = draw(hnp.array_shapes(min_dims=3, max_dims=3, max_side=6))
     angles = tuple(draw(st.lists(st.floats(-1e3, 1e3), min_size=shape[1], max_size=shape[1])))
-    beam = (angles, shape[2], draw(positive))
-    grid = ImageGrid(tuple(draw(st.lists(st.integers(1, MAX_SIDE), min_size=2, max_size=2))), draw(positive))
-    geometry = ParallelBeam(*beam)
-    if draw(st.booleans()):
+    kind = draw(st.sampled_from(["parallel", "flat", "curved", "cone"]))
+    n_axes = 3 if kind == "cone" else 2
+    sides = tuple(draw(st.lists(st.integers(1, MAX_SIDE), min_size=n_axes, max_size=n_axes)))
+    centre = tuple(draw(st.lists(offset, min_size=n_axes, max_size=n_axes)))
+    grid = (VolumeGrid if kind == "cone" else ImageGrid)(sides, draw(positive), draw(positive), centre)
+    beam = {"angles_rad": angles, "n_detectors": shape[2], "detector_pitch_mm": draw(positive)}
+    beam["detector_offset_mm"] = draw(offset)
+    if kind != "parallel":
         to_axis = grid.radius_mm * draw(st.floats(1.001, 100))
-        geometry = FanBeam(*beam, source_to_axis_mm=to_axis, source_to_detector_mm=to_axis * draw(st.floats(1, 10)))
+        beam |= {"source_to_axis_mm": to_axis, "source_to_detector_mm": to_axis * draw(st.floats(1, 10))}
+        beam["axis_offset_mm"] = draw(offset)
+    if kind == "curved":  # within 90 degrees
+        reach = abs(beam["detector_offset_mm"]) + shape[2] * beam["detector_pitch_mm"]
+        assume(reach < 1.5 * beam["source_to_detector_mm"])
+    if kind == "cone":
+        beam |= {"n_detector_rows": shape[0], "detector_row_pitch_mm": draw(positive)}
+        beam["detector_row_offset_mm"] = draw(offset)
+    shapes = {"flat": {"detector_shape": "flat"}, "curved": {"detector_shape": "curved"}}
+    geometry = {"parallel": ParallelBeam, "cone": ConeBeam}.get(kind, FanBeam)(**beam, **shapes.get(kind, {}))
+    n_slices = sides[0] if kind == "cone" else shape[0]
     affine = np.eye(4)
     affine[:3] = draw(hnp.arrays(np.float64, (3, 4), elements=st.floats(-1e6, 1e6)))
     affine[:3, :3] += np.eye(3) * 1e7  # no column is 0
-    headers = st.lists(st.dictionaries(st.text(), json_values, max_size=3), min_size=shape[0], max_size=shape[0])
+    headers = st.lists(st.dictionaries(st.text(), json_values, max_size=3), min_size=n_slices, max_size=n_slices)
+    headers = headers if n_slices < 10 else st.just([])
+    photons = hnp.arrays(np.float32, shape[1:], elements=st.floats(0.125, 1e6, width=32))
     return Sinogram(
         values=draw(hnp.arrays(np.float32, shape, elements=st.floats(-1e3, 1e3, width=32))),
         geometry=geometry,
         grid=grid,
         affine=affine,
-        photons=draw(st.none() | positive),
+        photons=draw(st.none() | positive | photons),
         electronic_noise=draw(st.floats(0, 1e3)),
         mu_water_per_mm=draw(positive),
         origin=draw(st.text()),
@@ -208,7 +229,7 @@ except OutputError as error:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"photons": 0.0}, "photons: Input should be greater than 0, found 0.0"),
+        ({"photons": 0.0}, "photons.number: Input should be greater than 0, found 0.0"),
         ({"mu_water_per_mm": float("nan")}, "mu_water_per_mm: .*finite"),
         ({"electronic_noise": -1.0}, "electronic_noise"),
         ({"affine": np.diag([1.0, 0, 1, 1])}, "no column of zeros"),
@@ -338,13 +359,27 @@ def values_of(shape, dtype=np.float32):
     return np.zeros(shape, dtype)
 
 
+def photons_of(array):
+    def change(file):
+        say(photons="array")(file)
+        file[OWN].create_dataset("photons", data=array)
+
+    return change
+
+
 N_DETECTORS = example().geometry.n_detectors
+CONE = {
+    "scan__type": "cone3d",
+    "scan__n_detector_rows": 3,
+    "scan__detector_row_pitch_mm": 1.0,
+    "scan__detector_row_offset_mm": 0.0,
+}
 REFUSED = {
     "no geometry": (removed(GEOMETRY), f"has no {GEOMETRY}: units and geometry are never guessed; .*simulate"),
     "no group": (removed(OWN), f"has no {GEOMETRY}: "),
-    "no version": (removed(f"{OWN}/schema_version"), "has no /entry/ctresample/schema_version; expected 1"),
-    "newer version": (put(f"{OWN}/schema_version", 2), "schema_version 2; expected 1; update ctresample"),
-    "older version": (put(f"{OWN}/schema_version", 0), "schema_version 0; expected 1; make the file again"),
+    "no version": (removed(f"{OWN}/schema_version"), "has no /entry/ctresample/schema_version; expected 1 to 2"),
+    "newer version": (put(f"{OWN}/schema_version", 3), "schema_version 3; expected 1 to 2; update ctresample"),
+    "older version": (put(f"{OWN}/schema_version", 0), "schema_version 0; expected 1 to 2; make the file again"),
     "a version in words": (put(f"{OWN}/schema_version", "1"), "schema_version holds .* values; expected integer"),
     "several versions": (put(f"{OWN}/schema_version", [1, 2]), r"has shape \(2,\)"),
     "unknown data set": (put(f"{OWN}/headers", 1), "headers holds .* expected text"),
@@ -359,13 +394,26 @@ REFUSED = {
     "a key too few": (say(mu_water_per_mm=...), "mu_water_per_mm: Field required"),
     "several things": (say(photons=..., origin=...), r"Field required \(and 1 more\)"),
     "a number as text": (say(scan__detector_pitch_mm="1"), "detector_pitch_mm: .*valid number, found '1'"),
-    "another geometry": (say(scan__type="cone3d"), "scan: .*'parallel2d', 'fanflat2d'"),
+    "another geometry": (say(scan__type="helix3d"), "scan: .*'parallel2d', 'fanflat2d'"),
     "another quantity": (say(quantity="counts"), "quantity: Input should be 'line_integral', found 'counts'"),
+    "a cone on a slice": (say(**CONE), "the grid is a slice; expected a VolumeGrid"),
+    "a volume for a fan": (
+        say(grid={"shape": [2, 3, 4], "pixel_size_mm": 1.0, "slice_step_mm": 1.0, "centre_mm": [0.0, 0.0, 0.0]}),
+        "the grid is a volume; expected an ImageGrid",
+    ),
+    "photons said, not there": (say(photons="array"), "photons is missing, but .*geometry has it there"),
+    "photons there, not said": (
+        lambda file: file[OWN].create_dataset("photons", data=np.ones((5, N_DETECTORS), np.float32)),
+        "photons is there, but .*geometry has it missing",
+    ),
+    "photons of other shape": (photons_of(np.ones((5, 2), np.float32)), r"photons have shape \(5, 2\); expected \(5, "),
+    "no photons": (photons_of(np.zeros((5, N_DETECTORS), np.float32)), "numbers above 0"),
+    "infinite photons": (photons_of(np.full((5, N_DETECTORS), np.inf, np.float32)), "photons holds NaN or infinite"),
     "no views": (say(scan__angles_rad=[]), "angles_rad"),
     "infinite angle": (say(scan__angles_rad=[float("inf")] * 5), "angles_rad"),
     "detector before the axis": (say(scan__source_to_detector_mm=1.0), "source_to_detector_mm is 1.0; expected"),
     "source in the image": (say(grid__pixel_size_mm=1e3), "inside the image"),
-    "absurd grid": (say(grid__shape=[10**9, 10**9]), f"grid.shape.0: .*{MAX_SIDE}, found 1000000000"),
+    "absurd grid": (say(grid__shape=[10**9, 10**9]), f"grid.image.shape.0: .*{MAX_SIDE}, found 1000000000"),
     "flat affine": (say(affine_lps_mm=[[0.0] * 4] * 4), "affine_lps_mm must end in the row"),
     "other angles": (other_angles, r"rotation_angle \(degrees\) differs"),
     "more angles": (put("/entry/sample/rotation_angle", np.zeros(6)), r"rotation_angle \(degrees\) differs"),
@@ -489,10 +537,98 @@ def test_files_of_other_programs(path):
             "angles_rad": list(sinogram.geometry.angles_rad),
             "n_detectors": sinogram.geometry.n_detectors,
             "detector_pitch_mm": sinogram.geometry.detector_pitch_mm,
+            "detector_offset_mm": 0,
         }
-        file[GEOMETRY], file[f"{OWN}/schema_version"] = json.dumps(document), 1
+        file[GEOMETRY], file[f"{OWN}/schema_version"] = json.dumps(document), 2
         file[VALUES] = sinogram.values.swapaxes(0, 1)
     same(read_sinogram(path), sinogram)
+
+
+# ---------------------------------------------------------------- version 1
+
+VERSION_1 = {
+    "scan": {
+        "type": "fanflat2d",
+        "angles_rad": [0.0, 1.5, 3.0],
+        "n_detectors": 4,
+        "detector_pitch_mm": 2.0,
+        "source_to_axis_mm": 500.0,
+        "source_to_detector_mm": 1000.0,
+    },
+    "grid": {"shape": [6, 8], "pixel_size_mm": 1.5},
+    "affine_lps_mm": [[1.5, 0.0, 0.0, -5.0], [0.0, 1.5, 0.0, -4.0], [0.0, 0.0, 2.0, 7.0], [0.0, 0.0, 0.0, 1.0]],
+    "quantity": "line_integral",
+    "photons": 1e4,
+    "electronic_noise": 3.0,
+    "mu_water_per_mm": 0.02,
+    "origin": "by hand",
+    "software": "ctresample 0.1.0",
+}
+
+
+def write_version_1(path, document=VERSION_1):
+    with h5py.File(path, "w") as file:
+        file[GEOMETRY], file[f"{OWN}/schema_version"] = json.dumps(document), 1
+        file[VALUES] = np.arange(24, dtype=np.float32).reshape(3, 2, 4)
+
+
+def test_version_1_means_no_offsets(path):
+    write_version_1(path)
+    found = read_sinogram(path)
+    assert found.geometry == FanBeam((0.0, 1.5, 3.0), 4, 2.0, source_to_axis_mm=500.0, source_to_detector_mm=1000.0)
+    assert found.grid == ImageGrid((6, 8), 1.5)
+    assert (found.photons, found.electronic_noise, found.mu_water_per_mm, found.origin) == (1e4, 3.0, 0.02, "by hand")
+    np.testing.assert_array_equal(found.values[1], [[4, 5, 6, 7], [12, 13, 14, 15], [20, 21, 22, 23]])
+    np.testing.assert_array_equal(found.affine, VERSION_1["affine_lps_mm"])
+    assert read_summary(path).version == 1
+
+
+def test_version_1_of_a_parallel_beam(path):
+    scan = {key: VERSION_1["scan"][key] for key in ("angles_rad", "n_detectors", "detector_pitch_mm")}
+    write_version_1(path, VERSION_1 | {"scan": scan | {"type": "parallel2d"}, "photons": None})
+    assert read_sinogram(path).geometry == ParallelBeam((0.0, 1.5, 3.0), 4, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "message"),
+    [
+        ("scan", {"detector_offset_mm": 0.5}, "detector_offset_mm is no key of schema version 1; write 2 into"),
+        ("grid", {"centre_mm": [0.0, 0.0]}, "centre_mm is no key of schema version 1"),
+        ("scan", {"type": "fancurved2d"}, "detector_offset_mm: Field required"),
+        ("scan", {"type": ["fanflat2d"]}, "scan"),
+        ("scan", {"pitch": 1.0}, "pitch: Extra inputs"),
+    ],
+)
+def test_version_1_stays_strict(path, part, changes, message):
+    write_version_1(path, VERSION_1 | {part: VERSION_1[part] | changes})
+    with pytest.raises(SinogramError, match=message):
+        read_sinogram(path)
+
+
+def test_cone_beam(path):
+    """Frames hold the detector's rows, and the slices are those of the volume."""
+    grid = VolumeGrid((5, 6, 7), 1.0, 2.0, (0.5, 0.0, -1.0))
+    geometry = ConeBeam.for_grid(grid, 4)
+    values = np.random.default_rng(0).normal(size=geometry.shape).astype(np.float32)
+    affine = np.diag([1.0, 1, 2, 1])
+    sinogram = Sinogram(values, geometry, grid, affine, headers=(HEADER,) * 5)
+    write_sinogram(sinogram, path)
+    same(read_sinogram(path), sinogram)
+    assert read_summary(path).n_slices == 5
+    with h5py.File(path) as file:
+        np.testing.assert_array_equal(file[VALUES][3, 1], values[1, 3])
+        assert file["entry/instrument/detector/y_pixel_size"][()] == geometry.detector_row_pitch_mm
+        assert file["entry/instrument/source/distance"][()] == -595
+        shorter = file[VALUES][:, :-1]
+    path.write_bytes(edit_bytes(path, put(VALUES, shorter)))
+    with pytest.raises(SinogramError, match=rf"expected \(4 views, {len(values)} detector rows, "):
+        read_sinogram(path)
+
+
+def edit_bytes(path, change):
+    with h5py.File(path, "r+") as file:
+        change(file)
+    return path.read_bytes()
 
 
 def test_needs_no_torch():
