@@ -1,18 +1,28 @@
-"""Linear operators on torch tensors: the contract, projectors, weighting and composition."""
+"""Measurement models on torch tensors: the contracts, projectors, weighting and composition, nonlinear models."""
 
-from ctresample.operators.base import LinearOperator, dot_test
+from ctresample.operators.base import LinearOperator, MeasurementModel, dot_test
 from ctresample.operators.choice import make_projector
+from ctresample.operators.nonlinear import WeightedModel, weighted
+from ctresample.operators.polychromatic import Polychromatic
 from ctresample.operators.projector import Projector
 from ctresample.operators.sparse import SparseProjector
+from ctresample.operators.spectrum import Spectrum
 from ctresample.operators.streamed import StreamedProjector
+from ctresample.operators.transmission import Transmission
 from ctresample.operators.weighted import Weighted
 
 __all__ = [
     "LinearOperator",
+    "MeasurementModel",
+    "Polychromatic",
     "Projector",
     "SparseProjector",
+    "Spectrum",
     "StreamedProjector",
+    "Transmission",
     "Weighted",
+    "WeightedModel",
     "dot_test",
     "make_projector",
+    "weighted",
 ]

@@ -1,4 +1,4 @@
-"""The contract of a linear operator, and the test that its adjoint is one."""
+"""The contracts of a measurement model and of a linear operator, and the test that an adjoint is one."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import torch
 from ctresample.errors import GeometryError
 
 
-class LinearOperator(ABC):
-    """A linear map ``A`` between batched tensors, with its adjoint.
+class MeasurementModel(ABC):
+    """What a scan of an image would measure: a differentiable map of batched tensors, linear or not.
 
-    ``A(x)`` maps ``(B, 1, *domain_shape)`` to ``(B, 1, *range_shape)`` and ``A.T(y)`` goes back. ``A @ B`` is the
-    composition, ``2.0 * A`` the multiple, ``A.normalised()`` the multiple of norm one.
+    ``F(x)`` maps ``(B, 1, *domain_shape)`` to ``(B, 1, *range_shape)``, each image by itself.
 
     Attributes:
         domain_shape: shape of one image ``(rows, columns)`` or volume ``(slices, rows, columns)``.
@@ -21,25 +20,43 @@ class LinearOperator(ABC):
             detectors)``.
         device: where images and measurements must lie.
         dtype: their floating-point type.
-        exact_adjoint: whether ``A.T`` is the adjoint up to rounding. Conjugate gradients rely on it.
     """
 
     domain_shape: tuple[int, ...]
     range_shape: tuple[int, ...]
     device: torch.device
     dtype: torch.dtype
-    exact_adjoint: bool = True
 
     @abstractmethod
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """``A x`` for a checked ``x``, differentiable."""
+        """``F(x)`` for a checked ``x``, differentiable."""
+
+    @abstractmethod
+    def linearised(self, x: torch.Tensor) -> LinearOperator:
+        """The Jacobian at ``x``; a batch of images ties it to batches of that size."""
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return self.forward(checked(x, self.domain_shape, "image"))
+
+
+class LinearOperator(MeasurementModel):
+    """A linear map ``A`` between batched tensors, with its adjoint: the model that is its own Jacobian.
+
+    ``A(x)`` maps ``(B, 1, *domain_shape)`` to ``(B, 1, *range_shape)`` and ``A.T(y)`` goes back. ``A @ B`` is the
+    composition, ``2.0 * A`` the multiple, ``A.normalised()`` the multiple of norm one.
+
+    Attributes:
+        exact_adjoint: whether ``A.T`` is the adjoint up to rounding. Conjugate gradients rely on it.
+    """
+
+    exact_adjoint: bool = True
 
     @abstractmethod
     def adjoint(self, y: torch.Tensor) -> torch.Tensor:
         """``A^T y`` for a checked ``y``, differentiable."""
 
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        return self.forward(checked(x, self.domain_shape, "image"))
+    def linearised(self, x: torch.Tensor) -> LinearOperator:
+        return self
 
     @property
     def T(self) -> Transposed:
