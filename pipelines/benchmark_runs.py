@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ctresample.errors import UsageError
 from ctresample.pipelines.reconstruct import METHODS
-from ctresample.pipelines.simulate import Beam
+from ctresample.pipelines.scan_geometry import SliceBeam
 from ctresample.solvers.resample_settings import PRESETS
 
 _COSTS = {"fbp": 2, "cgls": 5, "sirt": 50, "tv": 200, "fast": 300, "paper": 20000}
@@ -36,7 +36,7 @@ class Scan:
     """How the slices are scanned; see `simulate`."""
 
     size: int = 256
-    beam: Beam = "parallel"
+    beam: SliceBeam = "parallel"
     photons: float | None = None
     electronic_noise: float = 0.0
 

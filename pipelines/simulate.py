@@ -3,86 +3,112 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ctresample.errors import UsageError
-from ctresample.geometry import FanBeam, Geometry, ImageGrid, ParallelBeam
-from ctresample.noise import add_noise
-from ctresample.operators.sparse import joseph_matrix
+from ctresample.geometry import ConeBeam, Geometry, Grid, VolumeGrid
+from ctresample.noise import Scanner, add_noise, blurred, check_noise, with_crosstalk
+from ctresample.operators import StreamedProjector
+from ctresample.pipelines.scan_geometry import Beam, reconstruction_grid, scan_geometry
 from ctresample.regrid import to_square_grid
 from ctresample.sinogram import Sinogram
 from ctresample.units import AIR_HU, MU_WATER_PER_MM, hu_to_mu
 from ctresample.volume import Volume
 
-Beam = Literal["parallel", "fan"]
-BEAMS: dict[str, type[ParallelBeam] | type[FanBeam]] = {"parallel": ParallelBeam, "fan": FanBeam}
-
 REFINEMENT = 2
 """The simulated object has pixels, and the detector parts of bins, this many times finer than the reconstruction:
 data made with the very matrix that reconstructs them would flatter every method (the "inverse crime")."""
+
+PLAIN = Scanner()
+"""A scanner that sends the same photons along every ray, and whose bins neither blur nor touch."""
 
 
 def simulate(
     volume: Volume,
     *,
-    n_views: int,
+    n_views: int | None = None,
     beam: Beam = "parallel",
+    arc_rad: float | Literal["short"] | None = None,
+    geometry: Geometry | None = None,
     size: int = 256,
     photons: float | None = None,
     electronic_noise: float = 0.0,
+    scanner: Scanner = PLAIN,
     seed: int = 0,
     progress: Callable[[float], None] | None = None,
 ) -> Sinogram:
-    """Scan each slice of a volume on its own.
+    """Scan each slice of a volume on its own, or with a cone beam all of it at once.
+
+    What happens to the photons, in this order: the tube current and the bow-tie filter say how many are sent, the
+    object lets some through, each bin takes their mean over its width (and height), the point spread blurs them, they
+    are counted, crosstalk passes some of the signal on, and the read-out adds its noise.
 
     Args:
         volume: slices in HU; values below -1000 HU count as air.
-        n_views: views, equally spaced over 180 degrees (parallel) or 360 degrees (fan).
-        beam: "parallel" or "fan" (flat detector).
+        n_views: views, equally spaced.
+        beam: "parallel", "fan" (flat detector), "fan-curved" or "cone".
+        arc_rad: the arc of the views; see `scan_geometry`.
+        geometry: the scan itself, instead of the three above; a `ConeBeam` scans the whole volume.
         size: rows and columns of the image grid to reconstruct on.
-        photons: photons sent along each ray; None for no noise.
+        photons: photons sent along each ray, with a bow-tie filter along the ray through the rotation axis, and with
+            modulation on average; None for no noise.
         electronic_noise: read-out noise in photons.
-        seed: of the noise; slice k of a volume draws from ``(seed, k)``.
+        scanner: its bow-tie filter, tube-current modulation, blur and crosstalk; by default it has none.
+        seed: of the noise; slice k of a volume, or row k of a flat panel, draws from ``(seed, k)``.
         progress: told the fraction done, from 0 to 1.
+
+    Raises:
+        UsageError: an option is out of range, or two contradict each other.
+        GeometryError: a scan that cannot be.
     """
-    if beam not in BEAMS:
-        raise UsageError(f"geometry is {beam!r}; expected one of {', '.join(BEAMS)}")
-    if n_views < 1:
-        raise UsageError(f"views is {n_views}; expected at least 1")
-    fine_volume = scanned(volume, size * REFINEMENT)
-    coarse = to_square_grid(replace(volume, hu=volume.hu[:1], headers=()), size)
-    grid = ImageGrid((size, size), coarse.spacing_mm[0])
-    geometry = BEAMS[beam].for_grid(grid, n_views)
-    mu = hu_to_mu(fine_volume.hu.astype(np.float64))
+    if photons is not None:
+        check_noise(photons, electronic_noise)
+    elif scanner.shapes_photons:
+        raise UsageError(f"the scanner has a {scanner}, but there are no photons to shape; state photons too")
+    if geometry is not None and (n_views is not None or arc_rad is not None):
+        raise UsageError("geometry has its own views; leave n_views and arc_rad out")
+    cone = beam == "cone" if geometry is None else isinstance(geometry, ConeBeam)
+    grid, first = reconstruction_grid(volume, size, "cone" if cone else "parallel")
+    if geometry is None:
+        if n_views is None:
+            raise UsageError("views is not stated; expected n_views, or a geometry")
+        geometry = scan_geometry(grid, beam=beam, n_views=n_views, arc_rad=arc_rad)
+    mu = hu_to_mu(scanned(volume, size * REFINEMENT).hu.astype(np.float64))
     transmission = _transmission(mu, geometry, grid, progress)
+    transmission = blurred(transmission, scanner.blur_mm, geometry.detector_pitch_mm)
     if photons is None:
-        values = -np.log(transmission).astype(np.float32)
+        sent = None
+        values = -np.log(with_crosstalk(transmission, scanner.crosstalk)).astype(np.float32)
     else:
+        sent = scanner.photons_sent(photons, geometry, transmission)
         values = np.stack(
             [
                 add_noise(
                     one,
-                    photons=photons,
+                    photons=sent,
                     electronic_noise=electronic_noise,
+                    crosstalk=scanner.crosstalk,
                     generator=np.random.default_rng([seed, index]),
                 )
                 for index, one in enumerate(transmission)
             ]
         )
+    fine = " x ".join(str(n * REFINEMENT) for n in grid.shape)
+    n_rays = REFINEMENT ** len(geometry.view_shape)
+    facts = f"simulated from {fine} pixels with each detector bin the mean intensity of {n_rays} rays (Joseph)"
     return Sinogram(
         values=values,
         geometry=geometry,
         grid=grid,
-        affine=coarse.affine,
-        photons=photons,
+        affine=first.affine,
+        photons=sent,
         electronic_noise=electronic_noise,
         mu_water_per_mm=MU_WATER_PER_MM,
-        origin=f"simulated from {size * REFINEMENT} x {size * REFINEMENT} pixels with each detector bin the mean "
-        f"intensity of {REFINEMENT} rays (Joseph), noise seed {seed}",
+        origin=", ".join(filter(None, (facts, str(scanner), f"noise seed {seed}"))),
         headers=volume.headers,
     )
 
@@ -97,17 +123,27 @@ def scanned(volume: Volume, size: int) -> Volume:
 
 
 def _transmission(
-    mu: NDArray[np.float64], geometry: Geometry, grid: ImageGrid, progress: Callable[[float], None] | None
+    mu: NDArray[np.float64], geometry: Geometry, grid: Grid, progress: Callable[[float], None] | None
 ) -> NDArray[np.float64]:
     """Mean intensity over each bin, ``[slice, view, detector]``, of images ``[slice, y, x]`` on the refined grid."""
     fine_grid, fine_geometry = grid.refined(REFINEMENT), geometry.with_bins_split(REFINEMENT)
-    images = mu.reshape(len(mu), -1).T
+    # of a slice the whole fine matrix would take gigabytes, of a volume even that of a view
+    if isinstance(grid, VolumeGrid):
+        mu = np.repeat(mu, REFINEMENT, axis=0)[None].astype(np.float32)
+    images = torch.from_numpy(mu)[:, None]
     views = []
-    # a view at a time: the whole fine matrix can take gigabytes
     for number, angle in enumerate(fine_geometry.angles_rad, 1):
-        matrix = joseph_matrix(fine_geometry.with_angles((angle,)), fine_grid)
-        intensity = np.exp(-(matrix @ images))
-        views.append(intensity.reshape(geometry.n_detectors, REFINEMENT, -1).mean(axis=1))
+        A = StreamedProjector(fine_geometry.with_angles((angle,)), fine_grid, dtype=images.dtype)
+        intensity = np.exp(-A(images)[:, 0].numpy().astype(np.float64))
+        views.append(_bin_means(intensity, geometry))
         if progress:
             progress(number / geometry.n_views)
-    return np.stack(views).transpose(2, 0, 1)
+    return np.concatenate(views, axis=1)
+
+
+def _bin_means(intensity: NDArray[np.float64], geometry: Geometry) -> NDArray[np.float64]:
+    """One view, ``[slice or detector row, 1, detector]``, of intensities on parts of bins."""
+    if isinstance(geometry, ConeBeam):
+        parts = intensity.reshape(geometry.n_detector_rows, REFINEMENT, 1, geometry.n_detectors, REFINEMENT)
+        return parts.mean(axis=(1, 4))
+    return intensity.reshape(len(intensity), 1, geometry.n_detectors, REFINEMENT).mean(axis=3)

@@ -19,7 +19,7 @@ def benchmark(
         str, typer.Option(metavar="NAME,NAME,...", help="Of resample, fbp, sirt, cgls, tv.")
     ] = "fbp,sirt,tv,resample",
     preset: Annotated[str, typer.Option(metavar="NAME,...", help="Of ReSample: fast, paper or both.")] = "fast",
-    geometry: options.Geometry = "parallel",
+    geometry: options.SliceGeometry = "parallel",
     photons: options.Photons = None,
     electronic_noise: options.ElectronicNoise = 0.0,
     size: options.Size = 256,

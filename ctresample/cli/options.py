@@ -12,19 +12,35 @@ from ctresample.errors import UsageError
 # Written out, for the modules that define them import torch; a test keeps them equal.
 Method = Literal["resample", "fbp", "sirt", "cgls", "tv"]
 Preset = Literal["fast", "paper"]
-Beam = Literal["parallel", "fan"]
+SliceBeam = Literal["parallel", "fan", "fan-curved"]
+Beam = Literal[SliceBeam, "cone"]
 DEFAULT_PRIOR = "ct256"
+
+SCANNER, DOSE = "Scanner", "Dose"  # groups of options in the help
 
 DicomFolder = Annotated[
     Path, typer.Argument(metavar="DICOM_DIR", exists=True, file_okay=False, help="Folder with the DICOM files.")
 ]
 Size = Annotated[int, typer.Option(min=16, help="Rows and columns of the reconstructed image.")]
-Geometry = Annotated[Beam, typer.Option(help="Parallel rays over 180°, or a fan beam on a flat detector over 360°.")]
+SliceGeometry = Annotated[
+    SliceBeam, typer.Option(help="Parallel rays over 180°, or a fan on a flat or curved detector over 360°.")
+]
+NewSinogram = Annotated[
+    Path, typer.Option("-o", "--out", metavar="FILE", help="The new sinogram file, such as scan.h5.")
+]
 Photons = Annotated[
-    float | None, typer.Option(metavar="N", help="Photons sent along each ray, such as 1e5. Without it: no noise.")
+    float | None,
+    typer.Option(
+        metavar="N", help="Photons sent along each ray, such as 1e5. Without it: no noise.", rich_help_panel=DOSE
+    ),
 ]
 ElectronicNoise = Annotated[
-    float, typer.Option(metavar="SD", help="Read-out noise of the detector in photons; counts with --photons only.")
+    float,
+    typer.Option(
+        metavar="SD",
+        help="Read-out noise of the detector in photons; counts with --photons only.",
+        rich_help_panel=DOSE,
+    ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Start of all random numbers: the same seed gives the same result.")]
 Device = Annotated[
@@ -50,6 +66,16 @@ def whole_numbers(option: str, text: str) -> list[int]:
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise UsageError(f"{option} is {text!r}; expected whole numbers above 0 with commas between, such as 25,60")
     return list(dict.fromkeys(map(int, parts)))
+
+
+def number_or(option: str, text: str, word: str) -> float | str:
+    """The number, or the word that may stand in its place."""
+    if text == word:
+        return word
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{option} is {text!r}; expected a number or {word!r}") from None
 
 
 def check_noise(photons: float | None, electronic_noise: float) -> None:

@@ -46,17 +46,20 @@ def estimate_photons(values: NDArray[np.floating]) -> float:
     p = values.astype(np.float64)
     rough, level = _third_difference(p, 1)
     level, whitened = level[rough != 0], (rough * np.exp(-level / 2))[rough != 0]  # padding has no noise
-    if len(whitened) < _N_GROUPS * _GROUP_SIZE:
+    fed = np.zeros(len(level), bool)
+    if len(level):
+        brightest = level <= np.quantile(level, 0.25)
+        fed = np.exp(-level) > _STARVED * _variance(whitened[brightest])
+    if fed.sum() < _N_GROUPS * _GROUP_SIZE:
         raise SinogramError(
-            f"a noise level needs {_N_GROUPS * _GROUP_SIZE} rays whose neighbours differ, found {len(whitened)}; "
-            "state the photons of the scan"
+            f"a noise level needs {_N_GROUPS * _GROUP_SIZE} rays that are not starved and differ from their "
+            f"neighbours, found {fed.sum()}; state the photons of the scan"
         )
-    brightest = level <= np.quantile(level, 0.25)
-    fed = np.exp(-level) > _STARVED * _variance(whitened[brightest])
-    groups = np.array_split(np.argsort(level[fed]), _N_GROUPS)
-    quiet = sorted(groups, key=lambda group: _variance(whitened[fed][group]))[1]
-    variance = _variance(whitened[fed][quiet])
-    low, high = level[fed][quiet].min(), level[fed][quiet].max()
+    level, whitened = level[fed], whitened[fed]
+    groups = np.array_split(np.argsort(level), _N_GROUPS)
+    quiet = sorted(groups, key=lambda group: _variance(whitened[group]))[1]
+    variance = _variance(whitened[quiet])
+    low, high = level[quiet].min(), level[quiet].max()
     wide, wide_level = _third_difference(p, 2)
     alike = (wide_level >= low) & (wide_level <= high) & (wide != 0)
     ratio = _variance((wide * np.exp(-wide_level / 2))[alike]) / variance if alike.any() else np.inf

@@ -11,7 +11,7 @@ import pytest
 
 from ctresample.cli import options
 
-VERBS = ("demo", "simulate", "reconstruct", "benchmark", "info", "doctor")
+VERBS = ("demo", "simulate", "lower-dose", "reconstruct", "benchmark", "info", "doctor")
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
@@ -84,10 +84,11 @@ assert "torch" not in sys.modules
 
 def test_choices_are_those_of_the_library():
     from ctresample.pipelines.reconstruct import DEFAULT_PRIOR, METHODS
-    from ctresample.pipelines.simulate import BEAMS
+    from ctresample.pipelines.scan_geometry import BEAMS, SliceBeam
     from ctresample.solvers.resample_settings import PRESETS
 
     assert set(get_args(options.Method)) == set(METHODS)
     assert set(get_args(options.Preset)) == set(PRESETS)
     assert set(get_args(options.Beam)) == set(BEAMS)
+    assert get_args(options.SliceBeam) == get_args(SliceBeam)
     assert options.DEFAULT_PRIOR == DEFAULT_PRIOR

@@ -119,7 +119,7 @@ def test_oblong_image_with_oblong_pixels(phantoms):
     [
         ({"n_views": 0}, UsageError, "views is 0"),
         ({"n_views": -1}, UsageError, "views is -1"),
-        ({"beam": "cone"}, UsageError, "geometry is 'cone'; expected one of parallel, fan"),
+        ({"beam": "helix"}, UsageError, "geometry is 'helix'; expected one of parallel, fan"),
         ({"size": 0}, UsageError, "size is 0"),
         ({"photons": 0.0}, UsageError, "photons is 0"),
         ({"photons": 1e5, "electronic_noise": -1.0}, UsageError, "electronic_noise is -1"),

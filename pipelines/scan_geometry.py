@@ -1,0 +1,89 @@
+"""Scans by name: which grid a volume is reconstructed on, and which beam sees it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any, Literal
+
+from ctresample.errors import UsageError
+from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, ImageGrid, ParallelBeam, VolumeGrid
+from ctresample.regrid import to_square_grid
+from ctresample.volume import Volume
+
+SliceBeam = Literal["parallel", "fan", "fan-curved"]
+Beam = Literal[SliceBeam, "cone"]
+BEAMS = {
+    "parallel": ParallelBeam.for_grid,
+    "fan": FanBeam.for_grid,
+    "fan-curved": partial(FanBeam.for_grid, detector_shape="curved"),
+    "cone": ConeBeam.for_grid,
+}
+
+
+def reconstruction_grid(volume: Volume, size: int, beam: Beam = "parallel") -> tuple[Grid, Volume]:
+    """The grid of ``size`` x ``size`` pixels a slice that covers a volume, centred on the rotation axis.
+
+    Args:
+        volume: slices.
+        size: rows and columns.
+        beam: a cone sees all slices at once and gets a volume grid; for the others each slice is its own.
+
+    Returns:
+        The grid, and the first slice on it for its affine.
+    """
+    first = to_square_grid(replace(volume, hu=volume.hu[:1], headers=()), size)
+    pixel_size_mm, _, slice_step_mm = first.spacing_mm
+    if beam == "cone":
+        return VolumeGrid((len(volume.hu), size, size), pixel_size_mm, slice_step_mm), first
+    return ImageGrid((size, size), pixel_size_mm), first
+
+
+def scan_geometry(
+    grid: Grid,
+    *,
+    beam: Beam,
+    n_views: int,
+    arc_rad: float | Literal["short"] | None = None,
+    detector_offset_mm: float = 0.0,
+    axis_offset_mm: float = 0.0,
+    source_to_axis_mm: float | None = None,
+    source_to_detector_mm: float | None = None,
+) -> Geometry:
+    """A scan whose detector covers a grid, as wide as without the offsets.
+
+    Args:
+        grid: what it sees.
+        beam: "parallel", "fan" (flat detector), "fan-curved" or "cone".
+        n_views: views, equally spaced.
+        arc_rad: the arc they spread over, end point excluded; None for 180 degrees (parallel) or 360 degrees;
+            "short" for the shortest that measures every line: 180 degrees, of a fan plus the full fan angle.
+        detector_offset_mm: see `ctresample.geometry.Beam`.
+        axis_offset_mm: see `ctresample.geometry.fan.DivergingBeam`; 0 for parallel rays.
+        source_to_axis_mm: None for that of a clinical scanner; None for parallel rays.
+        source_to_detector_mm: the same.
+
+    Raises:
+        UsageError: an unknown beam, no views, or a value that parallel rays do not have.
+        GeometryError: a scan that cannot be.
+    """
+    if beam not in BEAMS:
+        raise UsageError(f"geometry is {beam!r}; expected one of {', '.join(BEAMS)}")
+    if n_views < 1:
+        raise UsageError(f"views is {n_views}; expected at least 1")
+    distances = {"source_to_axis_mm": source_to_axis_mm, "source_to_detector_mm": source_to_detector_mm}
+    options: dict[str, Any] = {name: mm for name, mm in distances.items() if mm is not None}
+    offsets = {"detector_offset_mm": detector_offset_mm}
+    if beam != "parallel":
+        offsets["axis_offset_mm"] = axis_offset_mm
+    elif options or axis_offset_mm:
+        name = next(iter(options), "axis_offset_mm")
+        fix = "use detector_offset_mm" if name == "axis_offset_mm" else "leave it out or choose a fan"
+        raise UsageError(f"{name} is of a fan or cone, but the geometry is 'parallel'; {fix}")
+    if arc_rad is not None and arc_rad != "short":
+        options["arc_rad"] = arc_rad
+    make: Any = BEAMS[beam]
+    geometry: Geometry = replace(make(grid, n_views, **options), **offsets)
+    if arc_rad == "short" and not isinstance(geometry, ParallelBeam):
+        geometry = replace(make(grid, n_views, **options, arc_rad=geometry.short_scan_rad), **offsets)
+    return geometry
