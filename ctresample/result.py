@@ -49,7 +49,8 @@ class Reconstruction:
 
     Attributes:
         image_hu: float32 array ``[slice, y, x]`` in HU.
-        residual_ratio: one value a slice: observed data residual over the one the noise predicts.
+        residual_ratio: one value a slice: observed data residual over the one the noise predicts. The slices of a
+            cone beam, which are measured together, have one value in common.
         residual_history: data residual after each step, mean over slices; empty for a direct method.
         seconds: wall time for all slices.
         settings: every setting the solver ran with, by name.

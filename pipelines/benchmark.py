@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ctresample.errors import UsageError
 from ctresample.metrics import DATA_RANGE_HU, psnr_db, rmse_hu, ssim
-from ctresample.operators import SparseProjector
+from ctresample.operators import make_projector
 from ctresample.pipelines.benchmark_runs import Run, Scan
 from ctresample.pipelines.reconstruct import reconstruct
 from ctresample.pipelines.simulate import scanned, simulate
@@ -90,7 +90,7 @@ def benchmark(
         work.start(f"scan, {what}", _SCAN_COST * len(group))
         sinogram = _scan(members, n_views, scan, group_seed)
         truths = [scanned(volume, scan.size) for volume in members]
-        SparseProjector(sinogram.geometry, sinogram.grid)  # it keeps its matrix for the runs
+        make_projector(sinogram.geometry, sinogram.grid)  # it keeps its matrix for the runs
         for run in runs:
             work.start(f"{run.label}, {what}", run.cost * len(group))
             result = reconstruct(

@@ -11,20 +11,24 @@ import torch
 
 from ctresample.consistency import residual_ratio
 from ctresample.errors import UsageError
-from ctresample.operators import SparseProjector
+from ctresample.geometry import ConeBeam
+from ctresample.operators import Projector, make_projector
 from ctresample.prior import LatentPrior
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
 from ctresample.solvers.cgls import cgls
 from ctresample.solvers.fbp import fbp
+from ctresample.solvers.fdk import fdk
+from ctresample.solvers.ramp import Window
 from ctresample.solvers.resample import resample
 from ctresample.solvers.resample_settings import PRESETS, ReSampleSettings
 from ctresample.solvers.sirt import sirt
 from ctresample.solvers.tv import tv
+from ctresample.solvers.wls import wls
 from ctresample.status import Status
 from ctresample.units import mu_to_hu
 
-METHODS = ("resample", "fbp", "sirt", "cgls", "tv")
+METHODS = ("resample", "fbp", "sirt", "cgls", "wls", "tv")
 DEFAULT_PRIOR = "ct256"
 
 Watch = Callable[[float, Status], None]
@@ -38,6 +42,7 @@ def reconstruct(
     preset: str = "fast",
     prior: LatentPrior | None = None,
     seed: int = 0,
+    window: Window = "hann",
     device: torch.device | str = "cpu",
     batch_size: int = 8,
     progress: Callable[[float], None] | None = None,
@@ -50,15 +55,20 @@ def reconstruct(
         preset: of ReSample, one of `PRESETS`; other methods have none.
         prior: for ReSample; its device must be ``device``.
         seed: of ReSample; slice k draws from ``(seed, k)``, so that results do not depend on the batch size.
+        window: of the ramp filter, for FBP.
         device: where to compute.
         batch_size: slices reconstructed together.
         progress: told the fraction done, from 0 to 1.
     """
     _check(sinogram, method, preset, prior, batch_size)
     began = time.perf_counter()
-    A = SparseProjector(sinogram.geometry, sinogram.grid, device=device)
-    sigma = torch.from_numpy(sinogram.sigma())[:, None].to(A.device)
-    values = torch.from_numpy(sinogram.values)[:, None].to(A.device)
+    A = make_projector(sinogram.geometry, sinogram.grid, device=device)
+    cone = isinstance(sinogram.geometry, ConeBeam)
+    # slices are scans of their own, a cone beam's detector rows are one scan
+    values, sigma = (
+        (array[None, None] if cone else array[:, None]).to(A.device)
+        for array in map(torch.from_numpy, (sinogram.values, sinogram.sigma()))
+    )
     n = len(values)
     images, ratios, history = [], [], _History()
     for first in range(0, n, batch_size):
@@ -74,9 +84,9 @@ def reconstruct(
             generators = [torch.Generator().manual_seed(_seed_of(seed, k)) for k in range(batch.start, batch.stop)]
             mu = _resample(y, A, prior, s, PRESETS[preset], generators, sinogram.mu_water_per_mm, watch)
         else:
-            mu = _classical(method, y, A, s, watch)
-        ratios += residual_ratio((A(mu) - y) / s).tolist()
-        images.append(mu_to_hu(mu, sinogram.mu_water_per_mm)[:, 0].cpu().numpy())
+            mu = _classical(method, y, A, s, window, watch)
+        ratios += residual_ratio((A(mu) - y) / s).tolist() * (sinogram.n_slices if cone else 1)
+        images.append(mu_to_hu(mu, sinogram.mu_water_per_mm).reshape(-1, *A.domain_shape[-2:]).cpu().numpy())
         if progress:
             progress(batch.stop / n)
     learned = method == "resample"
@@ -106,18 +116,24 @@ def _check(sinogram: Sinogram, method: str, preset: str, prior: LatentPrior | No
     prior.check_shape(sinogram.grid.shape)
 
 
-def _classical(method: str, y: torch.Tensor, A: SparseProjector, sigma: torch.Tensor, watch: Watch) -> torch.Tensor:
+def _classical(
+    method: str, y: torch.Tensor, A: Projector, sigma: torch.Tensor, window: Window, watch: Watch
+) -> torch.Tensor:
     def callback(status: Status) -> None:
         watch(status.step / status.n_steps, status)
 
     if method == "fbp":
-        return fbp(y, A.geometry, A.grid, window="hann")
-    return {"sirt": sirt, "cgls": cgls, "tv": tv}[method](y, A, sigma=sigma, callback=callback)
+        direct = fdk if isinstance(A.geometry, ConeBeam) else fbp
+        return direct(y, A.geometry, A.grid, window=window)
+    if method in ("sirt", "cgls"):
+        return {"sirt": sirt, "cgls": cgls}[method](y, A, sigma=sigma, callback=callback)
+    spacing = [abs(step) / A.grid.pixel_size_mm for step in A.grid.steps_mm]
+    return {"wls": wls, "tv": tv}[method](y, A, sigma=sigma, spacing=spacing, callback=callback)
 
 
 def _resample(
     y: torch.Tensor,
-    A: SparseProjector,
+    A: Projector,
     prior: LatentPrior,
     sigma: torch.Tensor,
     settings: ReSampleSettings,

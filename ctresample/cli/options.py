@@ -10,7 +10,8 @@ import typer
 from ctresample.errors import UsageError
 
 # Written out, for the modules that define them import torch; a test keeps them equal.
-Method = Literal["resample", "fbp", "sirt", "cgls", "tv"]
+Method = Literal["resample", "fbp", "sirt", "cgls", "wls", "tv"]
+Window = Literal["ramp", "shepp-logan", "cosine", "hamming", "hann"]
 Preset = Literal["fast", "paper"]
 SliceBeam = Literal["parallel", "fan", "fan-curved"]
 Beam = Literal[SliceBeam, "cone"]

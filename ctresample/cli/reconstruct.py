@@ -21,6 +21,7 @@ def reconstruct(
     preset: Annotated[
         options.Preset, typer.Option(help="Of ReSample: fast, or the published recipe (very slow without a GPU).")
     ] = "fast",
+    window: Annotated[options.Window, typer.Option(help="Of FBP: how much noise it damps, least to most.")] = "hann",
     prior: options.Prior = options.DEFAULT_PRIOR,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -54,7 +55,7 @@ def reconstruct(
         sinogram = read_sinogram(scan)
         truth = truth_for(sinogram, read_ct_series(against, on_warning=show.note)) if against else None
         learned = LoadedPrior.load(prior, place) if method == "resample" else None
-        n, n_views = len(sinogram.values), sinogram.geometry.n_views
+        n, n_views = sinogram.n_slices, sinogram.geometry.n_views
         step = f"{method}, {n} slice{'s'[: n > 1]}, {n_views} views"
         show.progress(0, step)
         loaded = time.perf_counter()
@@ -64,6 +65,7 @@ def reconstruct(
             preset=preset,
             prior=learned.model if learned else None,
             seed=seed,
+            window=window,
             device=place,
             batch_size=batch_size,
             progress=lambda fraction: show.progress(fraction, step),

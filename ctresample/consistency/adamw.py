@@ -10,19 +10,19 @@ from collections.abc import Callable
 
 import torch
 
-from ctresample.consistency.conjugate_gradients import residual_ratio
-from ctresample.operators import LinearOperator
+from ctresample.consistency.conjugate_gradients import per_slice, residual_ratio
+from ctresample.operators import MeasurementModel
 
 
 def fit_pixels_by_adamw(
-    x0: torch.Tensor, y: torch.Tensor, A: LinearOperator, *, unit: float, lr: float, max_iterations: int
+    x0: torch.Tensor, y: torch.Tensor, A: MeasurementModel, *, unit: float, lr: float, max_iterations: int
 ) -> torch.Tensor:
     """An image that agrees with ``y``, found by descent from ``x0``.
 
     Args:
         x0: ``(B, 1, rows, columns)``.
         y: whitened measurement ``(B, 1, views, detectors)``.
-        A: whitened operator.
+        A: whitened operator, or nonlinear model.
         unit: image value that ``lr`` refers to, so that the step does not depend on the image's unit.
         lr: AdamW step.
         max_iterations: steps at most.
@@ -33,7 +33,7 @@ def fit_pixels_by_adamw(
 def fit_latent_by_adamw(
     z0: torch.Tensor,
     y: torch.Tensor,
-    A: LinearOperator,
+    A: MeasurementModel,
     decode: Callable[[torch.Tensor], torch.Tensor],
     *,
     lr: float,
@@ -44,7 +44,7 @@ def fit_latent_by_adamw(
     Args:
         z0: ``(B, C, h, w)``.
         y: whitened measurement ``(B, 1, views, detectors)``.
-        A: whitened operator.
+        A: whitened operator, or nonlinear model.
         decode: latents to images, differentiable.
         lr: AdamW step.
         max_iterations: steps at most.
@@ -72,5 +72,5 @@ def _descend(
             before = v.detach().clone()
             optimiser.step()
             with torch.no_grad():  # a slice at its noise level stays, whatever the others in the batch need
-                v.copy_(torch.where(at_noise.view(-1, 1, 1, 1), before, v))
+                v.copy_(torch.where(per_slice(at_noise, v), before, v))
     return v.detach()

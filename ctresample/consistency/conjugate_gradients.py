@@ -22,8 +22,8 @@ def proximal_step(
     standard deviation ``spread``. What ``A`` does not see stays as in ``x0``.
 
     Args:
-        x0: ``(B, 1, rows, columns)``.
-        y: whitened measurement ``(B, 1, views, detectors)``.
+        x0: ``(B, 1, rows, columns)``, or volumes.
+        y: whitened measurement ``(B, 1, views, detectors)``, or of a cone beam.
         A: whitened operator.
         spread: how far the image may be from ``x0``, in its unit.
         n_iterations: conjugate gradient iterations, one pair of projection and back projection each.
@@ -31,13 +31,13 @@ def proximal_step(
     precision = spread**-2
     d = torch.zeros_like(x0)
     r = A.T(y - A(x0))
-    p, rr = r, _dot(r, r)
+    p, rr = r, inner_product(r, r)
     for _ in range(n_iterations):
         Hp = A.T(A(p)) + precision * p
-        alpha = _ratio(_dot(p, r), _dot(p, Hp))
+        alpha = safe_ratio(inner_product(p, r), inner_product(p, Hp))
         d, r = d + alpha * p, r - alpha * Hp
-        rr, old = _dot(r, r), rr
-        p = r + _ratio(rr, old) * p
+        rr, old = inner_product(r, r), rr
+        p = r + safe_ratio(rr, old) * p
     return x0 + d
 
 
@@ -56,8 +56,8 @@ def fit_to_noise(
     it; a slice that starts below stays as it is.
 
     Args:
-        x0: ``(B, 1, rows, columns)``.
-        y: whitened measurement ``(B, 1, views, detectors)``.
+        x0: ``(B, 1, rows, columns)``, or volumes.
+        y: whitened measurement ``(B, 1, views, detectors)``, or of a cone beam.
         A: whitened operator.
         max_iterations: iterations at most, one pair of projection and back projection each.
         target: residual wanted, in noise levels.
@@ -66,16 +66,16 @@ def fit_to_noise(
     goal = target**2 * y[0].numel()
     x, r = x0, y - A(x0)
     s = A.T(r)
-    p, ss = s, _dot(s, s)
+    p, ss = s, inner_product(s, s)
     for step in range(1, max_iterations + 1):
         q = A(p)
         # ps is ss but for rounding; with ss, which leaves the true slope once converged, the residual would grow
-        qq, rr, ps = _dot(q, q), _dot(r, r), _dot(p, s)
+        qq, rr, ps = inner_product(q, q), inner_product(r, r), inner_product(p, s)
         running = rr > goal
-        alpha = _ratio(ps, qq)
+        alpha = safe_ratio(ps, qq)
         # |r - a q|^2 = rr - 2 a ps + a^2 qq falls until a = alpha; where that passes the goal, solve for it
         passes = rr - alpha * ps < goal
-        exact = _ratio(ps - (ps**2 - qq * (rr - goal)).clamp_min(0).sqrt(), qq)
+        exact = safe_ratio(ps - (ps**2 - qq * (rr - goal)).clamp_min(0).sqrt(), qq)
         alpha = torch.where(passes, exact, alpha) * running
         x, r = x + alpha * p, r - alpha * q
         if not report(callback, "cgls", step, max_iterations, float(residual_ratio(r).mean())):
@@ -83,16 +83,21 @@ def fit_to_noise(
         if bool((passes | ~running).all()):
             break
         s = A.T(r)
-        ss, old = _dot(s, s), ss
-        p = s + _ratio(ss, old) * p
+        ss, old = inner_product(s, s), ss
+        p = s + safe_ratio(ss, old) * p
     return x
 
 
-def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Inner product of each slice, shaped ``(B, 1, 1, 1)``; summed in float64 so that batch size leaves no trace."""
-    return (a.double() * b.double()).sum(dim=(1, 2, 3), keepdim=True).to(a.dtype)
+def per_slice(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """One value a slice, ``(B,)``, shaped ``(B, 1, ...)`` to go with images or measurements of any dimension."""
+    return values.view(-1, *[1] * (like.ndim - 1))
 
 
-def _ratio(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+def inner_product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Inner product of each slice, shaped `per_slice`; summed in float64 so that batch size leaves no trace."""
+    return per_slice((a.double() * b.double()).flatten(1).sum(1).to(a.dtype), a)
+
+
+def safe_ratio(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """``a / b``, and 0 where ``b`` is 0 (a slice that has converged)."""
     return torch.where(b > 0, a / b.clamp_min(torch.finfo(b.dtype).tiny), 0.0)

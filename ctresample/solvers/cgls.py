@@ -23,7 +23,7 @@ def cgls(
     """Attenuation that fits the data to their noise, from zero: early stopping is the regularisation.
 
     Args:
-        y: line integrals ``(B, 1, views, detectors)``.
+        y: line integrals ``(B, 1, views, detectors)``, or of a cone beam ``(B, 1, rows, views, detectors)``.
         A: the projector.
         sigma: standard deviation of each value of ``y``.
         max_iterations: pairs of projection and back projection at most.

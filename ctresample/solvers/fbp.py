@@ -1,89 +1,95 @@
-"""Filtered back projection for parallel and flat fan beams.
+"""Filtered back projection of slices: parallel beams, and fans on flat or curved detectors.
 
-Kak and Slaney, "Principles of Computerized Tomographic Imaging", 1988, sections 3.3 and 3.4.2.
+Kak and Slaney, "Principles of Computerized Tomographic Imaging", 1988, sections 3.3 and 3.4. A central ray that
+misses the axis: Gullberg, Crawford and Tsui, "Reconstruction algorithm for fan beam with a displaced
+center-of-rotation", IEEE TMI 5(1), 1986.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import numpy as np
 import torch
 
-from ctresample.errors import UsageError
-from ctresample.geometry import FanBeam, Geometry, ImageGrid
+from ctresample.errors import GeometryError
+from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, ImageGrid, ParallelBeam
+from ctresample.solvers.ramp import Window, ramp_filter
+from ctresample.solvers.redundancy import weigh
 
-Window = Literal["ramp", "hann"]
 
-
-def fbp(y: torch.Tensor, geometry: Geometry, grid: ImageGrid, *, window: Window = "ramp") -> torch.Tensor:
+def fbp(
+    y: torch.Tensor, geometry: Geometry, grid: Grid, *, window: Window = "ramp", cutoff: float = 1.0
+) -> torch.Tensor:
     """Attenuation in 1/mm from line integrals.
 
-    A fan beam is taken to cover the full circle; each view counts for the arc it stands for.
+    Any views will do: full circles, short scans, arcs with gaps; see `redundancy.ray_weights`. For lines that were
+    never measured nothing is made up.
 
     Args:
         y: line integrals ``(B, 1, views, detectors)``.
-        geometry: the scan.
+        geometry: the scan, in the plane of a slice; `fdk` is for cone beams.
         grid: the image grid.
-        window: "ramp" for full resolution, "hann" to damp high frequencies and noise.
+        window: of the ramp filter; see `ramp_filter`.
+        cutoff: of the ramp filter, as a fraction of the detector's highest frequency.
 
     Returns:
         ``(B, 1, rows, columns)``, same device and type as ``y``.
     """
-    fan = isinstance(geometry, FanBeam)
-    distance = geometry.source_to_axis_mm if isinstance(geometry, FanBeam) else math.inf
-    magnification = geometry.magnification if isinstance(geometry, FanBeam) else 1.0
-    pitch = geometry.detector_pitch_mm / magnification  # scaled to the rotation axis
-    s = torch.as_tensor(geometry.detector_mm / magnification, dtype=y.dtype, device=y.device)
-    obliquity = 1 / torch.sqrt(1 + (s / distance) ** 2)
-    filtered = _ramp(y * obliquity, pitch, window)
-
+    if isinstance(geometry, ConeBeam) or not isinstance(grid, ImageGrid):
+        raise GeometryError("fbp reconstructs slices; expected a parallel or fan beam and an image grid; use fdk")
+    geometry.check_outside(grid)
+    curved = isinstance(geometry, FanBeam) and geometry.detector_shape == "curved"
+    pitch = geometry.detector_pitch_mm
+    if isinstance(geometry, FanBeam):  # as seen at the axis, or as an angle
+        pitch /= geometry.source_to_detector_mm if curved else geometry.magnification
+    y, geometry = weigh(y, geometry)
+    y = y * torch.as_tensor(_obliquity(geometry), dtype=y.dtype, device=y.device)
+    filtered = ramp_filter(y, pitch, window=window, cutoff=cutoff, equal_angles=curved)
     x_mm = torch.as_tensor(grid.x_mm, dtype=y.dtype, device=y.device)[None, :]
     y_mm = torch.as_tensor(grid.y_mm, dtype=y.dtype, device=y.device)[:, None]
-    image = y.new_zeros(len(y), grid.shape[0] * grid.shape[1])
-    arcs = _arc_of_each_view(geometry.angles_rad, 2 * math.pi if fan else math.pi) * (0.5 if fan else 1.0)
-    for view, (angle, arc) in enumerate(zip(geometry.angles_rad, arcs, strict=True)):
+    image = y.new_zeros(len(y), math.prod(grid.shape))
+    for view, angle in enumerate(geometry.angles_rad):
         cos, sin = math.cos(angle), math.sin(angle)
-        depth = 1 - (x_mm * sin - y_mm * cos) / distance  # 1 at the axis, 0 at the source
-        position = ((x_mm * cos + y_mm * sin) / depth / pitch + (geometry.n_detectors - 1) / 2).flatten()
-        first = position.floor().long().clamp(0, geometry.n_detectors - 2)
-        fraction = (position - first).clamp(0, 1)
-        seen = (position >= 0) & (position <= geometry.n_detectors - 1)
-        row = filtered[:, 0, view]
-        value = row[:, first] * (1 - fraction) + row[:, first + 1] * fraction
-        image += arc * value * (seen / (depth**2).expand(grid.shape).flatten())
+        place_mm, share = _shadow(geometry, x_mm * cos + y_mm * sin, y_mm * cos - x_mm * sin)
+        position = (place_mm - geometry.detector_offset_mm) / geometry.detector_pitch_mm
+        image += share.flatten() * _between_bins(filtered[:, 0, view], position.flatten())
     return image.reshape(-1, 1, *grid.shape)
 
 
-def _ramp(y: torch.Tensor, pitch_mm: float, window: Window) -> torch.Tensor:
-    """Ramp filter along the last axis, made in space so that the mean comes out right (Kak and Slaney, eq. 61)."""
-    n = y.shape[-1]
-    size = 2 ** math.ceil(math.log2(2 * n))
-    offsets = np.fft.fftfreq(size, 1 / size)
-    kernel = np.zeros(size)
-    kernel[0] = 1 / (4 * pitch_mm**2)
-    odd = offsets % 2 == 1
-    kernel[odd] = -1 / (np.pi * offsets[odd] * pitch_mm) ** 2
-    response = np.fft.rfft(kernel).real * pitch_mm
-    if window == "hann":
-        response *= 0.5 + 0.5 * np.cos(2 * np.pi * np.fft.rfftfreq(size))
-    elif window != "ramp":
-        raise UsageError(f"window is {window!r}; expected 'ramp' or 'hann'")
-    spectrum = torch.fft.rfft(y, size) * torch.as_tensor(response, dtype=y.dtype, device=y.device)
-    return torch.fft.irfft(spectrum, size)[..., :n]
+def _obliquity(geometry: ParallelBeam | FanBeam) -> np.ndarray | float:
+    """What each bin's value is multiplied with before filtering: how dense the fan's rays lie."""
+    if isinstance(geometry, ParallelBeam):
+        return 1.0
+    gamma, distance, offset = geometry.fan_angles_rad, geometry.source_to_axis_mm, geometry.axis_offset_mm
+    if geometry.detector_shape == "curved":
+        return distance * np.cos(gamma) - offset * np.sin(gamma)
+    return np.cos(gamma) * (1 - offset * np.tan(gamma) / distance)
 
 
-def _arc_of_each_view(angles_rad: tuple[float, ...], period_rad: float) -> np.ndarray:
-    """Half the gaps to both neighbours on the circle of ``period_rad``; gaps where nothing was measured count little.
+def _shadow(
+    geometry: ParallelBeam | FanBeam, across: torch.Tensor, along: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where a pixel's shadow falls on the detector, in mm, and what its value is multiplied with.
 
-    A view measured twice shares its arc; a gap of more than twice the median (limited angle) is cut to that.
+    Args:
+        geometry: the scan.
+        across: the pixel's place along the detector, in mm from the axis.
+        along: its place along the central ray, in mm from the axis, away from the source.
     """
-    angles = np.mod(np.asarray(angles_rad), period_rad)
-    order = np.argsort(angles, kind="stable")
-    gaps = np.diff(angles[order], append=angles[order[0]] + period_rad)
-    repeated = gaps < 1e-9 * period_rad
-    gaps = np.minimum(gaps, 2 * np.median(gaps[~repeated]))
-    arcs = np.empty_like(angles)
-    arcs[order] = (gaps + np.roll(gaps, 1)) / 2
-    return arcs
+    if isinstance(geometry, ParallelBeam):
+        return across, torch.ones_like(across)
+    depth, lateral = geometry.source_to_axis_mm + along, across - geometry.axis_offset_mm
+    if geometry.detector_shape == "curved":
+        return torch.atan2(lateral, depth) * geometry.source_to_detector_mm, 1 / (depth**2 + lateral**2)
+    return lateral / depth * geometry.source_to_detector_mm, (geometry.source_to_axis_mm / depth) ** 2
+
+
+def _between_bins(row: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+    """Values ``(B, n)`` at positions ``(n,)`` counted in bins from the middle of ``(B, detectors)``; 0 outside."""
+    n = row.shape[-1]
+    position = position + (n - 1) / 2
+    first = position.floor().long().clamp(0, max(n - 2, 0))
+    fraction = (position - first).clamp(0, 1)
+    seen = (position >= 0) & (position <= n - 1)
+    return torch.lerp(row[:, first], row[:, (first + 1).clamp(max=n - 1)], fraction) * seen

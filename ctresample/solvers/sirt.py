@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from ctresample.consistency import residual_ratio
+from ctresample.consistency import per_slice, residual_ratio
 from ctresample.operators import LinearOperator
 from ctresample.status import Callback, report
 
@@ -26,7 +26,7 @@ def sirt(
     stay as they are (the discrepancy principle); the solver ends when all have.
 
     Args:
-        y: line integrals ``(B, 1, views, detectors)``.
+        y: line integrals ``(B, 1, views, detectors)``, or of a cone beam ``(B, 1, rows, views, detectors)``.
         A: the projector.
         sigma: standard deviation of each value of ``y``.
         max_iterations: pairs of projection and back projection at most.
@@ -39,7 +39,7 @@ def sirt(
     for step in range(1, max_iterations + 1):
         residual = y - A(x)
         ratio = residual_ratio(residual / sigma)
-        running = (ratio > 1).float().view(-1, 1, 1, 1)
+        running = per_slice((ratio > 1).to(y.dtype), x)
         if not report(callback, "sirt", step, max_iterations, float(ratio.mean())) or not running.any():
             break
         x = (x + running * C * A.T(R * residual)).clamp_min(0)

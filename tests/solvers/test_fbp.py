@@ -150,5 +150,5 @@ def test_double_precision_stays():
 def test_unknown_window():
     grid = ImageGrid((8, 8), 2.0)
     geometry = ParallelBeam.for_grid(grid, 4)
-    with pytest.raises(UsageError, match="expected 'ramp' or 'hann'"):
-        fbp(torch.zeros(1, 1, *geometry.shape), geometry, grid, window="hamming")
+    with pytest.raises(UsageError, match="expected one of ramp, shepp-logan, cosine, hamming, hann"):
+        fbp(torch.zeros(1, 1, *geometry.shape), geometry, grid, window="boxcar")

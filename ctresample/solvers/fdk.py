@@ -1,0 +1,65 @@
+"""Filtered back projection of a circular cone beam.
+
+Feldkamp, Davis and Kress, "Practical cone-beam algorithm", J. Opt. Soc. Am. A 1(6), 1984. Exact in the plane of the
+source's circle; away from it intensity falls off, as no circle measures enough for more.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from ctresample.errors import GeometryError
+from ctresample.geometry import ConeBeam, Geometry, Grid, VolumeGrid
+from ctresample.solvers.ramp import Window, ramp_filter
+from ctresample.solvers.redundancy import weigh
+
+
+def fdk(
+    y: torch.Tensor, geometry: Geometry, grid: Grid, *, window: Window = "ramp", cutoff: float = 1.0
+) -> torch.Tensor:
+    """Attenuation in 1/mm from line integrals.
+
+    Args:
+        y: line integrals ``(B, 1, detector rows, views, detectors)``.
+        geometry: a cone beam; full circle or short scan (see `redundancy.ray_weights`).
+        grid: the volume grid.
+        window: of the ramp filter; see `ramp_filter`.
+        cutoff: of the ramp filter, as a fraction of the detector's highest frequency.
+
+    Returns:
+        ``(B, 1, slices, rows, columns)``, same device and type as ``y``.
+    """
+    if not isinstance(geometry, ConeBeam) or not isinstance(grid, VolumeGrid):
+        raise GeometryError("fdk reconstructs volumes; expected a cone beam and a volume grid; use fbp")
+    geometry.check_outside(grid)
+
+    def tensor(array: np.ndarray) -> torch.Tensor:
+        return torch.as_tensor(array, dtype=y.dtype, device=y.device)
+
+    y, geometry = weigh(y, geometry)
+    distance, to_detector = geometry.source_to_axis_mm, geometry.source_to_detector_mm
+    u, v = geometry.detector_mm[None, :], geometry.detector_rows_mm[:, None]
+    obliquity = to_detector / np.sqrt(to_detector**2 + u**2 + v**2)
+    obliquity = obliquity * (1 - geometry.axis_offset_mm * u / (to_detector * distance))
+    y = y * tensor(obliquity)[:, None, :]
+    filtered = ramp_filter(y, geometry.detector_pitch_mm / geometry.magnification, window=window, cutoff=cutoff)
+    z_mm, y_mm, x_mm = (tensor(axis) for axis in grid.axes_mm)
+    half_u, half_v = (geometry.n_detectors - 1) / 2, (geometry.n_detector_rows - 1) / 2
+    volume = y.new_zeros(len(y), 1, *grid.shape)
+    for view, angle in enumerate(geometry.angles_rad):
+        cos, sin = math.cos(angle), math.sin(angle)
+        depth = distance + y_mm[:, None] * cos - x_mm * sin
+        across = (x_mm * cos + y_mm[:, None] * sin - geometry.axis_offset_mm) / depth * to_detector
+        above = z_mm[:, None, None] / depth * to_detector
+        # in [-1, 1] from the first to the last bin, as grid_sample counts
+        column = (across - geometry.detector_offset_mm) / geometry.detector_pitch_mm / max(half_u, 0.5)
+        row = (above - geometry.detector_row_offset_mm) / geometry.detector_row_pitch_mm / max(half_v, 0.5)
+        places = torch.stack([column.expand(grid.shape), row], dim=-1).flatten(0, 1)
+        image = filtered[:, :, :, view]
+        sampled = F.grid_sample(image, places.expand(len(y), -1, -1, -1), align_corners=True)
+        volume += sampled.reshape(volume.shape) * (distance / depth) ** 2
+    return volume
