@@ -1,5 +1,8 @@
 """Measurement models on torch tensors: the contracts, projectors, weighting and composition, nonlinear models."""
 
+from ctresample.operators.astra_export import to_astra
+from ctresample.operators.astra_import import from_astra
+from ctresample.operators.astra_projector import AstraProjector
 from ctresample.operators.base import LinearOperator, MeasurementModel, dot_test
 from ctresample.operators.choice import make_projector
 from ctresample.operators.nonlinear import WeightedModel, weighted
@@ -12,6 +15,7 @@ from ctresample.operators.transmission import Transmission
 from ctresample.operators.weighted import Weighted
 
 __all__ = [
+    "AstraProjector",
     "LinearOperator",
     "MeasurementModel",
     "Polychromatic",
@@ -23,6 +27,8 @@ __all__ = [
     "Weighted",
     "WeightedModel",
     "dot_test",
+    "from_astra",
     "make_projector",
+    "to_astra",
     "weighted",
 ]
