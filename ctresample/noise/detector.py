@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import correlate1d, gaussian_filter1d
 
 _FWHM_A_SIGMA = math.sqrt(8 * math.log(2))
 
@@ -22,6 +21,8 @@ def blurred(intensity: NDArray[np.float64], fwhm_mm: float, pitch_mm: float) -> 
         fwhm_mm: full width at half maximum, at the detector; 0 for no blur.
         pitch_mm: distance between bins.
     """
+    from scipy.ndimage import gaussian_filter1d  # here, for whoever only reads a sinogram should not wait for it
+
     sigma = fwhm_mm / _FWHM_A_SIGMA / pitch_mm
     return gaussian_filter1d(intensity, sigma, axis=-1, mode="nearest") if sigma > 0 else intensity
 
@@ -37,4 +38,6 @@ def with_crosstalk(signal: NDArray[np.float64], share: float) -> NDArray[np.floa
         signal: any shape, detector bins last.
         share: that goes to each of the two neighbours, from 0 to below 1/3.
     """
+    from scipy.ndimage import correlate1d  # as above
+
     return correlate1d(signal, [share, 1 - 2 * share, share], axis=-1, mode="nearest") if share > 0 else signal

@@ -13,7 +13,7 @@ _DIFFERENCE = np.array([1.0, -3.0, 3.0, -1.0]) / np.sqrt(20.0)
 _WITHIN_ONE_SIGMA = 0.6827
 """Share of a normal distribution within one standard deviation."""
 
-_N_GROUPS, _GROUP_SIZE = 8, 100
+_N_GROUPS, _GROUP_SIZE = 10, 100
 _STARVED = 30.0  # counts below which the logarithm bends the noise
 _AGREEMENT = 1.5
 
@@ -23,19 +23,21 @@ def estimate_photons(values: NDArray[np.floating]) -> float:
 
     Counting noise has variance ``exp(p) / photons`` (Sauer and Bouman, IEEE TSP 41(2), 1993, without electronic
     noise). What third differences along the detector leave of ``p``, times ``exp(-p / 2)``, therefore has one
-    variance everywhere, and edges of the object only add to it: the rays are sorted by ``p`` into eight groups, and
+    variance everywhere, and edges of the object only add to it: the rays are sorted by ``p`` into ten groups, and
     the second quietest counts. Its spread is that which 68 % of the rays keep within, so that single edges or broken
     bins do not matter.
 
-    On simulated scans of chest slices with air around the patient it is right to about 15 % from 1e4 to 1e6 photons,
-    from 25 views of one slice on. It is one number: with a bow-tie filter or tube-current modulation that of the
-    quiet rays, and electronic noise lowers it. A level above about 3e6 photons drowns in the structure of the object.
+    On simulated scans of single chest slices with air around the patient it is right to about 15 % from 1e4 to 1e6
+    photons, from 25 views on. It is one number: with a bow-tie filter or tube-current modulation that of the rays
+    that get most, and much electronic noise lowers it. Without rays beside the object it is refused from about 1e5
+    photons on, where edges drown the noise. Weak correlation goes unnoticed: where each bin passes 5 % on to either
+    neighbour, it finds half too many photons.
 
     Args:
         values: line integrals ``[slice, view, detector]``, each detector bin counted on its own.
 
     Returns:
-        The photons; accurate to 10 or 15 %.
+        The photons.
 
     Raises:
         SinogramError: the values are too few, or their roughness is not that of independent counts: they are free
@@ -57,19 +59,17 @@ def estimate_photons(values: NDArray[np.floating]) -> float:
         )
     level, whitened = level[fed], whitened[fed]
     groups = np.array_split(np.argsort(level), _N_GROUPS)
-    quiet = sorted(groups, key=lambda group: _variance(whitened[group]))[1]
-    variance = _variance(whitened[quiet])
-    low, high = level[quiet].min(), level[quiet].max()
+    quietest = sorted(groups, key=lambda group: _variance(whitened[group]))[:3]
     wide, wide_level = _third_difference(p, 2)
-    alike = (wide_level >= low) & (wide_level <= high) & (wide != 0)
-    ratio = _variance((wide * np.exp(-wide_level / 2))[alike]) / variance if alike.any() else np.inf
+    wide_level, wide = wide_level[wide != 0], (wide * np.exp(-wide_level / 2))[wide != 0]
+    ratio = float(np.median([_variance_ratio(wide, wide_level, whitened[g], level[g]) for g in quietest]))
     if not 1 / _AGREEMENT < ratio < _AGREEMENT:
         raise SinogramError(
             f"no noise level can be told: bins two apart differ by {ratio:.2g} times the variance of neighbours, which "
             "independent counts do not; the values are free of noise, blurred, or coarse beside the object's edges; "
             "state the photons of the scan"
         )
-    return 1 / variance
+    return 1 / _variance(whitened[quietest[1]])
 
 
 def _third_difference(values: NDArray[np.float64], step: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -82,3 +82,11 @@ def _third_difference(values: NDArray[np.float64], step: int) -> tuple[NDArray[n
 
 def _variance(whitened: NDArray[np.float64]) -> float:
     return float(np.quantile(np.abs(whitened), _WITHIN_ONE_SIGMA) ** 2)
+
+
+def _variance_ratio(
+    wide: NDArray[np.float64], wide_level: NDArray[np.float64], near: NDArray[np.float64], level: NDArray[np.float64]
+) -> float:
+    """Variance of the wide differences over that of the near ones, between rays of like level."""
+    alike = wide[(wide_level >= level.min()) & (wide_level <= level.max())]
+    return _variance(alike) / _variance(near) if len(alike) else np.inf

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from ctresample.errors import UsageError
@@ -99,3 +101,28 @@ def test_photons(photons):
 def test_electronic_noise(electronic_noise):
     with pytest.raises(UsageError, match="electronic_noise is"):
         measure(1.0, 1, photons=1e5, electronic_noise=electronic_noise)
+
+
+@given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 5), st.data())
+def test_photons_of_each_ray_or_one_for_all(n_slices, n_views, n_detectors, data):
+    shape = (n_slices, n_views, n_detectors)
+    of_photons = data.draw(st.sampled_from([(), (n_detectors,), (n_views, 1), shape[1:]]))
+    photons = np.random.default_rng(0).uniform(1e3, 1e6, of_photons)
+    options = {"photons": photons, "electronic_noise": 2.0}
+    values = add_noise(np.full(shape, 0.5), generator=np.random.default_rng(1), **options)
+    whole = {"photons": np.broadcast_to(photons, shape), "electronic_noise": 2.0}
+    assert np.array_equal(values, add_noise(np.full(shape, 0.5), generator=np.random.default_rng(1), **whole))
+    assert np.array_equal(line_integral_variance(values, **options), line_integral_variance(values, **whole))
+    with pytest.raises(UsageError, match="photons have shape"):
+        add_noise(
+            np.full(shape, 0.5),
+            photons=np.ones((n_views, n_detectors + 1)) if n_detectors > 1 else np.ones((n_views + 1, 2, 2, 1)),
+            electronic_noise=0.0,
+            generator=np.random.default_rng(1),
+        )
+
+
+def test_photons_of_a_ray_that_gets_none():
+    for bad in (0.0, -1.0, np.nan):
+        with pytest.raises(UsageError, match="photons is an array with a smallest value of"):
+            measure(1.0, 2, photons=np.array([1e5, bad]))
