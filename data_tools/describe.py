@@ -19,7 +19,7 @@ from ctresample.errors import DicomError, PriorError, UsageError
 
 if TYPE_CHECKING:
     from ctresample.data_tools.dicom_headers import SliceHeader
-    from ctresample.data_tools.sinogram_schema import SinogramModel
+    from ctresample.geometry import Geometry, Grid
     from ctresample.volume import Volume
 
 # as in ctresample.prior, which loads torch
@@ -78,53 +78,85 @@ def _file(path: Path) -> Facts:
     if h5py.is_hdf5(path):
         return _sinogram(path)
     from ctresample.data_tools.dicom_files import SkippedFile
+    from ctresample.data_tools.importers.formats import format_of
 
     try:
         return _dicom_image(path)
     except SkippedFile as reason:
+        foreign = format_of(path)
+        if foreign:
+            raise UsageError(
+                f"{path} is a file of another program ({foreign}); `ctresample import` makes a sinogram file of it"
+            ) from None
         raise UsageError(
             f"{path} is neither a sinogram file (HDF5) nor a CT image ({reason}); expected one of these, or a prior"
         ) from None
 
 
 def _sinogram(path: Path) -> Facts:
-    from ctresample.data_tools.sinogram_file import SCHEMA_VERSION, read_sinogram, read_summary
+    from ctresample.data_tools.sinogram_file import read_sinogram, read_summary
 
-    summary = read_summary(path)
-    model, values = summary.model, read_sinogram(path).values
+    summary, sinogram = read_summary(path), read_sinogram(path)
+    values, photons = sinogram.values, sinogram.photons
     facts = {
-        "kind": f"sinogram (HDF5, schema version {SCHEMA_VERSION})",
+        "kind": f"sinogram (HDF5, schema version {summary.version})",
         "slices": str(summary.n_slices),
-        "slice step": f"{np.linalg.norm(model.affine[:3, 2]):.4g} mm",
-        **_scan(model),
-        "image grid": f"{_by(model.grid.shape)} pixels of {model.grid.pixel_size_mm:.4g} mm",
-        "photons": "no noise" if model.photons is None else f"{model.photons:,.6g} a ray",
-        "electronic noise": f"{model.electronic_noise:.4g} photons",
+        "slice step": f"{np.linalg.norm(sinogram.affine[:3, 2]):.4g} mm",
+        **_scan(sinogram.geometry),
+        **_grid(sinogram.grid),
+        "photons": "no noise" if photons is None else f"{_range(photons)} a ray",
+        "electronic noise": f"{sinogram.electronic_noise:.4g} photons",
         "line integrals": f"{values.min():.4g} to {values.max():.4g}",
-        "water": f"{model.mu_water_per_mm:.4g} per mm",
-        "origin": model.origin,
+        "water": f"{sinogram.mu_water_per_mm:.4g} per mm",
+        "origin": sinogram.origin,
         "DICOM headers": "yes, with patient data" if summary.has_headers else "none",
-        "written by": model.software,
+        "written by": summary.model.software,
     }
-    if model.photons is None:
+    if photons is None:
         del facts["electronic noise"]
     return facts
 
 
-def _scan(model: SinogramModel) -> Facts:
-    scan = model.scan
-    beam = "parallel"
-    if scan.type == "fanflat2d":
+def _scan(geometry: Geometry) -> Facts:
+    from ctresample.geometry import ConeBeam, FanBeam, ParallelBeam
+
+    beam, detector = "parallel", f"{geometry.n_detectors} bins of {geometry.detector_pitch_mm:.4g} mm"
+    offsets = {"detector": geometry.detector_offset_mm}
+    if not isinstance(geometry, ParallelBeam):
+        shape = f"fan, {geometry.detector_shape} detector" if isinstance(geometry, FanBeam) else "cone, flat panel"
         beam = (
-            f"fan, flat detector; source to axis {scan.source_to_axis_mm:.6g} mm, "
-            f"to detector {scan.source_to_detector_mm:.6g} mm"
+            f"{shape}; source to axis {geometry.source_to_axis_mm:.6g} mm, "
+            f"to detector {geometry.source_to_detector_mm:.6g} mm"
         )
-    first, last = (math.degrees(angle) for angle in (min(scan.angles_rad), max(scan.angles_rad)))
-    return {
-        "views": f"{len(scan.angles_rad)}, from {first:.4g} to {last:.4g} degrees",
+        offsets["axis"] = geometry.axis_offset_mm
+    if isinstance(geometry, ConeBeam):
+        rows, row_mm = geometry.n_detector_rows, geometry.detector_row_pitch_mm
+        detector = f"{rows} x {geometry.n_detectors} bins of {row_mm:.4g} x {geometry.detector_pitch_mm:.4g} mm"
+        offsets["detector rows"] = geometry.detector_row_offset_mm
+    first, last = (math.degrees(angle) for angle in (min(geometry.angles_rad), max(geometry.angles_rad)))
+    facts = {
+        "views": f"{geometry.n_views}, from {first:.4g} to {last:.4g} degrees",
         "beam": beam,
-        "detector": f"{scan.n_detectors} bins of {scan.detector_pitch_mm:.4g} mm",
+        "detector": detector,
     }
+    out_of_line = [f"{what} by {offset:.4g} mm" for what, offset in offsets.items() if offset]
+    return facts | ({"out of line": ", ".join(out_of_line)} if out_of_line else {})
+
+
+def _grid(grid: Grid) -> Facts:
+    sizes = [abs(step) for step in grid.steps_mm]
+    if len(grid.shape) == 2 and sizes[0] == sizes[1]:
+        sizes = sizes[:1]
+    kind = "pixels" if len(grid.shape) == 2 else "voxels"
+    facts = {"image grid": f"{_by(grid.shape)} {kind} of {' x '.join(f'{size:.4g}' for size in sizes)} mm"}
+    if any(grid.centre_mm):
+        facts["image centre"] = f"({', '.join(f'{place:.4g}' for place in grid.centre_mm)}) mm from the axis"
+    return facts
+
+
+def _range(photons: float | np.ndarray) -> str:
+    low, high = float(np.min(photons)), float(np.max(photons))
+    return f"{low:,.6g}" if low == high else f"{low:,.6g} to {high:,.6g}"
 
 
 # ---------------------------------------------------------------- DICOM
@@ -196,8 +228,8 @@ def _matrix(header: SliceHeader) -> Facts:
     return {"matrix": _by(header.shape), "pixel size": f"{row_mm:.4g} x {column_mm:.4g} mm"}
 
 
-def _by(shape: tuple[int, int]) -> str:
-    return f"{shape[0]} x {shape[1]}"
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def _hu_range(hu: np.ndarray) -> str:

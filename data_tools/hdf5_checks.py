@@ -20,7 +20,7 @@ from ctresample.errors import CTResampleError, SinogramError
 MAX_BYTES = 32 * 1024**3
 """The largest data set that is read, as declared."""
 
-_BEST_GZIP_RATIO = 1032  # deflate cannot do better, so a file that declares more declares what it does not hold
+BEST_DEFLATE_RATIO = 1032  # deflate cannot do better, so a file that declares more declares what it does not hold
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 
 
@@ -78,7 +78,7 @@ def dataset(file: h5py.File, name: str, path: Path, *, ndim: int, kind: str) -> 
         path: of the file, for messages.
         ndim: expected number of axes.
         kind: "text" (fixed length where there is an axis), or the name of a NumPy type or of a family of them
-            ("float32", "floating", "integer").
+            ("float32", "floating", "integer", "real" for either).
 
     Raises:
         SinogramError: links, data kept in other files, filters other than gzip, another type or number of axes,
@@ -110,6 +110,8 @@ def _is_kind(dtype: np.dtype, kind: str, ndim: int) -> bool:
         return text is not None and (ndim == 0 or text.length is not None)
     if kind == "integer":
         return dtype.kind in "iu"
+    if kind == "real":
+        return dtype.kind in "iuf"
     if kind == "floating":
         return dtype.kind == "f"
     return dtype == np.dtype(kind)
@@ -119,10 +121,10 @@ def _check_size(found: h5py.Dataset, name: str, path: Path) -> None:
     item, file_bytes = found.dtype.itemsize, path.stat().st_size
     declared = math.prod(found.shape) * item
     unit = math.prod(found.chunks or ()) * item  # a chunk may be declared larger than all values together
-    if max(declared, unit) > min(MAX_BYTES, _BEST_GZIP_RATIO * file_bytes):
+    if max(declared, unit) > min(MAX_BYTES, BEST_DEFLATE_RATIO * file_bytes):
         raise SinogramError(
             f"{path}: {name} declares {max(declared, unit):,} bytes in a file of {file_bytes:,}; expected at most "
-            f"{_BEST_GZIP_RATIO} times the file and {MAX_BYTES >> 30} GiB; it is damaged or made to do harm"
+            f"{BEST_DEFLATE_RATIO} times the file and {MAX_BYTES >> 30} GiB; it is damaged or made to do harm"
         )
     if found.chunks is None:
         whole = found.id.get_storage_size() >= declared

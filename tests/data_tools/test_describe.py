@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -13,7 +14,7 @@ from ctresample.data_tools import describe as module
 from ctresample.data_tools.describe import describe
 from ctresample.data_tools.sinogram_file import write_sinogram
 from ctresample.errors import DicomError, PriorError, SinogramError, UsageError
-from ctresample.geometry import FanBeam, ImageGrid, ParallelBeam
+from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.sinogram import Sinogram
 
 GRID = ImageGrid((8, 6), 1.25)
@@ -55,7 +56,7 @@ def test_fan_beam(tmp_path):
     written_by = facts.pop("written by")
     n = sinogram.geometry.n_detectors
     assert facts == {
-        "kind": "sinogram (HDF5, schema version 1)",
+        "kind": "sinogram (HDF5, schema version 2)",
         "slices": "2",
         "slice step": "2.5 mm",
         "views": "4, from 0 to 270 degrees",
@@ -79,6 +80,40 @@ def test_parallel_beam_without_noise(tmp_path):
     assert (facts["beam"], facts["views"]) == ("parallel", "4, from 0 to 135 degrees")
     assert (facts["photons"], facts["DICOM headers"]) == ("no noise", "none")
     assert "electronic noise" not in facts
+
+
+def test_cone_beam_out_of_line(tmp_path):
+    grid = VolumeGrid((3, 8, 6), 1.25, 2.5, (0.0, 1.0, -2.0))
+    geometry = replace(ConeBeam.for_grid(grid, 4), axis_offset_mm=-0.5, detector_row_offset_mm=1.25)
+    values = np.ones(geometry.shape, np.float32)
+    photons = np.full((4, geometry.n_detectors), 1e5, np.float32)
+    photons[0, 0] = 2e4
+    write_sinogram(Sinogram(values, geometry, grid, np.diag([1.25, 1.25, 2.5, 1]), photons), tmp_path / "a.h5")
+    facts = describe(tmp_path / "a.h5")
+    assert facts["slices"] == "3"
+    assert facts["beam"] == "cone, flat panel; source to axis 595 mm, to detector 1085.6 mm"
+    rows, columns = geometry.view_shape
+    assert facts["detector"] == f"{rows} x {columns} bins of 4.561 x 2.281 mm"
+    assert facts["out of line"] == "axis by -0.5 mm, detector rows by 1.25 mm"
+    assert facts["image grid"] == "3 x 8 x 6 voxels of 2.5 x 1.25 x 1.25 mm"
+    assert facts["image centre"] == "(0, 1, -2) mm from the axis"
+    assert facts["photons"] == "20,000 to 100,000 a ray"
+
+
+def test_curved_fan_on_oblong_pixels(tmp_path):
+    grid = ImageGrid((8, 6), 1.25, aspect=2.0)
+    geometry = replace(FanBeam.for_grid(grid, 4, detector_shape="curved"), detector_offset_mm=0.25)
+    values = np.ones((1, *geometry.shape), np.float32)
+    write_sinogram(Sinogram(values, geometry, grid, np.eye(4)), tmp_path / "a.h5")
+    facts = describe(tmp_path / "a.h5")
+    assert facts["beam"].startswith("fan, curved detector; ")
+    assert (facts["out of line"], facts["image grid"]) == ("detector by 0.25 mm", "8 x 6 pixels of 2.5 x 1.25 mm")
+
+
+def test_file_of_another_program(tmp_path):
+    np.save(tmp_path / "a.npy", np.ones(3))
+    with pytest.raises(UsageError, match=r"file of another program \(NPY\); `ctresample import` makes"):
+        describe(tmp_path / "a.npy")
 
 
 def test_hdf5_of_another_program(tmp_path):

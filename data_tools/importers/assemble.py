@@ -1,0 +1,176 @@
+"""A sinogram out of readings and their description."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctresample.data_tools.importers.description import Description
+from ctresample.data_tools.importers.line_integrals import to_line_integrals
+from ctresample.data_tools.importers.readings import Note, Readings
+from ctresample.data_tools.sinogram_schema import MAX_SIDE
+from ctresample.errors import SinogramError
+from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, ImageGrid, ParallelBeam, VolumeGrid
+from ctresample.noise import estimate_photons
+from ctresample.sinogram import Sinogram
+
+
+def assemble(readings: Readings, described: Description, on_note: Note) -> Sinogram:
+    """Order the axes, take the logarithm, choose a grid where none is given.
+
+    Args:
+        readings: as a file has them; the values may be overwritten.
+        described: what they are.
+        on_note: told whatever was chosen, floored or taken as said by default.
+
+    Raises:
+        SinogramError: readings and description do not fit.
+        GeometryError: a scan that cannot be.
+    """
+    cone = described.geometry.type == "cone"
+    values, flat, dark = _ordered(readings, described, "row" if cone else "slice")
+    n_rows, _, n_detectors = values.shape
+    geometry = described.geometry.geometry(n_rows, n_detectors)
+    _check_counts(described.geometry, geometry, values.shape)
+    if "angle_direction" not in described.geometry.model_fields_set:
+        on_note("angles are taken to run counterclockwise in the image; if not, add angle_direction: clockwise")
+    stated = described.photons if isinstance(described.photons, float) else None
+    values = to_line_integrals(
+        values,
+        described.quantity,
+        flat=described.i0 if flat is None else flat,
+        dark=described.dark if dark is None else dark,
+        photons=stated,
+        on_note=on_note,
+    )
+    grid = _stated_grid(described) or _default_grid(geometry, on_note)
+    step_mm = grid.slice_step_mm if isinstance(grid, VolumeGrid) else _slice_step_mm(described, n_rows, on_note)
+    geometry.check_outside(grid)
+    return Sinogram(
+        values=values,
+        geometry=geometry,
+        grid=grid,
+        affine=_affine(grid, step_mm),
+        photons=_photons(described, values, on_note),
+        electronic_noise=described.electronic_noise,
+        mu_water_per_mm=described.mu_water_per_mm,
+        origin=described.origin or f"measured; imported from {readings.format}",
+    )
+
+
+def _ordered(
+    readings: Readings, described: Description, first: str
+) -> tuple[NDArray[np.float32], NDArray[np.floating] | None, NDArray[np.floating] | None]:
+    """The readings ``[slice or row, view, detector]``, flat and dark fields likewise with one view."""
+    names, values = [name.strip() for name in described.axes.split(",")], readings.values
+    needed = {"view", "detector"} | ({first} - {"slice"})  # one slice may go without its axis
+    if not needed <= set(names) <= needed | {first} or not len(set(names)) == len(names) == values.ndim:
+        raise SinogramError(
+            f'axes is "{described.axes}" for an array of shape {values.shape}; expected each of its axes once, out of '
+            f"{first}, view and detector"
+        )
+
+    def order(array: NDArray[Any], present: list[str]) -> NDArray[Any]:
+        missing = [name for name in (first, "view", "detector") if name not in present]
+        extended = array.reshape((1,) * len(missing) + array.shape)
+        return extended.transpose([(missing + present).index(name) for name in (first, "view", "detector")])
+
+    fields = []
+    for what, field in {"flat": readings.flat, "dark": readings.dark}.items():
+        rest = [name for name in names if name != "view"]
+        if field is not None and field.ndim == len(rest) + 1:  # repeated exposures
+            field = field.mean(axis=0)
+        if field is not None and field.shape != tuple(values.shape[names.index(name)] for name in rest):
+            raise SinogramError(f"the {what} field has shape {field.shape}; expected that of one view, {rest}")
+        fields.append(None if field is None else order(field, rest))
+    return np.ascontiguousarray(order(values, names)), fields[0], fields[1]
+
+
+def _check_counts(stated: Any, geometry: Geometry, shape: tuple[int, ...]) -> None:
+    found = {"n_detector_rows": shape[0], "angles_deg": shape[1], "n_detectors": shape[2]}
+    expected = {name: getattr(stated, name, None) for name in ("n_detectors", "n_detector_rows")}
+    for name, number in (expected | {"angles_deg": geometry.n_views}).items():
+        if number is not None and number != found[name]:
+            raise SinogramError(
+                f"geometry.{name} says {number}, but the array has {found[name]} along that axis; correct one of them"
+            )
+
+
+def _stated_grid(described: Description) -> Grid | None:
+    image = described.image
+    if image is None:
+        return None
+    centre = tuple(image.centre_mm or ())
+    if described.geometry.type != "cone":
+        if image.slices is not None or image.slice_step_mm is not None or len(centre) == 3:
+            raise SinogramError(
+                "image.slices and image.slice_step_mm are for cone beams; use slice_step_mm for a stack"
+            )
+        return ImageGrid((image.rows, image.columns), image.pixel_size_mm, centre_mm=centre or (0.0, 0.0))  # type: ignore[arg-type]
+    if image.slices is None or image.slice_step_mm is None or len(centre) == 2:
+        raise SinogramError("a cone beam's image lacks slices, slice_step_mm or the z of centre_mm; add them")
+    shape = (image.slices, image.rows, image.columns)
+    return VolumeGrid(shape, image.pixel_size_mm, image.slice_step_mm, centre or (0.0, 0.0, 0.0))  # type: ignore[arg-type]
+
+
+def _default_grid(geometry: Geometry, on_note: Note) -> Grid:
+    """Square pixels as wide as a bin at the axis, over the circle that the detector sees."""
+    if isinstance(geometry, ParallelBeam):
+        pixel, radius = geometry.detector_pitch_mm, float(np.abs(_edges(geometry)).max())
+    else:
+        pixel = geometry.detector_pitch_mm / geometry.magnification
+        edges = _edges(geometry) / geometry.source_to_detector_mm
+        curved = isinstance(geometry, FanBeam) and geometry.detector_shape == "curved"
+        gamma = edges if curved else np.arctan(edges)
+        # distance of a ray from the axis: of a source beside the central ray's foot
+        away = geometry.source_to_axis_mm * np.sin(gamma) + geometry.axis_offset_mm * np.cos(gamma)
+        radius = float(np.abs(away).max())
+    side = math.ceil(2 * radius / pixel - 1e-6)
+    if side > MAX_SIDE:
+        raise SinogramError(f"the detector sees {side} pixels of {pixel:.4g} mm; add image, a smaller grid")
+    if not isinstance(geometry, ConeBeam):
+        on_note(f"no image grid is given: {side} x {side} pixels of {pixel:.4g} mm, the detector's field of view")
+        return ImageGrid((side, side), pixel)
+    step = geometry.detector_row_pitch_mm / geometry.magnification
+    slices = geometry.n_detector_rows
+    on_note(
+        f"no image grid is given: {slices} x {side} x {side} voxels of {step:.4g} x {pixel:.4g} x {pixel:.4g} mm, the "
+        "detector's field of view at the axis"
+    )
+    centre = geometry.detector_row_offset_mm / geometry.magnification
+    return VolumeGrid((slices, side, side), pixel, step, (0.0, 0.0, centre))
+
+
+def _edges(geometry: Geometry) -> NDArray[np.floating]:
+    half = geometry.detector_pitch_mm / 2
+    return geometry.detector_mm[[0, -1]] + np.array([-half, half])
+
+
+def _slice_step_mm(described: Description, n_slices: int, on_note: Note) -> float:
+    if described.slice_step_mm is not None:
+        return described.slice_step_mm
+    if n_slices > 1:
+        raise SinogramError(f"there are {n_slices} slices, at an unknown distance; add slice_step_mm")
+    on_note("the thickness of the one slice is not given: 1 mm; add slice_step_mm")
+    return 1.0
+
+
+def _affine(grid: Grid, step_mm: float) -> NDArray[np.float64]:
+    """To LPS: columns to the right (x), rows down (y), slices up (z); the rotation axis is at x = y = 0."""
+    y, x = grid.axes_mm[-2:]
+    affine = np.diag([grid.steps_mm[-1], -grid.steps_mm[-2], step_mm, 1.0])
+    affine[:3, 3] = x[0], -y[0], grid.z_mm[0] if isinstance(grid, VolumeGrid) else 0.0
+    return affine
+
+
+def _photons(described: Description, values: NDArray[np.float32], on_note: Note) -> float | None:
+    if described.photons is None and "photons" not in described.model_fields_set:
+        on_note("the number of photons is not given: the values count as free of noise; add photons")
+    if described.photons != "estimate":
+        return described.photons
+    photons = estimate_photons(values)
+    on_note(f"photons estimated from the noise: {photons:,.3g} a ray")
+    return photons

@@ -1,0 +1,74 @@
+"""From what a detector reads to line integrals of attenuation: Beer and Lambert, in one place."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctresample.data_tools.importers.readings import Note
+from ctresample.errors import SinogramError
+from ctresample.noise import COUNT_FLOOR
+
+Quantity = Literal["line_integral", "transmission", "counts"]
+
+
+def to_line_integrals(
+    readings: NDArray[np.float32],
+    quantity: Quantity,
+    *,
+    flat: NDArray[np.floating] | float | None = None,
+    dark: NDArray[np.floating] | float | None = None,
+    photons: float | None = None,
+    on_note: Note,
+) -> NDArray[np.float32]:
+    """``-ln(transmission)``, or ``-ln((counts - dark) / (flat - dark))``.
+
+    A ray that (almost) nothing came through has no logarithm: counts above dark are floored at 1, a transmission at
+    one photon. How many rays that was is told.
+
+    Args:
+        readings: ``[slice or row, view, detector]``; may be overwritten.
+        quantity: what they are.
+        flat: counts of the open beam, of any shape that fits ``readings``.
+        dark: counts without a beam, likewise; None for 0.
+        photons: sent along each ray, where it is known.
+        on_note: told the number of floored rays.
+
+    Raises:
+        SinogramError: readings that are not finite, counts without an open beam, bins where it shows nothing, or a
+            transmission of 0 or less whose floor is not known.
+    """
+    if not np.isfinite(readings).all():
+        raise SinogramError("the readings hold NaN or infinite values; repair or leave out these rays first")
+    if quantity == "line_integral":
+        return readings
+    if quantity == "transmission":
+        open_beam, dark, floor = np.ones(1), 0.0, 0.0 if photons is None else COUNT_FLOOR / photons
+    else:
+        if flat is None:
+            raise SinogramError("the counts have no open beam to be compared with; add i0, or flat fields")
+        dark, floor = 0.0 if dark is None else dark, COUNT_FLOOR
+        open_beam = np.asarray(flat - dark, np.float64)
+        dead = int(np.count_nonzero(~(open_beam > floor)))
+        if dead:
+            raise SinogramError(
+                f"the open beam reads at most {floor:g} count above dark in {dead} of {open_beam.size} places; "
+                "expected counts; leave out dead bins, or use quantity transmission for data that are divided already"
+            )
+    np.subtract(readings, dark, out=readings, casting="same_kind")
+    low = readings < floor if floor else readings <= 0
+    n_low = int(np.count_nonzero(low))
+    if n_low and not floor:
+        raise SinogramError(
+            f"{n_low} of {readings.size} rays transmit 0 or less, which has no logarithm; add photons, so that they "
+            "can be floored at one photon"
+        )
+    if n_low:
+        readings[low] = floor
+        what = "photon" if quantity == "transmission" else "count above dark"
+        on_note(f"{n_low} of {readings.size} rays transmit less than one {what}: floored there before the logarithm")
+    np.divide(readings, open_beam, out=readings, casting="same_kind")
+    np.log(readings, out=readings)
+    return np.negative(readings, out=readings)

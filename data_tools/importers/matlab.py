@@ -1,0 +1,148 @@
+"""MATLAB files of the Helsinki tomography challenges: a struct of a sinogram and its parameters.
+
+Helsinki Tomography Challenge 2022 (Meaney, Silva de Moura and Siltanen, doi:10.5281/zenodo.6984868): ``CtDataFull`` or
+``CtDataLimited`` with ``sinogram`` (line integrals, ``[view, detector]``) and ``parameters`` (``angles`` in degrees,
+counterclockwise; ``distanceSourceOrigin``, ``distanceSourceDetector`` and ``pixelSizePost`` in mm). Level 5 files are
+read here, of the format only as much as such structs need ("MAT-File Format", The MathWorks), so that every size can
+be checked before it is believed; version 7.3 is HDF5.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ctresample.data_tools.hdf5_checks import child, dataset
+from ctresample.data_tools.importers.readings import Facts, Readings
+from ctresample.errors import SinogramError
+
+STRUCTS = ("CtDataFull", "CtDataLimited")
+MAX_BYTES = 2**28
+"""Of a file once unpacked; a challenge sinogram has a hundredth of it."""
+
+_DTYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+_MATRIX, _COMPRESSED, _STRUCT, _NUMBERS, _COMPLEX = 14, 15, 2, range(6, 16), 0x800
+_MAX_DEPTH, _MAX_ELEMENTS = 4, 1000
+_PARAMETERS = {
+    "angles": "angles_deg",
+    "distanceSourceOrigin": "source_to_axis_mm",
+    "distanceSourceDetector": "source_to_detector_mm",
+    "pixelSizePost": "detector_pitch_mm",
+}
+
+
+def read_mat5(path: Path) -> Readings:
+    """A level 5 file; `SinogramError` if no such struct is inside, or it is damaged or made to do harm."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise SinogramError(f"{path} is larger than {MAX_BYTES >> 20} MiB; expected a challenge sinogram")
+        content = path.read_bytes()
+        order = {b"IM": "<", b"MI": ">"}[content[126:128]]
+        for kind, body in _elements(content[128:], order):
+            if kind == _COMPRESSED:
+                (kind, body), *_ = _elements(_unpacked(body, path), order)
+            if kind == _MATRIX:
+                name, value = _matrix(body, order)
+                if name in STRUCTS and isinstance(value, dict):
+                    return _readings(value, path)
+    except OSError as error:
+        raise SinogramError(f"{path} cannot be read ({error.strerror})") from error
+    except (ValueError, LookupError, TypeError, MemoryError, struct.error, zlib.error) as error:
+        raise SinogramError(
+            f"{path} is damaged or cut short ({type(error).__name__}); copy or make it again"
+        ) from error
+    raise SinogramError(f"{path} has no struct {' or '.join(STRUCTS)}; expected a Helsinki challenge file; save NPY")
+
+
+def read_mat73(file: h5py.File, path: Path) -> Readings:
+    """A version 7.3 file, whose structs are groups and whose arrays are transposed."""
+    found: dict[str, Any] = {}
+    outer = next(name for name in STRUCTS if name in file)
+    for name in ("sinogram", *(f"parameters/{key}" for key in _PARAMETERS)):
+        stored = dataset(file, f"/{outer}/{name}", path, ndim=2, kind="floating")
+        if stored is not None:
+            found[name] = stored[()].T
+    parameters = {key: found[f"parameters/{key}"] for key in _PARAMETERS if f"parameters/{key}" in found}
+    return _readings({"sinogram": found.get("sinogram"), "parameters": parameters}, path)
+
+
+def is_mat73(file: h5py.File, path: Path) -> bool:
+    """Whether an HDF5 file holds one of the structs."""
+    return any(isinstance(child(file, f"/{name}", path), h5py.Group) for name in STRUCTS)
+
+
+def _readings(found: dict[str, Any], path: Path) -> Readings:
+    sinogram, parameters = found.get("sinogram"), found.get("parameters")
+    if not isinstance(sinogram, np.ndarray) or not isinstance(parameters, dict):
+        raise SinogramError(f"{path}: expected a sinogram and parameters in the struct; save it again")
+    geometry: Facts = {"type": "fan", "detector_shape": "flat", "angle_direction": "counterclockwise"}
+    for name, key in _PARAMETERS.items():
+        value = parameters.get(name)
+        if isinstance(value, np.ndarray) and value.size and (value.size == 1 or name == "angles"):
+            numbers = value.astype(np.float64).ravel().tolist()
+            geometry[key] = numbers if name == "angles" else numbers[0]
+    facts = {"quantity": "line_integral", "axes": "view,detector", "geometry": geometry}
+    return Readings("Helsinki challenge file (MATLAB)", np.array(sinogram, np.float32), facts)
+
+
+# ---------------------------------------------------------------- level 5 files
+
+
+def _unpacked(packed: memoryview, path: Path) -> memoryview:
+    stream = zlib.decompressobj()
+    content = stream.decompress(packed, MAX_BYTES)
+    if not stream.eof:
+        raise SinogramError(f"{path} is cut short, or unpacks to more than {MAX_BYTES >> 20} MiB")
+    return memoryview(content)
+
+
+def _elements(content: bytes | memoryview, order: str) -> list[tuple[int, memoryview]]:
+    """Type and data of each element that follows the other, padded to 8 bytes."""
+    found, rest = [], memoryview(content)
+    while len(rest) >= 8:
+        kind, size = struct.unpack(f"{order}II", rest[:8])
+        if kind >> 16:  # up to four bytes of data stand in the tag
+            kind, size, start, end = kind & 0xFFFF, kind >> 16, 4, 8
+        else:
+            start, end = 8, 8 + size + (0 if kind == _COMPRESSED else -size % 8)
+        if start + size > len(rest) or (start == 4 and size > 4):
+            raise ValueError("an element is longer than what holds it")
+        found.append((kind, rest[start : start + size]))
+        if len(found) > _MAX_ELEMENTS:
+            raise ValueError("more elements than a sinogram needs")
+        rest = rest[end:]
+    return found
+
+
+def _numbers(element: tuple[int, memoryview], order: str) -> np.ndarray:
+    kind, body = element
+    return np.frombuffer(body, f"{order}{_DTYPES[kind]}")
+
+
+def _matrix(body: memoryview, order: str, depth: int = 0) -> tuple[str, Any]:
+    """Name and value: an array, a dict of a struct, or None for whatever a sinogram has no use for."""
+    parts = _elements(body, order)
+    if not parts:
+        return "", None
+    flags = int(_numbers(parts[0], order)[0])
+    kind = flags & 0xFF
+    if kind not in (_STRUCT, *_NUMBERS) or flags & _COMPLEX or depth > _MAX_DEPTH:
+        return "", None
+    shape, name = tuple(map(int, _numbers(parts[1], order))), bytes(parts[2][1]).decode("ascii")
+    if kind == _STRUCT:
+        length, names = int(_numbers(parts[3], order)[0]), bytes(parts[4][1])
+        fields = [names[i : i + length].split(b"\0")[0].decode() for i in range(0, len(names), max(length, 1))]
+        if math.prod(shape) != 1:
+            return name, None
+        values = [_matrix(part[1], order, depth + 1)[1] for part in parts[5:] if part[0] == _MATRIX]
+        return name, dict(zip(fields, values, strict=True))
+    data = _numbers(parts[3], order)
+    if math.prod(shape) != data.size:
+        raise ValueError("an array is not of the size that it declares")
+    return name, data.reshape(shape, order="F")

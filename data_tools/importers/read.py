@@ -1,0 +1,99 @@
+"""One way in for all formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from ctresample.data_tools.importers.assemble import assemble
+from ctresample.data_tools.importers.description import describe_readings
+from ctresample.data_tools.importers.formats import format_of
+from ctresample.data_tools.importers.readings import Facts, Note, Readings
+from ctresample.data_tools.importers.sidecar import find_sidecar, read_sidecar
+from ctresample.errors import CTResampleError, SinogramError
+from ctresample.sinogram import Sinogram
+
+Preset = Literal["lodopab"]
+
+
+def import_sinogram(
+    path: Path,
+    *,
+    sidecar: Path | None = None,
+    preset: Preset | None = None,
+    mu_water_per_mm: float | None = None,
+    on_note: Note = lambda message: None,
+) -> Sinogram:
+    """Read a sinogram in the format of another program.
+
+    NPY, NPZ, a TIFF stack (file or folder), Helsinki challenge MAT, LoDoPaB-CT, DXchange or NXtomo. What the file
+    does not say itself stands in a sidecar; see ``ctresample/docs/sinograms.md`` for its keys.
+
+    Args:
+        path: the file, or a folder of TIFF files.
+        sidecar: JSON or YAML; None to look beside the file.
+        preset: "lodopab": the file is of LoDoPaB-CT, whose scan is published.
+        mu_water_per_mm: attenuation of water that HU refer to, instead of the sidecar's.
+        on_note: told, in a line each, what was chosen, floored, left out or overridden.
+
+    Raises:
+        SinogramError: of no known format, damaged, made to do harm, or lacking units or geometry; the message says
+            which key to add.
+    """
+    sidecar = sidecar or find_sidecar(path)
+    said = read_sidecar(sidecar) if sidecar else {}
+    if mu_water_per_mm is not None:
+        said = said | {"mu_water_per_mm": mu_water_per_mm}
+    readings = _read(path, preset, said, on_note)
+    where = str(sidecar) if sidecar else f"a sidecar ({path.stem}.json or .yaml beside it, or --geometry)"
+    facts = _together(readings.facts, said, str(sidecar or "the command line"), on_note)
+    described = describe_readings(facts, str(path), where)
+    try:
+        return assemble(readings, described, on_note)
+    except CTResampleError as error:
+        raise SinogramError(f"{path}: {error}") from error
+    except MemoryError as error:
+        raise SinogramError(f"{path} does not fit into memory; use a machine with more, or fewer slices") from error
+
+
+def _read(path: Path, preset: Preset | None, said: Facts, on_note: Note) -> Readings:
+    kind = format_of(path)
+    if kind is None:
+        raise SinogramError(
+            f"{path} is in no known format; expected HDF5 (DXchange, NXtomo, LoDoPaB-CT), NPY, NPZ, TIFF or a Helsinki "
+            "MAT file; pickles are never opened"
+        )
+    if preset and kind != "HDF5":
+        raise SinogramError(f"{path} is no HDF5 file; preset {preset} is for the files of LoDoPaB-CT; leave it out")
+    if kind == "HDF5":
+        from ctresample.data_tools.importers.hdf5_files import read_hdf5
+
+        scan = said.get("geometry")
+        return read_hdf5(path, preset, str(scan.get("type")) if isinstance(scan, dict) else "", on_note)
+    if kind == "TIFF":
+        from ctresample.data_tools.importers.tiff import read_tiff
+
+        return read_tiff(path)
+    if kind == "MATLAB":
+        from ctresample.data_tools.importers.matlab import read_mat5
+
+        return read_mat5(path)
+    from ctresample.data_tools.importers.numpy_files import read_npy, read_npz
+
+    if kind == "NPY":
+        return read_npy(path)
+    names = {key: said.get(key) for key in ("array", "flat_array", "dark_array")}
+    return read_npz(path, {key: name if isinstance(name, str) else None for key, name in names.items()})
+
+
+def _together(file: Facts, said: Facts, sidecar: str, on_note: Note, place: str = "") -> Facts:
+    """What both say; the sidecar has the last word, and that is told."""
+    found: dict[str, Any] = dict(file)
+    for key, value in said.items():
+        if isinstance(value, dict) and isinstance(found.get(key), dict):
+            found[key] = _together(found[key], value, sidecar, on_note, f"{place}{key}.")
+        else:
+            if key in found and found[key] != value:
+                on_note(f"{place}{key} of {sidecar} replaces what the file itself says")
+            found[key] = value
+    return found

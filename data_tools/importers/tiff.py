@@ -1,0 +1,123 @@
+"""TIFF stacks: a folder of single pages, or one file of many."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from ctresample.data_tools.hdf5_checks import MAX_BYTES
+from ctresample.data_tools.importers.readings import Readings
+from ctresample.errors import CTResampleError, SinogramError
+
+SUFFIXES = (".tif", ".tiff")
+_MAX_PAGES = 100_000
+
+# its complaints about damaged files go to the log, and what matters comes as our error
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+
+def read_tiff(path: Path) -> Readings:
+    """A stack of uncompressed grey pages of one shape; the pages are the first axis.
+
+    Compressed pages are refused: how much they unpack to is known only afterwards.
+
+    Args:
+        path: a file, or a folder whose TIFF files, one page each, are taken in order of the numbers in their names.
+
+    Raises:
+        SinogramError: no page, pages of several shapes or colours, compressed, damaged, or absurdly large.
+    """
+    folder = path.is_dir()
+    files = [path]
+    if folder:
+        files = sorted((entry for entry in path.iterdir() if entry.suffix.lower() in SUFFIXES), key=_by_number)
+        if not 0 < len(files) <= _MAX_PAGES:
+            raise SinogramError(f"{path} holds {len(files)} TIFF files; expected 1 to {_MAX_PAGES}")
+    stack: np.ndarray | None = None
+    for number, file in enumerate(files):
+        with _Pages(file) as pages:
+            if folder and len(pages.pages) != 1:
+                raise SinogramError(f"{file} has {len(pages.pages)} pages; expected one a file in a folder")
+            if stack is None:
+                shape = (len(files) if folder else len(pages.pages), *pages.shape)
+                if 4 * np.prod(shape, dtype=float) > MAX_BYTES:
+                    raise SinogramError(f"{path} would take more than {MAX_BYTES >> 30} GiB; use fewer pages")
+                stack = np.empty(shape, np.float32)
+            if pages.shape != stack.shape[1:]:
+                raise SinogramError(f"{file} has pages of shape {pages.shape}; expected {stack.shape[1:]} as before")
+            pages.read_into(stack[number : number + 1] if folder else stack)
+    assert stack is not None  # noqa: S101 - for mypy: there is at least one file
+    return Readings("TIFF stack", stack)
+
+
+def _by_number(path: Path) -> list[tuple[int, str]]:
+    """So that page 10 comes after page 9."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name)]
+
+
+class _Pages:
+    """The checked pages of one file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> _Pages:
+        try:
+            self._file = tifffile.TiffFile(self._path)
+        except Exception as error:
+            raise self._damaged(error) from error
+        try:
+            self.pages: list[tifffile.TiffPage] = []
+            places, n_bytes, size = set[int](), 0, self._path.stat().st_size
+            for page in self._file.pages:
+                self.pages.append(self._checked(page, size))
+                places.add(self.pages[-1].offset)
+                n_bytes += self.pages[-1].nbytes
+                # a chain of pages may run in a circle, or all of them name the same values
+                if len(places) < len(self.pages) or n_bytes > size or len(self.pages) > _MAX_PAGES:
+                    raise SinogramError(f"{self._path} declares more pages than it holds; it is made to do harm")
+            self.shape = tuple(map(int, self.pages[0].shape))
+            if any(page.shape != self.shape for page in self.pages):
+                raise SinogramError(f"{self._path} has pages of several shapes; expected one stack; save them apart")
+        except BaseException as error:
+            self._file.close()
+            if isinstance(error, CTResampleError) or not isinstance(error, Exception):
+                raise
+            raise self._damaged(error) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def _checked(self, page: tifffile.TiffPage | tifffile.TiffFrame, size: int) -> tifffile.TiffPage:
+        path = self._path
+        if not isinstance(page, tifffile.TiffPage) or page.compression != 1 or page.is_tiled:
+            raise SinogramError(
+                f"{path} has compressed or tiled pages; expected plain ones; save it without compression"
+            )
+        if page.dtype is None or page.dtype.kind not in "iuf" or page.dtype.itemsize > 8 or len(page.shape) != 2:
+            raise SinogramError(f"{path} has pages in colour or of odd numbers; expected one number a pixel")
+        ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
+        if page.nbytes != sum(page.databytecounts) or page.nbytes == 0 or max(ends) > size:
+            raise SinogramError(
+                f"{path} declares pages of {page.nbytes:,} bytes in a file of {size:,} and holds "
+                f"{sum(page.databytecounts):,}; it is damaged, cut short or made to do harm"
+            )
+        return page
+
+    def read_into(self, stack: np.ndarray) -> None:
+        """Fill ``[page, row, column]``."""
+        try:
+            for page, target in zip(self.pages, stack, strict=True):
+                target[...] = page.asarray()
+        except Exception as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> SinogramError:
+        if isinstance(error, OSError) and error.strerror:
+            return SinogramError(f"{self._path} cannot be read ({error.strerror})")
+        return SinogramError(f"{self._path} is no sound TIFF file ({type(error).__name__}); copy or make it again")
