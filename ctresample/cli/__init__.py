@@ -18,6 +18,7 @@ import ctresample
 from ctresample.cli.benchmark import benchmark
 from ctresample.cli.demo import demo
 from ctresample.cli.doctor import doctor
+from ctresample.cli.import_ import import_
 from ctresample.cli.info import info
 from ctresample.cli.lower_dose import lower_dose
 from ctresample.cli.one_line_errors import DEBUG, OneLineErrors
@@ -63,6 +64,7 @@ def _all_verbs(
 _EXAMPLES: dict[Callable[..., None], str] = {
     demo: "ctresample demo -o demo-output",
     simulate: "ctresample simulate chest_ct/ -o scan.h5 --views 25 --photons 1e5",
+    import_: "ctresample import scan.npy -o scan.h5 --geometry geometry.json",
     lower_dose: "ctresample lower-dose scan.h5 -o low.h5 --fraction 0.25",
     reconstruct: "ctresample reconstruct scan.h5 -o result --against chest_ct/",
     benchmark: "ctresample benchmark scans/ -o out --views 25,60 --photons 1e5",
@@ -72,7 +74,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
 for _verb, _example in _EXAMPLES.items():
     # typer would keep the line breaks of all but the first paragraph
     _help = "\n\n".join(" ".join(paragraph.split()) for paragraph in (_verb.__doc__ or "").split("\n\n"))
-    _name = _verb.__name__.replace("_", "-")
+    _name = _verb.__name__.rstrip("_").replace("_", "-")
     app.command(_name, help=_help, epilog=f"Example: [bold]{_example}[/bold]")(_verb)
 app.add_typer(train, name="train")
 

@@ -1,0 +1,48 @@
+"""``ctresample import``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ctresample.cli.screen import screen
+
+
+def import_(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", exists=True, help="Sinogram of another program, or a folder of TIFF files."),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="The new sinogram file, such as scan.h5.")],
+    geometry: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", exists=True, dir_okay=False, help="JSON or YAML with what the file does not say itself."
+        ),
+    ] = None,
+    preset: Annotated[
+        Literal["lodopab"] | None, typer.Option(help="The published scan of a dataset whose files do not say it.")
+    ] = None,
+    mu_water: Annotated[
+        float | None, typer.Option(metavar="1/MM", help="Attenuation of water that HU refer to, such as 0.0192.")
+    ] = None,
+) -> None:
+    """Make a sinogram file of another program's: NPY, NPZ, TIFF stack, DXchange, NXtomo, LoDoPaB-CT, Helsinki MAT.
+
+    Units and geometry are never guessed: what the file does not say stands in a JSON or YAML file beside it (NAME.json
+    or geometry.json) or named with --geometry. If something is missing, the error says which key to add.
+    """
+    from ctresample.pipelines.output import check_new_file
+
+    check_new_file(out)
+    with screen() as show:
+        show.progress(0, "reading the sinogram")
+        from ctresample.data_tools.importers import import_sinogram
+        from ctresample.data_tools.sinogram_file import write_sinogram
+
+        sinogram = import_sinogram(file, sidecar=geometry, preset=preset, mu_water_per_mm=mu_water, on_note=show.note)
+        write_sinogram(sinogram, out)
+    scan = sinogram.geometry
+    typer.echo(f"{out}: {sinogram.n_slices} slices, {scan.n_views} views, {scan.n_detectors} detector bins")
