@@ -1,6 +1,7 @@
 # make demo   reconstruct the sample slices into demo-output/
 # make test   the test suite
 # make lint   style, types and import rules
+# make bench-speed   the projector against others, into results.json; takes a while
 #
 # All use .venv, set up on the first call and again only when the dependencies change. Another Python than
 # python3: make PYTHON=python3.12 demo
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 # editable: the sources are read in place, so a change of code calls for no new set-up
 INSTALL := $(BIN)/python -m pip install -c constraints.txt -e
 
-.PHONY: demo test lint judges
+.PHONY: demo test lint bench-speed judges
 .NOTPARALLEL: # two pip runs in one environment would trip over each other
 
 demo: $(VENV)/.set-up-run
@@ -26,6 +27,9 @@ lint: $(VENV)/.set-up-lint
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench-speed: $(VENV)/.set-up-bench
+	$(BIN)/python benchmarks/speed/projectors.py
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -43,6 +47,10 @@ $(VENV)/.set-up-test: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.set-up-lint: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) '.[lint]'
+	@touch $@
+
+$(VENV)/.set-up-bench: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) '.[bench]'
 	@touch $@
 
 # Programs of others that judge the DICOM we write: dciodvfy (dicom3tools) and dcm2niix.
