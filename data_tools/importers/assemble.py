@@ -32,6 +32,9 @@ def assemble(readings: Readings, described: Description, on_note: Note) -> Sinog
     """
     cone = described.geometry.type == "cone"
     values, flat, dark = _ordered(readings, described, "row" if cone else "slice")
+    for key, field in {"i0": flat, "dark": dark}.items():
+        if field is not None and getattr(described, key) is not None:
+            raise SinogramError(f"{key} is given, and so are fields of each bin; leave {key} out")
     n_rows, _, n_detectors = values.shape
     geometry = described.geometry.geometry(n_rows, n_detectors)
     _check_counts(described.geometry, geometry, values.shape)

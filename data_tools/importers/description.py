@@ -170,6 +170,16 @@ class Description(Strict):
     dark_array: str | None = None
     origin: str | None = None
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        """Nothing that is said may be ignored in silence."""
+        for key in ("i0", "dark", "flat_array", "dark_array"):
+            if self.quantity != "counts" and getattr(self, key) is not None:
+                raise ValueError(f"{key} is for counts, but quantity is {self.quantity}; leave one of them out")
+        if self.electronic_noise and self.photons is None:
+            raise ValueError("electronic_noise says nothing without photons; add photons")
+        return self
+
 
 _ASKED = {
     "quantity": "line_integral, transmission or counts",

@@ -1,8 +1,9 @@
 """MATLAB files of the Helsinki tomography challenges: a struct of a sinogram and its parameters.
 
 Helsinki Tomography Challenge 2022 (Meaney, Silva de Moura and Siltanen, doi:10.5281/zenodo.6984868): ``CtDataFull`` or
-``CtDataLimited`` with ``sinogram`` (line integrals, ``[view, detector]``) and ``parameters`` (``angles`` in degrees,
-counterclockwise; ``distanceSourceOrigin``, ``distanceSourceDetector`` and ``pixelSizePost`` in mm). Level 5 files are
+``CtDataLimited`` with ``sinogram`` (line integrals, ``[view, detector]``) and ``parameters`` (``angles`` in degrees;
+``distanceSourceOrigin``, ``distanceSourceDetector`` and ``pixelSizePost`` in mm). The angles run counterclockwise: a
+measured disc is sharp only so, with the axis in line to 0.05 mm (``tests/data_tools/importers``). Level 5 files are
 read here, of the format only as much as such structs need ("MAT-File Format", The MathWorks), so that every size can
 be checked before it is believed; version 7.3 is HDF5.
 """

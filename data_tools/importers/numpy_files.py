@@ -34,7 +34,7 @@ def read_npy(path: Path) -> Readings:
         return Readings("NumPy file (NPY)", _stack(_array(file, size, str(path), size, np.float32), path))
 
 
-def read_npz(path: Path, names: dict[str, str | None]) -> Readings:
+def read_npz(path: Path, names: dict[str, str]) -> Readings:
     """An NPZ file.
 
     Args:

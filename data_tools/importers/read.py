@@ -65,6 +65,9 @@ def _read(path: Path, preset: Preset | None, said: Facts, on_note: Note) -> Read
         )
     if preset and kind != "HDF5":
         raise SinogramError(f"{path} is no HDF5 file; preset {preset} is for the files of LoDoPaB-CT; leave it out")
+    names = {key: said[key] for key in ("array", "flat_array", "dark_array") if isinstance(said.get(key), str)}
+    if names and kind != "NPZ":
+        raise SinogramError(f"{path} is no NPZ file, and {next(iter(names))} names an array of one; leave it out")
     if kind == "HDF5":
         from ctresample.data_tools.importers.hdf5_files import read_hdf5
 
@@ -82,8 +85,7 @@ def _read(path: Path, preset: Preset | None, said: Facts, on_note: Note) -> Read
 
     if kind == "NPY":
         return read_npy(path)
-    names = {key: said.get(key) for key in ("array", "flat_array", "dark_array")}
-    return read_npz(path, {key: name if isinstance(name, str) else None for key, name in names.items()})
+    return read_npz(path, names)
 
 
 def _together(file: Facts, said: Facts, sidecar: str, on_note: Note, place: str = "") -> Facts:

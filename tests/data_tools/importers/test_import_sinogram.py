@@ -3,8 +3,10 @@
 import itertools
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import tifffile
@@ -16,6 +18,15 @@ from ctresample.errors import SinogramError
 from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, VolumeGrid
 
 REAL_SCAN = Path(ctresample.__file__).parent / "demo_data" / "htc2022_tb_stitched.npz"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Images this small only make threads wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -212,6 +223,10 @@ def test_without_any_sidecar(tmp_path, scan):
         (lambda facts: facts.update(photons="many"), "photons"),
         (lambda facts: facts.update(photons=0), "photons"),
         (lambda facts: facts.update(quantity="counts"), "no open beam"),
+        (lambda facts: facts.update(i0=1e5), "i0 is for counts, but quantity is line_integral"),
+        (lambda facts: facts.update(dark=0), "dark is for counts"),
+        (lambda facts: facts.update(electronic_noise=5, photons=None), "electronic_noise says nothing without photons"),
+        (lambda facts: facts.update(array="a"), "is no NPZ file, and array names an array of one"),
     ],
 )
 def test_wrong(imported, scan, change, message):
@@ -272,6 +287,9 @@ def test_counts_in_an_npz(tmp_path, scan):
     (tmp_path / "a.json").write_text(json.dumps(scan.facts | said | names))
     found = import_sinogram(tmp_path / "a.npz")
     np.testing.assert_allclose(found.values, stack.swapaxes(0, 1), atol=1e-4)
+    (tmp_path / "b.json").write_text(json.dumps(scan.facts | said | names | {"i0": 1e5}))
+    with pytest.raises(SinogramError, match="i0 is given, and so are fields of each bin; leave i0 out"):
+        import_sinogram(tmp_path / "a.npz", sidecar=tmp_path / "b.json")
     np.savez(tmp_path / "a.npz", counts=counts, flats=flat[:, :3], dark=dark)
     with pytest.raises(SinogramError, match=r"the flat field has shape \(2, 3\)"):
         import_sinogram(tmp_path / "a.npz")
@@ -296,6 +314,66 @@ def test_the_sidecar_has_the_last_word(tmp_path):
     found = import_sinogram(REAL_SCAN, sidecar=sidecar, on_note=notes.append)
     assert found.geometry.detector_pitch_mm == 0.21
     assert f"geometry.detector_pitch_mm of {sidecar} replaces what the file itself says" in notes
+
+
+# ---------------------------------------------------------------- where things come out
+
+
+def chords(s, *, x, y, radius, angle):
+    """Lengths within a disc of the parallel rays ``x cos + y sin = s``."""
+    distance = s - (x * math.cos(angle) + y * math.sin(angle))
+    return 2 * np.sqrt(np.maximum(radius**2 - distance**2, 0))
+
+
+def brightest_lps(found):
+    """Where the centre of mass of a reconstruction lies, in mm."""
+    from ctresample.solvers.fbp import fbp
+
+    image = fbp(torch.as_tensor(found.values)[:, None], found.geometry, found.grid)[0, 0].numpy()
+    weights = np.where(image > image.max() / 2, image, 0)
+    row, column = (float((weights * index).sum() / weights.sum()) for index in np.indices(image.shape))
+    return found.affine @ [column, row, 0, 1]
+
+
+@pytest.mark.parametrize("direction", ["counterclockwise", "clockwise"])
+def test_a_disc_comes_out_in_its_place(imported, direction):
+    """Right and above the axis as one sees the image: x and -y of LPS; the stated bin of the axis counts, too."""
+    degrees = np.arange(0, 180, 2)
+    s = (np.arange(100) - 47.5) * 0.5
+    sign = 1 if direction == "counterclockwise" else -1
+    values = [chords(s, x=8.0, y=5.0, radius=3.0, angle=sign * math.radians(angle)) for angle in degrees]
+    facts = {
+        "quantity": "line_integral",
+        "axes": "view,detector",
+        "geometry": {
+            "type": "parallel",
+            "angles_deg": degrees.tolist(),
+            "angle_direction": direction,
+            "detector_pitch_mm": 0.5,
+            "rotation_axis_bin": 47.5,
+        },
+        "mu_water_per_mm": 0.02,
+        "photons": None,
+    }
+    found, _ = imported(np.array(values, np.float32), facts)
+    np.testing.assert_allclose(brightest_lps(found)[:2], [8, -5], atol=0.1)
+
+
+def test_lodopab_comes_out_as_published(tmp_path):
+    """By the geometry that made it (ODL): rows of an image run along x, columns along y, both upwards."""
+    s = (np.arange(513) - 256) * (260 * math.sqrt(2) / 513)
+    row, column = 250, 90
+    x, y = ((index - 180.5) * 260 / 362 for index in (row, column))
+    angles = (np.arange(1000) + 0.5) * math.pi / 1000
+    lengths_m = np.array([chords(s, x=x, y=y, radius=12.0, angle=angle) for angle in angles]) / 1000
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        file["data"] = lengths_m[None].astype(np.float32)  # of an image of ones
+    found = import_sinogram(tmp_path / "a.hdf5", preset="lodopab")
+    every = slice(None, None, 20)
+    scan = found.geometry.with_angles(found.geometry.angles_rad[every])
+    fewer = replace(found, values=found.values[:, every], geometry=scan)
+    place = np.linalg.solve(found.affine, brightest_lps(fewer))
+    np.testing.assert_allclose(place[:2], [column, row], atol=0.2)
 
 
 # ---------------------------------------------------------------- a real scan

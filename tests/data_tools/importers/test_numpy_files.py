@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 from ctresample.data_tools.importers.numpy_files import read_npy, read_npz
 from ctresample.errors import SinogramError
 
-NO_NAMES = {"array": None, "flat_array": None, "dark_array": None}
+NO_NAMES = {}
 
 
 def npy(array, **changes):
@@ -177,7 +177,7 @@ from ctresample.errors import SinogramError
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 50 * 2**20,) * 2)
 try:
-    read_npz(Path({str(path)!r}), {NO_NAMES!r})
+    read_npz(Path({str(path)!r}), {{}})
 except SinogramError as error:
     print(error)
 """
