@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=180)
     parser.add_argument("--batches", type=int, help="stop after so many batches; all when not given")
     parser.add_argument("--out", type=Path, help="write the figures here, as JSON")
+    parser.add_argument("--markdown", type=Path, help="a page whose section 'memory' to replace")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
@@ -48,13 +49,13 @@ def main() -> None:
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         row = json.loads(done.stdout.splitlines()[-1])
         rows.append(row)
-        print(
-            f"{method:5s} {row['slices_done']:4d} of {arguments.slices} slices  peak {row['peak_gb']:.2f} GB "
-            f"(before: {row['before_gb']:.2f} GB)  {row['seconds']:.0f} s",
-            flush=True,
-        )
+        print(_line(row), flush=True)
     if arguments.out:
         arguments.out.write_text(json.dumps(rows, indent=1) + "\n")
+    if arguments.markdown:
+        from page import write_section
+
+        write_section(arguments.markdown, "memory", "\n".join(f"- {_line(row)}" for row in rows))
     over = [row["method"] for row in rows if row["peak_gb"] > LIMIT_GB]
     print(f"over {LIMIT_GB:g} GB: {', '.join(over)}" if over else f"all within {LIMIT_GB:g} GB")
     sys.exit(bool(over))
@@ -92,10 +93,18 @@ def measure(method: str, slices: int, size: int, views: int, batches: int | None
     return {
         "method": method,
         "slices_done": done,
+        "slices": slices,
         "peak_gb": _peak_gb(),
         "before_gb": before_gb,
         "seconds": seconds,
     }
+
+
+def _line(row: dict[str, float | str]) -> str:
+    return (
+        f"{row['method']}: peak {row['peak_gb']:.2f} GB, of which {row['before_gb']:.2f} GB before it began; "
+        f"{row['slices_done']} of {row['slices']} slices in {row['seconds']:.0f} s"
+    )
 
 
 def _peak_gb() -> float:

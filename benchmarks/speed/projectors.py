@@ -19,6 +19,7 @@ import torch
 from accuracy import Disk, adjoint_error, disk_image, line_integrals, relative_error
 from contestants import CPU, CUDA, Contestant, astra_projector
 from machine import describe_machine, in_words
+from page import write_section
 from table import Case, MatrixRow, Row, matrix_table, projector_table, verdicts
 from timing import in_turns
 
@@ -40,7 +41,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="256 pixels, 25 views, 3 rounds")
     parser.add_argument("--out", type=Path, default=Path("results.json"), help="every sample, and the machine")
-    parser.add_argument("--markdown", type=Path, help="write the tables here, too")
+    parser.add_argument("--markdown", type=Path, help="a page whose section 'projectors' to replace")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.sizes, arguments.views, arguments.rounds = [256], [25], 3
@@ -74,8 +75,9 @@ def main() -> None:
     }
     arguments.out.write_text(json.dumps(results, indent=1) + "\n")
     if arguments.markdown:
-        parts = [in_words(machine), *(f"- {goal}" for goal in goals), projector_table(rows), matrix_table(matrix_rows)]
-        arguments.markdown.write_text("\n\n".join(parts) + "\n")
+        lines = "\n".join(f"- {goal}" for goal in goals)
+        parts = [in_words(machine), lines, projector_table(rows), matrix_table(matrix_rows)]
+        write_section(arguments.markdown, "projectors", "\n\n".join(parts))
 
 
 def compare(
