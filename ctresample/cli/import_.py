@@ -44,5 +44,5 @@ def import_(
 
         sinogram = import_sinogram(file, sidecar=geometry, preset=preset, mu_water_per_mm=mu_water, on_note=show.note)
         write_sinogram(sinogram, out)
-    scan = sinogram.geometry
-    typer.echo(f"{out}: {sinogram.n_slices} slices, {scan.n_views} views, {scan.n_detectors} detector bins")
+    bins = " x ".join(map(str, sinogram.geometry.view_shape))
+    typer.echo(f"{out}: {sinogram.n_slices} slices, {sinogram.geometry.n_views} views, {bins} detector bins")
