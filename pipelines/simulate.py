@@ -13,6 +13,7 @@ from ctresample.errors import UsageError
 from ctresample.geometry import ConeBeam, Geometry, Grid, VolumeGrid
 from ctresample.noise import Scanner, add_noise, blurred, check_noise, with_crosstalk
 from ctresample.operators import StreamedProjector
+from ctresample.pipelines.cone_view import line_integrals
 from ctresample.pipelines.scan_geometry import Beam, reconstruction_grid, scan_geometry
 from ctresample.regrid import to_square_grid
 from ctresample.sinogram import Sinogram
@@ -77,6 +78,7 @@ def simulate(
         if n_views is None:
             raise UsageError("views is not stated; expected n_views, or a geometry")
         geometry = scan_geometry(grid, beam=beam, n_views=n_views, arc_rad=arc_rad)
+    geometry.check_outside(grid)
     mu = hu_to_mu(scanned(volume, size * REFINEMENT).hu.astype(np.float64))
     transmission = _transmission(mu, geometry, grid, progress)
     transmission = blurred(transmission, scanner.blur_mm, geometry.detector_pitch_mm)
@@ -127,17 +129,21 @@ def _transmission(
 ) -> NDArray[np.float64]:
     """Mean intensity over each bin, ``[slice, view, detector]``, of images ``[slice, y, x]`` on the refined grid."""
     fine_grid, fine_geometry = grid.refined(REFINEMENT), geometry.with_bins_split(REFINEMENT)
-    # of a slice the whole fine matrix would take gigabytes, of a volume even that of a view
     if isinstance(grid, VolumeGrid):
-        mu = np.repeat(mu, REFINEMENT, axis=0)[None].astype(np.float32)
-    images = torch.from_numpy(mu)[:, None]
+        mu = np.repeat(mu.astype(np.float32), REFINEMENT, axis=0)
+    images = torch.from_numpy(mu)
     views = []
-    for number, angle in enumerate(fine_geometry.angles_rad, 1):
-        A = StreamedProjector(fine_geometry.with_angles((angle,)), fine_grid, dtype=images.dtype)
-        intensity = np.exp(-A(images)[:, 0].numpy().astype(np.float64))
+    # a view at a time: the whole fine matrix would take gigabytes
+    for number in range(geometry.n_views):
+        if isinstance(fine_geometry, ConeBeam) and isinstance(fine_grid, VolumeGrid):
+            integrals = line_integrals(images, fine_grid, fine_geometry, number)
+        else:
+            one = fine_geometry.with_angles((fine_geometry.angles_rad[number],))
+            integrals = StreamedProjector(one, fine_grid, dtype=images.dtype)(images[:, None])[:, 0, 0]
+        intensity = np.exp(-integrals.numpy().astype(np.float64))
         views.append(_bin_means(intensity, geometry))
         if progress:
-            progress(number / geometry.n_views)
+            progress((number + 1) / geometry.n_views)
     return np.concatenate(views, axis=1)
 
 

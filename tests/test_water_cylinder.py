@@ -9,6 +9,7 @@ import torch
 from ctresample.data_tools.dicom_reader import read_ct_series
 from ctresample.data_tools.dicom_writer import Provenance, write_ct_series
 from ctresample.geometry import ImageGrid
+from ctresample.noise import Scanner
 from ctresample.pipelines.reconstruct import reconstruct
 from ctresample.pipelines.simulate import simulate
 from ctresample.solvers.fbp import fbp
@@ -58,6 +59,18 @@ def test_fbp(beam, pixel_size_mm, phantoms):
 def test_noise_of_a_usual_dose_does_not_shift_hu(beam, phantoms):
     cylinder = Cylinder(phantoms, 4.0)
     sinogram = simulate(cylinder.volume, n_views=360, beam=beam, size=SIZE, photons=1e5, electronic_noise=5.0)
+    done = reconstruct(sinogram, method="fbp").image_hu
+    assert abs(done[:, cylinder.water].mean()) < 2
+    assert abs(done[:, cylinder.air].mean() - AIR_HU) < 2
+
+
+@pytest.mark.parametrize("beam", ["parallel", "fan", "fan-curved"])
+def test_bow_tie_and_modulation_do_not_shift_hu(beam, phantoms):
+    cylinder = Cylinder(phantoms, 4.0)
+    scanner = Scanner(bow_tie_mm=200.0, tube_current_modulation=0.5)
+    sinogram = simulate(
+        cylinder.volume, n_views=360, beam=beam, size=SIZE, photons=1e5, electronic_noise=5.0, scanner=scanner
+    )
     done = reconstruct(sinogram, method="fbp").image_hu
     assert abs(done[:, cylinder.water].mean()) < 2
     assert abs(done[:, cylinder.air].mean() - AIR_HU) < 2

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from ctresample.errors import GeometryError, SinogramError, UsageError
-from ctresample.geometry import FanBeam, ImageGrid, ParallelBeam
+from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, VolumeGrid
+from ctresample.noise import Scanner
 from ctresample.operators import SparseProjector
 from ctresample.pipelines.simulate import REFINEMENT, simulate
 from ctresample.regrid import to_square_grid
@@ -77,6 +78,53 @@ def test_noise_has_the_stated_variance(phantoms):
     assert abs(whitened.var() - 1) < 5 * (2 / n) ** 0.5
 
 
+@pytest.mark.parametrize("beam", ["parallel", "fan", "fan-curved"])
+@pytest.mark.parametrize(
+    "scanner",
+    [Scanner(bow_tie_mm=130.0), Scanner(tube_current_modulation=0.5), Scanner(bow_tie_mm=160.0, blur_mm=4.0)],
+    ids=str,
+)
+def test_residual_of_the_true_image_is_the_predicted_one(beam, scanner, phantoms):
+    """What solvers see: the noise-free data against the noisy ones, over the sigma that these state."""
+    volume, _ = water_disk(phantoms, n_slices=2)
+    options = {"n_views": 60, "beam": beam, "size": 48}
+    noisy = simulate(volume, photons=1e5, electronic_noise=10.0, scanner=scanner, **options)
+    assert noisy.photons.shape == noisy.geometry.shape
+    clean = simulate(volume, scanner=Scanner(blur_mm=scanner.blur_mm), **options)
+    whitened = (noisy.values - clean.values) / noisy.sigma()
+    n = whitened.size
+    assert abs(whitened.mean()) * n**0.5 < 5 + n**0.5 / float(noisy.photons.min())
+    assert whitened.var() == pytest.approx(1, abs=5 * (2 / n) ** 0.5 + 3 / float(noisy.photons.min()))
+    # and in each of the regions where few and where many photons are sent
+    for few in (True, False):
+        part = whitened[:, (noisy.photons < np.median(noisy.photons)) == few]
+        assert part.var() == pytest.approx(1, abs=6 * (2 / part.size) ** 0.5 + 3 / float(noisy.photons.min()))
+
+
+def test_modulation_evens_out_the_views(phantoms):
+    """An oblong object: views through its long side get more photons, and the mean stays."""
+    grid = ImageGrid((48, 48), 6.0)
+    oblong = phantoms.Ellipse(1000.0, (0.0, 0.0), (130.0, 60.0))
+    volume = Volume((phantoms.image(grid, [oblong]) - 1000).astype(np.float32)[None], np.diag([6.0, 6.0, 2.0, 1.0]))
+    options = {"n_views": 60, "size": 48, "photons": 1e5}
+    scan = simulate(volume, scanner=Scanner(tube_current_modulation=1.0), **options)
+    assert scan.photons.mean() == pytest.approx(1e5)
+    assert scan.photons.argmax() // scan.geometry.n_detectors == 30  # along x, at 90 degrees
+    fewest = (scan.photons * np.exp(-scan.values[0])).min(axis=1)
+    plain = simulate(volume, **options)
+    assert fewest.std() < 0.2 * (plain.photons * np.exp(-plain.values[0])).min(axis=1).std()
+
+
+def test_blur_and_crosstalk_soften_edges(phantoms):
+    volume, _ = water_disk(phantoms)
+    options = {"n_views": 8, "size": 48}
+    sharp = simulate(volume, **options).values
+    for scanner in (Scanner(blur_mm=6.0), Scanner(crosstalk=0.2)):
+        soft = simulate(volume, scanner=scanner, **options).values
+        assert np.abs(np.diff(soft)).max() < np.abs(np.diff(sharp)).max()
+        assert phantoms.relative(soft, sharp) < 0.2
+
+
 def test_a_slice_has_its_noise_whatever_comes_after_it(phantoms):
     volume, _ = water_disk(phantoms, 16, n_slices=3)
     options = {"n_views": 5, "size": 16, "photons": 1e3}
@@ -96,6 +144,72 @@ def test_padding_below_air_is_air(size):
     padded = np.where(hu == AIR_HU, -3024, hu).astype(np.float32)
     found, expected = (simulate(Volume(v, np.eye(4)), n_views=6, size=size).values for v in (padded, hu))
     assert found == pytest.approx(expected, abs=1e-6)
+
+
+def ball(size: int, pixel_mm: float, step_mm: float, n_slices: int, centre: tuple, radius: float) -> Volume:
+    """A ball of water in air; centre in the axes of the geometry, slices from low to high."""
+    n = 4
+    grid = VolumeGrid((n_slices * n, size * n, size * n), pixel_mm / n, step_mm / n)
+    z, y, x = np.meshgrid(*grid.axes_mm, indexing="ij", sparse=True)
+    inside = (x - centre[0]) ** 2 + (y - centre[1]) ** 2 + (z - centre[2]) ** 2 < radius**2
+    share = inside.reshape(n_slices, n, size, n, size, n).mean(axis=(1, 3, 5))
+    return Volume((1000 * share + AIR_HU).astype(np.float32), np.diag([pixel_mm, pixel_mm, step_mm, 1.0]))
+
+
+def test_cone(phantoms):
+    """A ball that is no slice's: the chord of each ray of the panel."""
+    centre, radius = np.array([12.0, -20.0, 6.0]), 36.0
+    volume = ball(40, 4.0, 3.0, 30, tuple(centre), radius)
+    shares = []
+    sinogram = simulate(volume, n_views=5, beam="cone", size=40, progress=shares.append)
+    assert sinogram.geometry == ConeBeam.for_grid(VolumeGrid((30, 40, 40), 4.0, 3.0), 5)
+    assert sinogram.grid == VolumeGrid((30, 40, 40), 4.0, 3.0)
+    assert sinogram.n_slices == 30
+    assert shares == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert "60 x 80 x 80 pixels" in sinogram.origin
+    assert "4 rays" in sinogram.origin
+    g = sinogram.geometry
+    expected = np.empty(g.shape)
+    for view, angle in enumerate(g.angles_rad):
+        u, along = np.array([np.cos(angle), np.sin(angle), 0]), np.array([-np.sin(angle), np.cos(angle), 0])
+        source = -g.source_to_axis_mm * along
+        s, h = g.detector_mm[None, :, None], g.detector_rows_mm[:, None, None]
+        ray = g.source_to_detector_mm * along + s * u + h * np.array([0, 0, 1])
+        ray /= np.linalg.norm(ray, axis=-1, keepdims=True)
+        to_centre = centre - source
+        distance_squared = (to_centre**2).sum() - (ray @ to_centre) ** 2
+        expected[:, view] = MU_WATER_PER_MM * 2 * np.sqrt(np.maximum(radius**2 - distance_squared, 0))
+    assert phantoms.relative(sinogram.values, expected) < 0.05  # its wall is jagged
+
+
+def test_noise_of_a_cone(phantoms):
+    volume = ball(16, 8.0, 8.0, 6, (0, 0, 0), 30.0)
+    options = {"n_views": 24, "beam": "cone", "size": 16}
+    clean = simulate(volume, **options)
+    noisy = simulate(volume, photons=1e5, scanner=Scanner(bow_tie_mm=100.0, tube_current_modulation=0.5), **options)
+    assert noisy.photons.shape == (24, noisy.geometry.n_detectors)
+    whitened = (noisy.values - clean.values) / noisy.sigma()
+    assert whitened.var() == pytest.approx(1, abs=5 * (2 / whitened.size) ** 0.5)
+    assert not np.array_equal(noisy.values[0], noisy.values[1])
+
+
+def test_geometry_of_your_own(phantoms):
+    """Views out of order on a detector that is shifted and too short."""
+    volume, disk = water_disk(phantoms, 96)
+    geometry = ParallelBeam((2.0, 0.3, 1.1), 60, 4.0, detector_offset_mm=25.0)
+    sinogram = simulate(volume, geometry=geometry, size=96)
+    assert sinogram.geometry == geometry
+    theta, s = np.array(geometry.angles_rad)[:, None], (np.arange(60) - 29.5) * 4.0 + 25.0
+    x, y = disk[0].centre_mm
+    distance = s - x * np.cos(theta) - y * np.sin(theta)
+    expected = MU_WATER_PER_MM * 2 * np.sqrt(np.maximum(disk[0].half_axes_mm[0] ** 2 - distance**2, 0))
+    assert phantoms.relative(sinogram.values[0], expected) < 0.02
+
+
+def test_arc(phantoms):
+    volume, _ = water_disk(phantoms, 16)
+    sinogram = simulate(volume, n_views=4, beam="fan", arc_rad=2.0, size=16)
+    assert sinogram.geometry.angles_rad == (0.0, 0.5, 1.0, 1.5)
 
 
 def test_oblong_image_with_oblong_pixels(phantoms):
@@ -122,7 +236,12 @@ def test_oblong_image_with_oblong_pixels(phantoms):
         ({"beam": "helix"}, UsageError, "geometry is 'helix'; expected one of parallel, fan"),
         ({"size": 0}, UsageError, "size is 0"),
         ({"photons": 0.0}, UsageError, "photons is 0"),
+        ({"photons": -5.0}, UsageError, "photons is -5"),
         ({"photons": 1e5, "electronic_noise": -1.0}, UsageError, "electronic_noise is -1"),
+        ({"scanner": Scanner(bow_tie_mm=300.0)}, UsageError, "bow-tie filter for 300 mm of water.*state photons"),
+        ({"scanner": Scanner(tube_current_modulation=0.5)}, UsageError, "state photons"),
+        ({"n_views": None}, UsageError, "views is not stated"),
+        ({"geometry": ParallelBeam((0.0,), 8, 1.0)}, UsageError, "geometry has its own views"),
     ],
     ids=str,
 )
@@ -136,6 +255,15 @@ def test_image_past_the_source(phantoms):
     volume, _ = water_disk(phantoms, 8, pixel_size_mm=120.0)
     with pytest.raises(GeometryError, match="past the source"):
         simulate(volume, n_views=4, beam="fan", size=8)
+
+
+def test_source_in_the_volume(phantoms):
+    volume, _ = water_disk(phantoms, 8, n_slices=2)
+    near = ConeBeam(
+        (0.0,), 8, 3.0, source_to_axis_mm=15.0, source_to_detector_mm=90.0, n_detector_rows=2, detector_row_pitch_mm=3.0
+    )
+    with pytest.raises(GeometryError, match="lies inside the image"):
+        simulate(volume, geometry=near, size=8)
 
 
 def test_holes_in_the_volume(phantoms):
