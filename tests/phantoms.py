@@ -1,4 +1,4 @@
-"""Ellipses with known images and known line integrals.
+"""Ellipses and spheres with known images and known line integrals.
 
 The line integrals are written out from the axes that ctresample/geometry.py documents, not from its code.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ctresample.geometry import FanBeam, Geometry, ImageGrid
+from ctresample.geometry import ConeBeam, FanBeam, Geometry, ImageGrid, VolumeGrid
 from ctresample.units import MU_WATER_PER_MM
 
 
@@ -49,7 +49,8 @@ def image(grid: ImageGrid, ellipses: list[Ellipse], oversampling: int = 8) -> np
     rows, columns = grid.shape
     steps = (np.arange(n) - (n - 1) / 2) / n
     x = ((np.arange(columns) - (columns - 1) / 2)[:, None] + steps).ravel() * grid.pixel_size_mm
-    y = (((rows - 1) / 2 - np.arange(rows))[:, None] - steps).ravel()[:, None] * grid.pixel_size_mm
+    y = (((rows - 1) / 2 - np.arange(rows))[:, None] - steps).ravel()[:, None] * grid.pixel_size_mm * grid.aspect
+    x, y = x + grid.centre_mm[0], y + grid.centre_mm[1]
     total = np.zeros((rows * n, columns * n))
     for e in ellipses:
         u, v = e.in_units_of_axes(x - e.centre_mm[0], y - e.centre_mm[1])
@@ -57,15 +58,29 @@ def image(grid: ImageGrid, ellipses: list[Ellipse], oversampling: int = 8) -> np
     return total.reshape(rows, n, columns, n).mean(axis=(1, 3))
 
 
+@dataclass(frozen=True)
+class Sphere:
+    """Adds ``value`` inside."""
+
+    value: float
+    centre_mm: tuple[float, float, float]
+    radius_mm: float
+
+
 def rays(geometry: Geometry) -> tuple[np.ndarray, ...]:
-    """A point (x, y) and the unit direction (x, y) of each ray, four arrays ``[view, detector]``."""
+    """A point (x, y) and the unit direction (x, y) of each ray, four arrays ``[view, detector]``; no cone beams."""
     theta = np.array(geometry.angles_rad)[:, None]
     bins = np.arange(geometry.n_detectors)[None] - (geometry.n_detectors - 1) / 2
-    s = bins * geometry.detector_pitch_mm
+    s = bins * geometry.detector_pitch_mm + geometry.detector_offset_mm
     if isinstance(geometry, FanBeam):
-        x, y = geometry.source_to_axis_mm * np.sin(theta), -geometry.source_to_axis_mm * np.cos(theta)
-        dx = s * np.cos(theta) - geometry.source_to_detector_mm * np.sin(theta)
-        dy = s * np.sin(theta) + geometry.source_to_detector_mm * np.cos(theta)
+        to_axis, to_detector = geometry.source_to_axis_mm, geometry.source_to_detector_mm
+        x = to_axis * np.sin(theta) + geometry.axis_offset_mm * np.cos(theta)
+        y = -to_axis * np.cos(theta) + geometry.axis_offset_mm * np.sin(theta)
+        # where the ray meets the detector, seen from the source: along u, and ahead
+        across, ahead = s, np.full_like(s, to_detector)
+        if geometry.detector_shape == "curved":
+            across, ahead = to_detector * np.sin(s / to_detector), to_detector * np.cos(s / to_detector)
+        dx, dy = across * np.cos(theta) - ahead * np.sin(theta), across * np.sin(theta) + ahead * np.cos(theta)
     else:
         x, y = s * np.cos(theta), s * np.sin(theta)
         dx, dy = -np.sin(theta), np.cos(theta)
@@ -84,6 +99,45 @@ def line_integrals(geometry: Geometry, ellipses: list[Ellipse]) -> np.ndarray:
         a, half_b, c = u**2 + v**2, p * u + q * v, p**2 + q**2 - 1
         total += e.value * 2 * np.sqrt(np.maximum(half_b**2 - a * c, 0)) / a
     return total
+
+
+def cone_integrals(geometry: ConeBeam, spheres: list[Sphere]) -> np.ndarray:
+    """Chord lengths times values, ``[detector row, view, detector]``."""
+    theta = np.array(geometry.angles_rad)[None, :, None]
+    u = (np.arange(geometry.n_detectors) - (geometry.n_detectors - 1) / 2) * geometry.detector_pitch_mm
+    v = (np.arange(geometry.n_detector_rows) - (geometry.n_detector_rows - 1) / 2) * geometry.detector_row_pitch_mm
+    u, v = (u + geometry.detector_offset_mm)[None, None], (v + geometry.detector_row_offset_mm)[:, None, None]
+    to_axis, to_detector, offset = geometry.source_to_axis_mm, geometry.source_to_detector_mm, geometry.axis_offset_mm
+    source = (to_axis * np.sin(theta) + offset * np.cos(theta), -to_axis * np.cos(theta) + offset * np.sin(theta), 0.0)
+    ray = (u * np.cos(theta) - to_detector * np.sin(theta), u * np.sin(theta) + to_detector * np.cos(theta), v)
+    length2 = sum(part**2 for part in ray)
+    total = np.zeros(geometry.shape)
+    for sphere in spheres:
+        to_centre = [c - s for c, s in zip(sphere.centre_mm, source, strict=True)]
+        along2 = sum(a * b for a, b in zip(to_centre, ray, strict=True)) ** 2 / length2
+        distance2 = sum(part**2 for part in to_centre) - along2
+        total += sphere.value * 2 * np.sqrt(np.maximum(sphere.radius_mm**2 - distance2, 0))
+    return total
+
+
+def volume_image(grid: VolumeGrid, spheres: list[Sphere], oversampling: int = 4) -> np.ndarray:
+    """Mean over each voxel, ``[slice, row, column]``."""
+    n = oversampling
+    steps = (np.arange(n) - (n - 1) / 2) / n
+
+    def fine(count: int, centre: float, step_mm: float) -> np.ndarray:
+        return centre + ((np.arange(count) - (count - 1) / 2)[:, None] + steps) * step_mm
+
+    slices, rows, columns = grid.shape
+    x = fine(columns, grid.centre_mm[0], grid.pixel_size_mm).ravel()
+    y = fine(rows, grid.centre_mm[1], grid.pixel_size_mm).ravel()[::-1, None]
+    volume = np.zeros(grid.shape)
+    for index, heights in enumerate(fine(slices, grid.centre_mm[2], grid.slice_step_mm)):
+        for s, z in ((s, z) for s in spheres for z in heights if abs(z - s.centre_mm[2]) < s.radius_mm):
+            disk2 = s.radius_mm**2 - (z - s.centre_mm[2]) ** 2
+            inside = (x - s.centre_mm[0]) ** 2 + (y - s.centre_mm[1]) ** 2 <= disk2
+            volume[index] += s.value / n * inside.reshape(rows, n, columns, n).mean(axis=(1, 3))
+    return volume
 
 
 def as_batch(*arrays: np.ndarray, dtype: torch.dtype = torch.float32) -> torch.Tensor:

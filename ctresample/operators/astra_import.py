@@ -87,25 +87,27 @@ def _from_vectors(scan: Mapping[str, Any], unit_mm: float) -> Geometry:
         middle -= _dot(middle, along)[:, None] * along
         source /= -_dot(source, along)[:, None]
     else:
-        sideways, ahead = _dot(middle - source, across), _dot(middle - source, along)
-        beam["source_to_axis_mm"], beam["axis_offset_mm"] = (
-            -_typical(_dot(source, along)),
-            _typical(_dot(source, across)),
-        )
-        beam["source_to_detector_mm"], beam["detector_offset_mm"] = _typical(ahead), _typical(sideways)
-        if kind == "cyl_cone_vec":
-            radius = beam["source_to_detector_mm"] = _typical(vectors[:, 12])
-            beam["detector_offset_mm"] = _typical(np.arctan2(sideways, ahead)) * radius
-            geometry = FanBeam(**beam, detector_shape="curved")
-        elif kind == "fanflat_vec":
-            geometry = FanBeam(**beam)
-        else:
+        to_axis_mm = -_typical(_dot(source, along))
+        arc_rad = np.arctan2(_dot(middle - source, across), _dot(middle - source, along))
+        curved = kind == "cyl_cone_vec"
+        to_detector_mm = _typical(vectors[:, 12] if curved else _dot(middle - source, along))
+        if abs(to_detector_mm - to_axis_mm) < _TOLERANCE * to_axis_mm:
+            to_detector_mm = max(to_detector_mm, to_axis_mm)  # a detector at the axis, but for rounding
+        beam |= {
+            "source_to_axis_mm": to_axis_mm,
+            "source_to_detector_mm": to_detector_mm,
+            "axis_offset_mm": _typical(_dot(source, across)),
+            "detector_offset_mm": _typical(arc_rad if curved else np.tan(arc_rad)) * to_detector_mm,
+        }
+        if in_3d and not curved:
             geometry = ConeBeam(
                 **beam,
                 n_detector_rows=int(scan["DetectorRowCount"]),
                 detector_row_pitch_mm=_typical(vectors[:, 11]),
                 detector_row_offset_mm=_typical(vectors[:, 5]),
             )
+        else:
+            geometry = FanBeam(**beam, detector_shape="curved" if curved else "flat")
     made = scan_geometry(geometry, _typical(vectors[:, 11]) if in_3d else 1.0)["Vectors"]
     wrong = np.flatnonzero(~(np.abs(made - vectors).max(axis=1) <= _TOLERANCE * np.abs(made).max()))
     if len(wrong):
