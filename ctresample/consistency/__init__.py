@@ -1,11 +1,31 @@
 """Hard data consistency: the image, or the latent, nearest to a given one that agrees with the measurement.
 
 All functions take the whitened problem: ``y`` divided by its noise and ``A`` a
-:class:`~ctresample.operators.Weighted` operator, so that a residual of root mean square one is the noise level.
+:class:`~ctresample.operators.Weighted` operator (or, where models may be nonlinear, a
+:class:`~ctresample.operators.WeightedModel`), so that a residual of root mean square one is the noise level.
 Every slice of a batch has its own step sizes and stops on its own, so a batch gives what its slices give alone.
 """
 
 from ctresample.consistency.adamw import fit_latent_by_adamw, fit_pixels_by_adamw
-from ctresample.consistency.conjugate_gradients import fit_to_noise, proximal_step, residual_ratio
+from ctresample.consistency.conjugate_gradients import (
+    fit_to_noise,
+    inner_product,
+    per_slice,
+    proximal_step,
+    residual_ratio,
+    safe_ratio,
+)
+from ctresample.consistency.gauss_newton import gauss_newton, linearised_problem
 
-__all__ = ["fit_latent_by_adamw", "fit_pixels_by_adamw", "fit_to_noise", "proximal_step", "residual_ratio"]
+__all__ = [
+    "fit_latent_by_adamw",
+    "fit_pixels_by_adamw",
+    "fit_to_noise",
+    "gauss_newton",
+    "inner_product",
+    "linearised_problem",
+    "per_slice",
+    "proximal_step",
+    "residual_ratio",
+    "safe_ratio",
+]
