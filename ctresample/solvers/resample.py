@@ -14,11 +14,13 @@ import torch
 from ctresample.consistency import (
     fit_latent_by_adamw,
     fit_pixels_by_adamw,
+    gauss_newton,
+    linearised_problem,
     proximal_step,
     residual_ratio,
 )
 from ctresample.errors import PriorError, UsageError
-from ctresample.operators import LinearOperator, Weighted
+from ctresample.operators import LinearOperator, MeasurementModel, Weighted, WeightedModel, weighted
 from ctresample.prior import LatentPrior
 from ctresample.solvers.resample_settings import ReSampleSettings
 from ctresample.solvers.tv import tv
@@ -28,7 +30,7 @@ from ctresample.units import MU_WATER_PER_MM, hu_to_mu, mu_to_hu
 
 def resample(
     y: torch.Tensor,
-    A: LinearOperator,
+    A: MeasurementModel,
     prior: LatentPrior,
     *,
     sigma: torch.Tensor,
@@ -41,10 +43,10 @@ def resample(
     """Attenuation images that the prior finds likely and the measurement allows.
 
     Args:
-        y: line integrals ``(B, 1, views, detectors)``.
-        A: the projector, on images in 1/mm.
+        y: line integrals ``(B, 1, views, detectors)``, or what else ``A`` measures.
+        A: the projector, on images in 1/mm; or a nonlinear model, such as `Transmission` with ``y`` in counts.
         prior: the latent diffusion prior.
-        sigma: standard deviation of each value of ``y``.
+        sigma: standard deviation of each value of ``y``; of counts, see `Transmission.sigma`.
         settings: see `ReSampleSettings`.
         generators: one CPU generator a slice, the only source of randomness: a slice's result does not depend on
             the batch it is in, nor on the device.
@@ -65,7 +67,7 @@ def resample(
         raise UsageError(f"resample: there are {len(generators)} generators for {len(y)} slices; expected one a slice")
     if start is None and settings.start_level < 1:
         raise UsageError(f"resample: start_level is {settings.start_level}; below 1 a start image must be given")
-    problem = _Problem(y / sigma, Weighted(A, 1 / sigma), prior, settings, mu_water_per_mm)
+    problem = _Problem(y / sigma, weighted(A, 1 / sigma), prior, settings, mu_water_per_mm)
     steps = timesteps(len(prior.alpha_bar), settings)
     alpha_bar = [float(prior.alpha_bar[t]) for t in steps] + [float(prior.alpha_bar[0])]
     z = problem.start(start, alpha_bar[0], generators)
@@ -87,6 +89,8 @@ def resample(
         return problem.decode(problem.fit_latent(z_0))
     spread = settings.final_spread_hu * mu_water_per_mm / 1000
     x = problem.decode(z_0)
+    if not isinstance(A, LinearOperator):
+        A, y = linearised_problem(problem.proximal_step(x, spread), y, A)
     return tv(y, A, sigma=sigma, anchor=x, spread=spread, tolerance_hu=0.5, max_iterations=settings.final_iterations)
 
 
@@ -134,7 +138,7 @@ class _Problem:
     """The whitened measurement and the ways to make an estimate agree with it."""
 
     y: torch.Tensor
-    A: Weighted
+    A: Weighted | WeightedModel
     prior: LatentPrior
     settings: ReSampleSettings
     mu_water: float
@@ -180,10 +184,18 @@ class _Problem:
             self.note(agreed)
             return self.encode(agreed)
         spread = self.prior.spread_hu(t) * self.mu_water / 1000
-        agreed = proximal_step(x, self.y, self.A, spread=spread, n_iterations=s.cg_iterations)
+        agreed = self.proximal_step(x, spread)
         self.note(agreed)
         # the difference of two encodings carries the correction without the autoencoder's own error
         return z_0 + self.encode(agreed) - self.encode(x)
+
+    def proximal_step(self, x: torch.Tensor, spread: float) -> torch.Tensor:
+        """The image near ``x`` that the measurement makes likely."""
+        n_cg = self.settings.cg_iterations
+        if isinstance(self.A, LinearOperator):
+            return proximal_step(x, self.y, self.A, spread=spread, n_iterations=n_cg)
+        n = self.settings.newton_iterations
+        return gauss_newton(x, self.y, self.A, spread=spread, n_iterations=n, cg_iterations=n_cg)
 
     def fit_latent(self, z_0: torch.Tensor) -> torch.Tensor:
         """Latents near ``z_0`` whose decoded image agrees with the measurement, by descent through the decoder."""

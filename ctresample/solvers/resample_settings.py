@@ -25,6 +25,7 @@ class ReSampleSettings:
         optimiser: "cg" solves the proximal problem with the noise and the prior's own error as weights;
             "adamw" is the published gradient descent, stopped at the noise level.
         cg_iterations: of one proximal step.
+        newton_iterations: of one proximal step, where the measurement model is nonlinear.
         pixel_lr: AdamW step in pixel space, in units of half the prior's HU range.
         pixel_iterations: AdamW steps in pixel space at most.
         latent_lr: AdamW step in latent space.
@@ -45,6 +46,7 @@ class ReSampleSettings:
     inner_steps: int = 5
     optimiser: Literal["cg", "adamw"] = "adamw"
     cg_iterations: int = 30
+    newton_iterations: int = 2
     pixel_lr: float = 1e-2
     pixel_iterations: int = 2000
     latent_lr: float = 5e-3
@@ -61,6 +63,8 @@ class ReSampleSettings:
             raise UsageError(
                 "resample settings: expected 0 <= latent_level <= pixel_level <= 1 and 0 < start_level <= 1"
             )
+        if self.newton_iterations < 1:
+            raise UsageError("resample settings: newton_iterations must be 1 or more")
         if not self.final_spread_hu > 0 or self.final_iterations < 1:
             raise UsageError("resample settings: final_spread_hu must be above 0 and final_iterations 1 or more")
         if self.start_level == 1 and self.warm_start:
