@@ -11,11 +11,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ctresample.data_tools.dicom_writer import write_ct_series
-from ctresample.geometry import ParallelBeam
 from ctresample.pipelines.dicom_export import DICOM_FOLDER, method_label, provenance_of
 from ctresample.pipelines.loaded_prior import LoadedPrior
 from ctresample.pipelines.results_table import write_text_atomically
+from ctresample.pipelines.scan_geometry import beam_of
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
 from ctresample.volume import Volume
@@ -78,14 +80,17 @@ def write_record(
 
 
 def scan_facts(sinogram: Sinogram) -> dict[str, Any]:
-    """What was measured and the image grid, JSON-able."""
+    """What was measured and the image grid, JSON-able; of photons that differ from ray to ray, fewest and most."""
+    photons: Any = sinogram.photons
+    if isinstance(photons, np.ndarray):
+        photons = [float(photons.min()), float(photons.max())]
     return {
-        "slices": len(sinogram.values),
+        "slices": sinogram.n_slices,
         "views": sinogram.geometry.n_views,
-        "geometry": "parallel" if isinstance(sinogram.geometry, ParallelBeam) else "fan",
+        "geometry": beam_of(sinogram.geometry),
         "image": list(sinogram.grid.shape),
         "pixel_size_mm": sinogram.grid.pixel_size_mm,
-        "photons": sinogram.photons,
+        "photons": photons,
         "electronic_noise": sinogram.electronic_noise,
         "origin": sinogram.origin,
     }

@@ -21,6 +21,13 @@ BEAMS = {
 }
 
 
+def beam_of(geometry: Geometry) -> Beam:
+    """The name of a scan's beam."""
+    if isinstance(geometry, FanBeam):
+        return "fan-curved" if geometry.detector_shape == "curved" else "fan"
+    return "cone" if isinstance(geometry, ConeBeam) else "parallel"
+
+
 def reconstruction_grid(volume: Volume, size: int, beam: Beam = "parallel") -> tuple[Grid, Volume]:
     """The grid of ``size`` x ``size`` pixels a slice that covers a volume, centred on the rotation axis.
 

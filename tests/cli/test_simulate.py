@@ -1,5 +1,7 @@
 """``ctresample simulate`` and ``lower-dose``: every option arrives, and wrong ones leave nothing behind."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,15 @@ def test_fan_with_everything(simulated):
     assert scan.electronic_noise == 4
     for fact in ("300 mm of water", "modulation 0.5", "blur 5 mm", "crosstalk 0.02"):
         assert fact in scan.origin
+
+
+def test_photons_of_each_ray_are_reconstructed_and_recorded(cli, simulated, tmp_path):
+    scan = simulated("--photons", 1e5, "--bow-tie", 300, "--geometry", "fan")
+    done = cli("reconstruct", tmp_path / "scan.h5", "-o", tmp_path / "out", "--method", "cgls", "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    facts = json.loads((tmp_path / "out" / "run.json").read_text())["scan"]
+    assert facts["photons"] == pytest.approx([scan.photons.min(), scan.photons.max()])
+    assert facts["geometry"] == "fan"
 
 
 def test_arc_in_degrees(simulated):

@@ -126,3 +126,39 @@ def test_photons_of_a_ray_that_gets_none():
     for bad in (0.0, -1.0, np.nan):
         with pytest.raises(UsageError, match="photons is an array with a smallest value of"):
             measure(1.0, 2, photons=np.array([1e5, bad]))
+
+
+@pytest.mark.parametrize(("expected", "electronic_noise"), [(30.0, 3.0), (200.0, 12.0)])
+def test_counts_with_electronic_noise_are_poisson_plus_normal(expected, electronic_noise):
+    photons, n = 1e4, 20_000
+    values = measure(np.log(photons / expected), n, photons=photons, electronic_noise=electronic_noise)
+    counts = photons * np.exp(-values.astype(np.float64))
+    quanta = np.arange(4 * int(expected) + 1)
+    spread = expected + electronic_noise**2
+    edges = stats.norm(expected, np.sqrt(spread)).ppf(np.linspace(0.05, 0.95, 19))
+    below = stats.norm.cdf((edges[:, None] - quanta) / electronic_noise) @ stats.poisson(expected).pmf(quanta)
+    wanted = n * np.diff(below, prepend=0, append=1)
+    found = np.bincount(np.searchsorted(edges, counts), minlength=len(edges) + 1)
+    assert stats.chisquare(found, wanted).pvalue > SURPRISING
+
+
+@pytest.mark.parametrize(("expected", "electronic_noise"), [(100.0, 0.0), (100.0, 10.0), (1000.0, 0.0)])
+def test_mean_of_line_integrals_to_second_order(expected, electronic_noise):
+    """The logarithm of few counts reads too high: E[-ln N] = -ln n + var / (2 n^2) + ..."""
+    photons, n = 1e5, 200_000
+    path = np.log(photons / expected)
+    values = measure(path, n, photons=photons, electronic_noise=electronic_noise).astype(np.float64)
+    relative_variance = (expected + electronic_noise**2) / expected**2
+    higher = 2 * relative_variance**2
+    error = 5 * np.sqrt(relative_variance / n)
+    assert values.mean() - path == pytest.approx(relative_variance / 2, abs=higher + error)
+
+
+def test_counts_behind_a_bow_tie():
+    """Pearson's statistic over rays that all get photons of their own."""
+    photons = np.random.default_rng(1).uniform(2e3, 1e5, (40, 200))
+    transmission = np.random.default_rng(2).uniform(0.05, 1, (3, 40, 200))
+    values = add_noise(transmission, photons=photons, electronic_noise=0.0, generator=np.random.default_rng(3))
+    counts, expected = photons * np.exp(-values.astype(np.float64)), photons * transmission
+    statistic = ((counts - expected) ** 2 / expected).sum()
+    assert two_sided(statistic, stats.chi2(expected.size)) > SURPRISING
