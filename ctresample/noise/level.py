@@ -16,6 +16,7 @@ _WITHIN_ONE_SIGMA = 0.6827
 _N_GROUPS, _GROUP_SIZE = 10, 100
 _STARVED = 30.0  # counts below which the logarithm bends the noise
 _AGREEMENT = 1.5
+_LARGEST = 50.0  # no detector counts the e^-50th part of its photons
 
 
 def estimate_photons(values: NDArray[np.floating]) -> float:
@@ -41,10 +42,15 @@ def estimate_photons(values: NDArray[np.floating]) -> float:
 
     Raises:
         SinogramError: the values are too few, or their roughness is not that of independent counts: they are free
-            of noise, blurred, interpolated or smoothed along the detector, or too coarse for the object's edges.
+            of noise, no line integrals, blurred, interpolated or smoothed along the detector, or too coarse for the object's edges.
     """
     if values.ndim != 3 or not np.isfinite(values).all():
         raise SinogramError(f"values of shape {values.shape}; expected finite numbers [slice, view, detector]")
+    if np.abs(values).max(initial=0) > _LARGEST:
+        raise SinogramError(
+            f"values reach {np.abs(values).max():.4g}; expected line integrals, -ln of the share that passes, which stay "
+            f"below {_LARGEST:g}"
+        )
     p = values.astype(np.float64)
     rough, level = _third_difference(p, 1)
     level, whitened = level[rough != 0], (rough * np.exp(-level / 2))[rough != 0]  # padding has no noise

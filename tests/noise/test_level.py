@@ -86,3 +86,8 @@ def test_nothing_but_padding():
 def test_not_a_sinogram(values):
     with pytest.raises(SinogramError, match="expected finite numbers"):
         estimate_photons(values)
+
+
+def test_counts_instead_of_line_integrals():
+    with pytest.raises(SinogramError, match="values reach 6.*expected line integrals"):
+        estimate_photons(np.random.default_rng(0).poisson(6e4, (1, 50, 100)).astype(np.float32))
