@@ -42,14 +42,15 @@ def estimate_photons(values: NDArray[np.floating]) -> float:
 
     Raises:
         SinogramError: the values are too few, or their roughness is not that of independent counts: they are free
-            of noise, no line integrals, blurred, interpolated or smoothed along the detector, or too coarse for the object's edges.
+            of noise, blurred, interpolated or smoothed along the detector, or too coarse for the object's edges; or
+            they are no line integrals.
     """
     if values.ndim != 3 or not np.isfinite(values).all():
         raise SinogramError(f"values of shape {values.shape}; expected finite numbers [slice, view, detector]")
     if np.abs(values).max(initial=0) > _LARGEST:
         raise SinogramError(
-            f"values reach {np.abs(values).max():.4g}; expected line integrals, -ln of the share that passes, which stay "
-            f"below {_LARGEST:g}"
+            f"values reach {np.abs(values).max():.4g}; expected line integrals, -ln of the share that passes, which "
+            f"stay below {_LARGEST:g}"
         )
     p = values.astype(np.float64)
     rough, level = _third_difference(p, 1)
