@@ -15,7 +15,7 @@ import torch
 
 from ctresample.geometry import Geometry, Grid
 
-_BLOCK_ENTRIES = 2**18
+_BLOCK_ENTRIES = 2**19
 """Entries worked on at a time: few enough to stay in the processor's caches, enough to keep its cores busy."""
 
 

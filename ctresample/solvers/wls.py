@@ -22,9 +22,9 @@ def wls(
     A: LinearOperator,
     *,
     sigma: torch.Tensor,
-    weight: float = 100.0,
-    tolerance_hu: float = 1.0,
-    max_iterations: int = 100,
+    weight: float = 300.0,
+    tolerance_hu: float = 0.1,
+    max_iterations: int = 200,
     spacing: Sequence[float] | None = None,
     callback: Callback | None = None,
 ) -> torch.Tensor:

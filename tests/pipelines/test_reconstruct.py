@@ -142,7 +142,7 @@ def test_warm_start_is_a_tv_image_if_a_rough_one(sinogram, prior, monkeypatch):
 
 
 def test_unknown_method(sinogram):
-    with pytest.raises(UsageError, match=r"method is 'magic'; expected one of resample, fbp, sirt, cgls, tv"):
+    with pytest.raises(UsageError, match=r"method is 'magic'; expected one of resample, fbp, sirt, cgls, wls, tv"):
         reconstruct(sinogram, method="magic")
 
 
