@@ -12,27 +12,21 @@ import torch
 from ctresample.consistency import residual_ratio
 from ctresample.errors import UsageError
 from ctresample.geometry import ConeBeam
-from ctresample.operators import Projector, make_projector
+from ctresample.operators import make_projector
+from ctresample.pipelines.physics import Physics
+from ctresample.pipelines.solve import solve_by_resample, solve_classically
 from ctresample.prior import LatentPrior
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
-from ctresample.solvers.cgls import cgls
-from ctresample.solvers.fbp import fbp
-from ctresample.solvers.fdk import fdk
 from ctresample.solvers.ramp import Window
-from ctresample.solvers.resample import resample
-from ctresample.solvers.resample_settings import PRESETS, ReSampleSettings
-from ctresample.solvers.sirt import sirt
-from ctresample.solvers.tv import tv
-from ctresample.solvers.wls import wls
+from ctresample.solvers.resample_settings import PRESETS
 from ctresample.status import Status
 from ctresample.units import mu_to_hu
 
 METHODS = ("resample", "fbp", "sirt", "cgls", "wls", "tv")
 DEFAULT_PRIOR = "ct256"
 
-Watch = Callable[[float, Status], None]
-"""Told the share of the batch done, and the status of the solver at work."""
+LINEAR = Physics()
 
 
 def reconstruct(
@@ -43,6 +37,7 @@ def reconstruct(
     prior: LatentPrior | None = None,
     seed: int = 0,
     window: Window = "hann",
+    physics: Physics = LINEAR,
     device: torch.device | str = "cpu",
     batch_size: int = 8,
     progress: Callable[[float], None] | None = None,
@@ -56,11 +51,13 @@ def reconstruct(
         prior: for ReSample; its device must be ``device``.
         seed: of ReSample; slice k draws from ``(seed, k)``, so that results do not depend on the batch size.
         window: of the ramp filter, for FBP.
+        physics: what the measurement is taken to be; by default line integrals at one energy.
         device: where to compute.
         batch_size: slices reconstructed together.
         progress: told the fraction done, from 0 to 1.
     """
     _check(sinogram, method, preset, prior, batch_size)
+    physics.check(method, sinogram)
     began = time.perf_counter()
     A = make_projector(sinogram.geometry, sinogram.grid, device=device)
     cone = isinstance(sinogram.geometry, ConeBeam)
@@ -80,12 +77,24 @@ def reconstruct(
                 progress((batch.start + share * (batch.stop - batch.start)) / n)
 
         y, s = values[batch], sigma[batch]
+        problem = physics.problem(sinogram, A, y, s)
         if method == "resample" and prior is not None:
             generators = [torch.Generator().manual_seed(_seed_of(seed, k)) for k in range(batch.start, batch.stop)]
-            mu = _resample(y, A, prior, s, PRESETS[preset], generators, sinogram.mu_water_per_mm, watch)
+            mu = solve_by_resample(
+                y,
+                A,
+                s,
+                problem,
+                prior,
+                settings=PRESETS[preset],
+                generators=generators,
+                mu_water_per_mm=sinogram.mu_water_per_mm,
+                watch=watch,
+            )
         else:
-            mu = _classical(method, y, A, s, window, watch)
-        ratios += residual_ratio((A(mu) - y) / s).tolist() * (sinogram.n_slices if cone else 1)
+            mu = solve_classically(method, y, A, s, problem, window, watch)
+        residual = (problem.model(mu) - problem.data) / problem.sigma(mu)
+        ratios += residual_ratio(residual).tolist() * (sinogram.n_slices if cone else 1)
         images.append(mu_to_hu(mu, sinogram.mu_water_per_mm).reshape(-1, *A.domain_shape[-2:]).cpu().numpy())
         if progress:
             progress(batch.stop / n)
@@ -95,7 +104,7 @@ def reconstruct(
         residual_ratio=tuple(ratios),
         residual_history=history.means(),
         seconds=time.perf_counter() - began,
-        settings=asdict(PRESETS[preset]) if learned else {},
+        settings=(asdict(PRESETS[preset]) if learned else {}) | ({} if physics.is_linear else asdict(physics)),
         seed=seed if learned else None,
         method=method,
         preset=preset if learned else "",
@@ -114,55 +123,6 @@ def _check(sinogram: Sinogram, method: str, preset: str, prior: LatentPrior | No
     if prior is None:
         raise UsageError("method resample needs a prior; give the name or folder of one")
     prior.check_shape(sinogram.grid.shape)
-
-
-def _classical(
-    method: str, y: torch.Tensor, A: Projector, sigma: torch.Tensor, window: Window, watch: Watch
-) -> torch.Tensor:
-    def callback(status: Status) -> None:
-        watch(status.step / status.n_steps, status)
-
-    if method == "fbp":
-        direct = fdk if isinstance(A.geometry, ConeBeam) else fbp
-        return direct(y, A.geometry, A.grid, window=window)
-    if method in ("sirt", "cgls"):
-        return {"sirt": sirt, "cgls": cgls}[method](y, A, sigma=sigma, callback=callback)
-    spacing = [abs(step) / A.grid.pixel_size_mm for step in A.grid.steps_mm]
-    return {"wls": wls, "tv": tv}[method](y, A, sigma=sigma, spacing=spacing, callback=callback)
-
-
-def _resample(
-    y: torch.Tensor,
-    A: Projector,
-    prior: LatentPrior,
-    sigma: torch.Tensor,
-    settings: ReSampleSettings,
-    generators: list[torch.Generator],
-    mu_water_per_mm: float,
-    watch: Watch,
-) -> torch.Tensor:
-    start = None
-    if settings.warm_start == "tv":
-        # a rough one will do: sampling starts from its noised latents
-        start = tv(
-            y,
-            A,
-            sigma=sigma,
-            tolerance_hu=10.0,
-            callback=lambda status: watch(0.3 * status.step / status.n_steps, status),
-        )
-    base = 0.3 if start is not None else 0.0
-    return resample(
-        y,
-        A,
-        prior,
-        sigma=sigma,
-        settings=settings,
-        generators=generators,
-        start=start,
-        mu_water_per_mm=mu_water_per_mm,
-        callback=lambda status: watch(base + (1 - base) * status.step / status.n_steps, status),
-    )
 
 
 def _seed_of(seed: int, slice_index: int) -> int:

@@ -11,6 +11,7 @@ from ctresample.errors import UsageError
 
 # Written out, for the modules that define them import torch; a test keeps them equal.
 Method = Literal["resample", "fbp", "sirt", "cgls", "wls", "tv"]
+Model = Literal["line-integrals", "counts"]
 Window = Literal["ramp", "shepp-logan", "cosine", "hamming", "hann"]
 Preset = Literal["fast", "paper"]
 SliceBeam = Literal["parallel", "fan", "fan-curved"]

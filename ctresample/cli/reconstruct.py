@@ -22,6 +22,13 @@ def reconstruct(
         options.Preset, typer.Option(help="Of ReSample: fast, or the published recipe (very slow without a GPU).")
     ] = "fast",
     window: Annotated[options.Window, typer.Option(help="Of FBP: how much noise it damps, least to most.")] = "hann",
+    model: Annotated[
+        options.Model, typer.Option(help="What to fit: line integrals, or photon counts (better where few arrive).")
+    ] = "line-integrals",
+    tube_kilovolts: Annotated[
+        float | None,
+        typer.Option(metavar="KV", help="Undo the beam hardening of a tube at this voltage in water and bone."),
+    ] = None,
     prior: options.Prior = options.DEFAULT_PRIOR,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -48,6 +55,7 @@ def reconstruct(
         from ctresample.device import pick_device
         from ctresample.pipelines.against import compare, truth_for
         from ctresample.pipelines.loaded_prior import LoadedPrior
+        from ctresample.pipelines.physics import Physics
         from ctresample.pipelines.reconstruct import reconstruct as solve
         from ctresample.pipelines.reconstruction_run import write_dicom, write_record
 
@@ -66,6 +74,7 @@ def reconstruct(
             prior=learned.model if learned else None,
             seed=seed,
             window=window,
+            physics=Physics(model, tube_kilovolts),
             device=place,
             batch_size=batch_size,
             progress=lambda fraction: show.progress(fraction, step),

@@ -124,7 +124,7 @@ def test_hu_refer_to_the_water_of_the_sinogram(sinogram):
 
 
 def test_warm_start_is_a_tv_image_if_a_rough_one(sinogram, prior, monkeypatch):
-    module = importlib.import_module("ctresample.pipelines.reconstruct")
+    module = importlib.import_module("ctresample.pipelines.solve")
     starts = []
 
     def instead(y, A, prior, *, start, **_):
