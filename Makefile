@@ -6,6 +6,9 @@
 # All use .venv, set up on the first call and again only when the dependencies change. Another Python than
 # python3: make PYTHON=python3.12 demo
 
+# threads that wait by spinning make tests many times slower on a machine that others use too
+export OMP_WAIT_POLICY ?= PASSIVE
+
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

@@ -5,6 +5,7 @@ So that ``ctresample --help`` answers at once, nothing here may import torch or 
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import warnings
@@ -81,6 +82,9 @@ app.add_typer(train, name="train")
 
 def main() -> None:
     """Run the command line; see `OneLineErrors` for the exit status."""
+    # Threads that wait by spinning make everything many times slower where others use the machine. OpenMP reads this
+    # once, when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # torch says so at the first sparse matrix of a process; it tells a user nothing
     warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state", UserWarning)
     signal.signal(signal.SIGTERM, _stop)
