@@ -10,6 +10,10 @@ import typer
 
 def info(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="DICOM file or folder, sinogram file, or prior.")],
+    figure: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Draw the scan of a sinogram file: axes, signs, distances. A new file."),
+    ] = None,
 ) -> None:
     """Say what a CT series, a sinogram or a prior holds.
 
@@ -21,7 +25,12 @@ def info(
 
     from ctresample.data_tools.describe import describe
 
+    facts = describe(path)
+    if figure:
+        from ctresample.pipelines.geometry_figure import write_scan_figure
+
+        write_scan_figure(path, figure)
     table = Table.grid(padding=(0, 2))
-    for name, value in describe(path).items():
+    for name, value in facts.items():
         table.add_row(Text(name, style="bold"), Text(value))
     Console().print(table)
