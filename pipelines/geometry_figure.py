@@ -107,7 +107,7 @@ def _draw_plane(ax: Axes, geometry: Geometry, grid: Grid, view: int) -> None:
     size, reach_mm = slice_grid.radius_mm, 1.45 * slice_grid.radius_mm
     frame = frame_of(geometry, view, reach_mm)
     # an image that is small in its scanner still leaves room for what is written around the axis
-    size = max(size, 0.3 * float(np.linalg.norm(frame.source)))
+    size = max(size, 0.3 * float(np.linalg.norm(frame.source)), 0.08 * float(np.linalg.norm(frame.foot - frame.source)))
     _draw_image(ax, slice_grid)
     _draw_views(ax, geometry, frame, reach_mm)
     _draw_axes(ax, size)
@@ -190,9 +190,12 @@ def _draw_detector(ax: Axes, frame: Frame, arrow_mm: float) -> None:
         ax.plot(*ends.T, "o", color=DETECTOR, ms=4, zorder=4)
     first, last = ends[0], ends[-1]
     ax.plot(*first, "s", color=DETECTOR, ms=7, zorder=5)
-    label(ax, first, "bin 0", 15 * frame.along - 12 * frame.across, colour=DETECTOR)
-    label(ax, last, f"bin {len(ends) - 1}", 15 * frame.along + 12 * frame.across, colour=DETECTOR)
-    direction = unit(last - ends[-2]) if len(ends) > 1 else frame.across
+    behind = frame.along * (30, 14)
+    label(ax, first, "bin 0", behind - 8 * frame.across, colour=DETECTOR)
+    direction = frame.across
+    if len(ends) > 1:
+        label(ax, last, f"bin {len(ends) - 1}", behind + 8 * frame.across, colour=DETECTOR)
+        direction = unit(last - ends[-2])
     tip = last + arrow_mm * direction
     arrow(ax, last, tip, colour=DETECTOR)
     label(ax, tip, "u", 8 * direction, colour=DETECTOR)
@@ -236,7 +239,8 @@ def _draw_from_the_side(ax: Axes, geometry: ConeBeam, grid: VolumeGrid, view: in
     if len(grid.z_mm) <= _MOST_LINES:
         ax.hlines(grid.z_mm[1:] - grid.slice_step_mm / 2, left, right, color=IMAGE, lw=0.3, zorder=1)
     label(ax, (right, bottom), "slice 0", (-20, -9), colour=IMAGE)
-    label(ax, (right, top), f"slice {len(grid.z_mm) - 1}", (-20, 9), colour=IMAGE)
+    if len(grid.z_mm) > 1:
+        label(ax, (right, top), f"slice {len(grid.z_mm) - 1}", (-20, 9), colour=IMAGE)
     _draw_rays(ax, starts, ends)
     ax.plot(*starts[0], "o", color=SOURCE, ms=6, zorder=5)
     label(ax, starts[0], "source", (0, 13), colour=SOURCE)
@@ -250,7 +254,8 @@ def _draw_from_the_side(ax: Axes, geometry: ConeBeam, grid: VolumeGrid, view: in
     if len(ends) <= _MOST_LINES:
         ax.plot(*ends.T, "o", color=DETECTOR, ms=4, zorder=4)
     label(ax, ends[0], "detector row 0", (48, 0), colour=DETECTOR)
-    label(ax, ends[-1], f"detector row {len(ends) - 1}", (48, 0), colour=DETECTOR)
+    if len(ends) > 1:
+        label(ax, ends[-1], f"detector row {len(ends) - 1}", (48, 0), colour=DETECTOR)
     if geometry.detector_row_offset_mm:
         text = f"detector_row_offset_mm = {geometry.detector_row_offset_mm:.6g}"
         middle = foot + [0, geometry.detector_row_offset_mm]

@@ -19,8 +19,8 @@ def facts_of(geometry: Geometry, grid: Grid, view: int) -> str:
     groups = {
         type(geometry).__name__: _values(geometry),
         "views": [
-            f"{geometry.n_views} views (red dots); drawn: view {view}",
-            f"from {math.degrees(min(geometry.angles_rad)):.5g}° to {math.degrees(max(geometry.angles_rad)):.5g}°",
+            f"{geometry.n_views} in all (red dots); drawn: view {view}",
+            f"from {_degrees(min(geometry.angles_rad))}° to {_degrees(max(geometry.angles_rad))}°",
             *_coverage(geometry),
         ],
         type(grid).__name__: _values(grid),
@@ -31,6 +31,10 @@ def facts_of(geometry: Geometry, grid: Grid, view: int) -> str:
 def _values(owner: Geometry | Grid) -> list[str]:
     values = {field.name: getattr(owner, field.name) for field in fields(owner) if field.name != "angles_rad"}
     return [f"{name} = {_text(value)}" for name, value in values.items()]
+
+
+def _degrees(angle_rad: float) -> str:
+    return f"{math.degrees(angle_rad) + 0.0:.5g}"  # no -0
 
 
 def _text(value: Any) -> str:
