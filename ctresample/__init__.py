@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # what type checkers and editors see of the table below
     from ctresample.geometry import ParallelBeam as ParallelBeam
     from ctresample.geometry import VolumeGrid as VolumeGrid
     from ctresample.operators import AstraProjector as AstraProjector
+    from ctresample.operators import ConeProjector as ConeProjector
     from ctresample.operators import LinearOperator as LinearOperator
     from ctresample.operators import SparseProjector as SparseProjector
     from ctresample.operators import StreamedProjector as StreamedProjector
@@ -43,6 +44,7 @@ _EXPORTS = {
     "AstraProjector": "operators",
     "CTResampleError": "errors",
     "ConeBeam": "geometry",
+    "ConeProjector": "operators",
     "FanBeam": "geometry",
     "ImageGrid": "geometry",
     "LatentPrior": "prior",

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from ctresample.errors import UsageError
 from ctresample.geometry import ConeBeam, Geometry, Grid, VolumeGrid
 from ctresample.noise import Scanner, add_noise, blurred, check_noise, with_crosstalk
-from ctresample.operators import StreamedProjector
-from ctresample.pipelines.cone_view import line_integrals
+from ctresample.operators import ConeProjector, StreamedProjector
 from ctresample.pipelines.scan_geometry import Beam, reconstruction_grid, scan_geometry
 from ctresample.regrid import to_square_grid
 from ctresample.sinogram import Sinogram
@@ -135,10 +134,10 @@ def _transmission(
     views = []
     # a view at a time: the whole fine matrix would take gigabytes
     for number in range(geometry.n_views):
-        if isinstance(fine_geometry, ConeBeam) and isinstance(fine_grid, VolumeGrid):
-            integrals = line_integrals(images, fine_grid, fine_geometry, number)
+        one = fine_geometry.with_angles((fine_geometry.angles_rad[number],))
+        if isinstance(grid, VolumeGrid):
+            integrals = ConeProjector(one, fine_grid)(images[None, None])[0, 0, :, 0]
         else:
-            one = fine_geometry.with_angles((fine_geometry.angles_rad[number],))
             integrals = StreamedProjector(one, fine_grid, dtype=images.dtype)(images[:, None])[:, 0, 0]
         intensity = np.exp(-integrals.numpy().astype(np.float64))
         views.append(_bin_means(intensity, geometry))

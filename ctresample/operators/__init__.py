@@ -5,6 +5,7 @@ from ctresample.operators.astra_import import from_astra
 from ctresample.operators.astra_projector import AstraProjector
 from ctresample.operators.base import LinearOperator, MeasurementModel, dot_test
 from ctresample.operators.choice import make_projector
+from ctresample.operators.cone import ConeProjector
 from ctresample.operators.nonlinear import WeightedModel, weighted
 from ctresample.operators.polychromatic import Polychromatic
 from ctresample.operators.projector import Projector
@@ -16,6 +17,7 @@ from ctresample.operators.weighted import Weighted
 
 __all__ = [
     "AstraProjector",
+    "ConeProjector",
     "LinearOperator",
     "MeasurementModel",
     "Polychromatic",

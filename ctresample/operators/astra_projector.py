@@ -36,7 +36,7 @@ class AstraProjector(Projector):
         if isinstance(geometry, FanBeam) and geometry.detector_shape == "curved":
             raise GeometryError("ASTRA projects no slices of a curved fan; use SparseProjector")
         if isinstance(geometry, ConeBeam) and not self._on_cuda:
-            raise GeometryError("ASTRA projects cone beams on CUDA only; use StreamedProjector")
+            raise GeometryError("ASTRA projects cone beams on CUDA only; use ConeProjector")
         if abs(grid.steps_mm[-1] + grid.steps_mm[-2]) > 1e-6 * grid.pixel_size_mm:
             raise GeometryError("ASTRA's kernels are wrong for pixels that are not square; use SparseProjector")
         self._made: dict[int, Any] = {}  # by number of slices in a call

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from ctresample.geometry import Geometry, Grid
+from ctresample.geometry import ConeBeam, Geometry, Grid
+from ctresample.operators.cone import ConeProjector
 from ctresample.operators.projector import Projector
 from ctresample.operators.sparse import SparseProjector, matrix_bytes
 from ctresample.operators.streamed import StreamedProjector
@@ -21,7 +22,9 @@ def make_projector(
     dtype: torch.dtype = torch.float32,
     memory_budget_bytes: int = MATRIX_BUDGET_BYTES,
 ) -> Projector:
-    """A `SparseProjector` where its matrix fits the budget, otherwise a `StreamedProjector` with the same weights.
+    """A `SparseProjector` where its matrix fits the budget, else one that stores none and has the same weights.
+
+    That is a `StreamedProjector` for slices, a `ConeProjector` for volumes.
 
     Args:
         geometry: the scan.
@@ -32,5 +35,7 @@ def make_projector(
     """
     n_bytes = matrix_bytes(geometry, grid) * (2 if dtype == torch.float64 else 1)
     fits = n_bytes <= memory_budget_bytes and n_bytes < 2**34
-    kind = SparseProjector if fits else StreamedProjector
+    if fits:
+        return SparseProjector(geometry, grid, device=device, dtype=dtype)
+    kind = ConeProjector if isinstance(geometry, ConeBeam) else StreamedProjector
     return kind(geometry, grid, device=device, dtype=dtype)
