@@ -262,7 +262,7 @@ class AstraCuda(_Torch):
 
     def __init__(self, geometry: ParallelBeam | FanBeam, grid: ImageGrid) -> None:
         super().__init__(geometry, grid)
-        from ctresample.operators.astra import AstraProjector
+        from ctresample.operators import AstraProjector
 
         self.operator = AstraProjector(geometry, grid, device=self.device)
 
