@@ -42,11 +42,12 @@ class SparseProjector(Projector):
         self._transpose = _to_torch(transpose, self.device, dtype)
 
     def project(self, x: torch.Tensor) -> torch.Tensor:
-        y = _product(self._matrix, _tiled(x)).unflatten(1, (self.geometry.n_views, *self.geometry.view_shape))
+        y = _product(self._matrix, _tiled(x)).t().unflatten(1, (self.geometry.n_views, *self.geometry.view_shape))
         return y.movedim(1, -2)[:, None].contiguous()  # rays are counted view by view
 
     def back_project(self, y: torch.Tensor) -> torch.Tensor:
-        return _untiled(_product(self._transpose, y[:, 0].movedim(-2, 1)), self.domain_shape)
+        rays = y[:, 0].movedim(-2, 1).flatten(1).t().contiguous()
+        return _untiled(_product(self._transpose, rays), self.domain_shape)
 
 
 def matrix_bytes(geometry: Geometry, grid: Grid) -> int:
@@ -88,33 +89,35 @@ def joseph_matrix(geometry: Geometry, grid: Grid) -> sparse.csr_array:
 
 
 def _tiled(x: torch.Tensor) -> torch.Tensor:
-    """Pixels in tiles, ``(B, tiles * pixels of a tile)``, the image padded with zeros to whole tiles."""
+    """Images as columns ``(tiles * pixels of a tile, B)``, padded with zeros to whole tiles.
+
+    A pixel's values in all images lie side by side: where the product wants them, in the one copy made anyway.
+    """
     rows, columns = x.shape[-2:]
-    padded = F.pad(x, (0, -columns % _TILE, 0, -rows % _TILE))
-    return padded.unflatten(-2, (-1, _TILE)).unflatten(-1, (-1, _TILE)).transpose(-3, -2).flatten(1)
+    padded = F.pad(x[:, 0], (0, -columns % _TILE, 0, -rows % _TILE))
+    tiles = padded.unflatten(-2, (-1, _TILE)).unflatten(-1, (-1, _TILE)).transpose(-3, -2)
+    return tiles.movedim(0, -1).reshape(-1, len(x))
 
 
-def _untiled(vectors: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+def _untiled(columns: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
     """The images ``(B, 1, *shape)`` again."""
-    rows, columns = shape[-2:]
-    tiles = (-1, 1, *shape[:-2], -(-rows // _TILE), -(-columns // _TILE), _TILE, _TILE)
-    padded = vectors.reshape(tiles).transpose(-3, -2).flatten(-4, -3).flatten(-2, -1)
-    return padded[..., :rows, :columns].contiguous()
+    n_rows, n_columns = shape[-2:]
+    tiles = columns.reshape(*shape[:-2], -(-n_rows // _TILE), -(-n_columns // _TILE), _TILE, _TILE, columns.shape[1])
+    padded = tiles.movedim(-1, 0).transpose(-3, -2).flatten(-4, -3).flatten(-2, -1)
+    return padded[:, None, ..., :n_rows, :n_columns].contiguous()
 
 
-def _product(matrix: torch.Tensor, batch: torch.Tensor) -> torch.Tensor:
-    """``batch @ matrix^T`` of a batch of vectors of any shape, ``(B, rows of the matrix)``."""
-    vectors = batch.flatten(1)
-    if len(vectors) == 1:  # a matrix-vector product is faster than a matrix-matrix product of width one
-        return (matrix @ vectors[0])[None]
-    return (matrix @ vectors.t()).t()
+def _product(matrix: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+    if columns.shape[1] == 1:  # a matrix-vector product is faster than a matrix-matrix product of width one
+        return (matrix @ columns[:, 0])[:, None]
+    return matrix @ columns
 
 
 @lru_cache(maxsize=4)
 def _matrix_pair(geometry: Geometry, grid: Grid) -> tuple[sparse.csr_array, sparse.csr_array]:
     matrix = joseph_matrix(geometry, grid)
     pixels = torch.arange(1, math.prod(grid.shape) + 1, dtype=torch.int32).reshape(1, 1, *grid.shape)
-    tiled = _tiled(pixels)[0].numpy()
+    tiled = _tiled(pixels)[:, 0].numpy()
     place = np.empty(math.prod(grid.shape), np.int32)  # of each pixel in its tile
     place[tiled[tiled > 0] - 1] = np.flatnonzero(tiled)
     matrix = sparse.csr_array((matrix.data, place[matrix.indices], matrix.indptr), shape=(matrix.shape[0], len(tiled)))
