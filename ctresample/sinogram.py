@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ctresample.errors import SinogramError
+from ctresample.errors import SinogramError, UsageError
 from ctresample.geometry import ConeBeam, Geometry, Grid
 from ctresample.noise import line_integral_variance
 from ctresample.units import MU_WATER_PER_MM
@@ -75,6 +75,18 @@ class Sinogram:
     def n_slices(self) -> int:
         """Slices of the image."""
         return self.grid.shape[0] if isinstance(self.geometry, ConeBeam) else len(self.values)
+
+    def every(self, step: int) -> Sinogram:
+        """The same scan with every ``step``-th view only, from the first: sparse views of a full scan."""
+        if step < 1:
+            raise UsageError(f"step is {step}; expected 1 (all views) or more")
+        kept = slice(None, None, step)
+        return replace(
+            self,
+            values=self.values[:, kept],
+            geometry=self.geometry.with_angles(self.geometry.angles_rad[kept]),
+            photons=self.photons[kept] if isinstance(self.photons, np.ndarray) else self.photons,
+        )
 
     def sigma(self) -> NDArray[np.float32]:
         """Standard deviation of each value, same shape as ``values``: from the photon count where there is one."""

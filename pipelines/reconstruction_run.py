@@ -92,6 +92,7 @@ def scan_facts(sinogram: Sinogram) -> dict[str, Any]:
         "pixel_size_mm": sinogram.grid.pixel_size_mm,
         "photons": photons,
         "electronic_noise": sinogram.electronic_noise,
+        "mu_water_per_mm": sinogram.mu_water_per_mm,
         "origin": sinogram.origin,
     }
 

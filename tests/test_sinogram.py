@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ctresample.errors import SinogramError
-from ctresample.geometry import ImageGrid, ParallelBeam
+from ctresample.errors import SinogramError, UsageError
+from ctresample.geometry import ConeBeam, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.sinogram import NOISE_FREE_SIGMA, Sinogram
 
 GRID = ImageGrid((6, 6), 2.0)
@@ -66,3 +66,32 @@ def test_sigma_without_noise_is_a_share_of_each_slice(values):
 
 def test_sigma_of_empty_air_is_above_zero():
     assert sinogram(np.zeros((1, *GEOMETRY.shape))).sigma().min() > 0
+
+
+def test_every_other_view_goes_with_its_angle_and_photons(values):
+    photons = np.arange(1, 6, dtype=np.float32)[:, None] * np.ones((1, GEOMETRY.n_detectors), np.float32)
+    few = sinogram(values, photons=photons).every(2)
+    assert np.array_equal(few.values, values.astype(np.float32)[:, ::2])
+    assert few.geometry.angles_rad == GEOMETRY.angles_rad[::2]
+    assert np.array_equal(few.photons[:, 0], [1, 3, 5])
+    assert few.sigma().shape == few.values.shape
+    whole = sinogram(values, photons=1e4)
+    assert whole.every(1).geometry == GEOMETRY
+    assert whole.every(99).geometry.n_views == 1
+    with pytest.raises(UsageError, match="step is 0"):
+        whole.every(0)
+
+
+def test_photons_of_each_ray(values):
+    for wrong in (np.ones((4, GEOMETRY.n_detectors)), np.zeros((5, GEOMETRY.n_detectors))):
+        with pytest.raises(SinogramError, match="photons have shape"):
+            sinogram(values, photons=wrong)
+
+
+def test_cone_has_one_scan_for_all_slices(values):
+    grid = VolumeGrid((4, 6, 6), 2.0, 2.0)
+    geometry = ConeBeam.for_grid(grid, 5)
+    panel = np.zeros(geometry.shape, np.float32)
+    assert Sinogram(panel, geometry, grid, np.eye(4)).n_slices == 4
+    with pytest.raises(SinogramError, match=f"{geometry.n_detector_rows} detector rows, 5 views"):
+        Sinogram(panel[1:], geometry, grid, np.eye(4))

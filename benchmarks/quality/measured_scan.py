@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +72,7 @@ def main() -> None:
         show.progress(0, "reading the scan")
         whole = import_sinogram(SCAN, sidecar=SIDECAR, on_note=show.note)
         show.progress(0, "building the projectors")
-        A, tenth = make_projector(whole.geometry, whole.grid), some_views(whole, slice(None, None, STEP))
+        A, tenth = make_projector(whole.geometry, whole.grid), whole.every(STEP)
         make_projector(tenth.geometry, tenth.grid)  # stored: no method pays for it
         prior = LatentPrior.from_pretrained(DEFAULT_PRIOR)
         began, images = time.perf_counter(), {}
@@ -113,12 +113,6 @@ def main() -> None:
         arguments.out / "picture.png",
     )
     print(f"{whole.photons:,.0f} photons a ray, estimated\n\n{table(rows)}")
-
-
-def some_views(scan: Sinogram, kept: slice) -> Sinogram:
-    """The same scan with fewer views."""
-    angles = np.asarray(scan.geometry.angles_rad)[kept]
-    return replace(scan, values=scan.values[:, kept], geometry=scan.geometry.with_angles(angles))
 
 
 def misfit(image: Image, scan: Sinogram, A: Projector) -> Image:

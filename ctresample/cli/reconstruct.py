@@ -21,6 +21,9 @@ def reconstruct(
     preset: Annotated[
         options.Preset, typer.Option(help="Of ReSample: fast, or the published recipe (very slow without a GPU).")
     ] = "fast",
+    every: Annotated[
+        int, typer.Option(min=1, metavar="K", help="Use every K-th view only: sparse views of a full scan.")
+    ] = 1,
     window: Annotated[options.Window, typer.Option(help="Of FBP: how much noise it damps, least to most.")] = "hann",
     model: Annotated[
         options.Model, typer.Option(help="What to fit: line integrals, or photon counts (better where few arrive).")
@@ -60,7 +63,7 @@ def reconstruct(
         from ctresample.pipelines.reconstruction_run import write_dicom, write_record
 
         place = pick_device(device)
-        sinogram = read_sinogram(scan)
+        sinogram = read_sinogram(scan).every(every)
         truth = truth_for(sinogram, read_ct_series(against, on_warning=show.note)) if against else None
         learned = LoadedPrior.load(prior, place) if method == "resample" else None
         n, n_views = sinogram.n_slices, sinogram.geometry.n_views

@@ -29,7 +29,7 @@ class AstraProjector(Projector):
     """
 
     def __init__(self, geometry: Geometry, grid: Grid, *, device: torch.device | str = "cuda") -> None:
-        super().__init__(geometry, grid, device, torch.float32)
+        super().__init__(geometry, grid, device=device)
         self._astra = _import_astra(self.device)
         self._on_cuda = self.device.type == "cuda"
         self.exact_adjoint = not self._on_cuda

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import ArrayLike
 from torch.nn.functional import grid_sample
 
-from ctresample.geometry import Geometry, Grid
 from ctresample.operators.projector import Projector
 
 _POINTS = 2**18
@@ -23,16 +22,6 @@ class ConeProjector(Projector):
     All rays of a view that are steepest along the same axis pass the planes of voxels across it together, so Joseph's
     interpolation is the sampling of an image at given points, and its adjoint the gradient of that sampling.
     """
-
-    def __init__(
-        self,
-        geometry: Geometry,
-        grid: Grid,
-        *,
-        device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
-        super().__init__(geometry, grid, device, dtype)
 
     def project(self, x: torch.Tensor) -> torch.Tensor:
         y = x.new_zeros(len(x), self.geometry.n_views, math.prod(self.geometry.view_shape))

@@ -21,7 +21,14 @@ class Projector(LinearOperator):
     forward-mode derivatives and ``torch.func`` transforms work, without a graph inside.
     """
 
-    def __init__(self, geometry: Geometry, grid: Grid, device: torch.device | str, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        geometry: Geometry,
+        grid: Grid,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         geometry.check_outside(grid)
         self.geometry, self.grid = geometry, grid
         self.domain_shape, self.range_shape = grid.shape, geometry.shape

@@ -36,7 +36,7 @@ class SparseProjector(Projector):
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        super().__init__(geometry, grid, device, dtype)
+        super().__init__(geometry, grid, device=device, dtype=dtype)
         matrix, transpose = _matrix_pair(geometry, grid)
         self._matrix = _to_torch(matrix, self.device, dtype)
         self._transpose = _to_torch(transpose, self.device, dtype)

@@ -31,14 +31,6 @@ def scan_of(values):
     return Sinogram(values.astype(np.float32), BEAM, GRID, np.eye(4), photons=1e4)
 
 
-def test_kept_views_go_with_their_angles():
-    values = np.arange(5.0)[None, :, None] * np.ones((1, 5, 48))
-    few = measured_scan.some_views(scan_of(values), slice(None, None, 2))
-    np.testing.assert_array_equal(few.values[0, :, 0], [0, 2, 4])
-    np.testing.assert_allclose(np.degrees(few.geometry.angles_rad), [0, 90, 150])
-    assert (few.grid, few.photons) == (GRID, 1e4)
-
-
 def test_misfit_of_each_view_counts_in_its_own_noise():
     A, image = make_projector(BEAM, GRID), np.zeros(GRID.shape)
     values = np.zeros((1, 5, 48))
@@ -95,6 +87,5 @@ def test_sidecar_is_enough_for_the_scan_and_suits_the_prior():
     scan = measured_scan.import_sinogram(measured_scan.SCAN, sidecar=measured_scan.SIDECAR)
     assert scan.values.shape == (1, 549, 560) and scan.grid.shape == (256, 256)
     assert scan.grid.pixel_size_mm == pytest.approx(2 * 0.2 * 410.66 / 553.74, rel=1e-4)  # two bins at the axis
-    step = measured_scan.STEP
-    assert measured_scan.some_views(scan, slice(None, None, step)).geometry.n_views == 55
+    assert scan.every(measured_scan.STEP).geometry.n_views == 55
     assert 6e4 < scan.photons < 1e5  # views differ in air by what 6e4 photons would, bins that share light by less
