@@ -6,8 +6,8 @@
 # All use .venv, set up on the first call and again only when the dependencies change. Another Python than
 # python3: make PYTHON=python3.12 demo
 
-# threads that wait by spinning make tests many times slower on a machine that others use too
-export OMP_WAIT_POLICY ?= PASSIVE
+# threads that wait for each other by spinning longer make tests many times slower on a machine that others use too
+export GOMP_SPINCOUNT ?= 10000
 
 PYTHON ?= python3
 VENV := .venv

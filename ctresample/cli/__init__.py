@@ -82,9 +82,10 @@ app.add_typer(train, name="train")
 
 def main() -> None:
     """Run the command line; see `OneLineErrors` for the exit status."""
-    # Threads that wait by spinning make everything many times slower where others use the machine. OpenMP reads this
-    # once, when torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Threads that wait for each other by spinning make everything many times slower where other programs run; so long
+    # costs nothing where none do. OpenMP reads it once, when torch is loaded.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     # torch says so at the first sparse matrix of a process; it tells a user nothing
     warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state", UserWarning)
     signal.signal(signal.SIGTERM, _stop)
