@@ -21,8 +21,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import secrets
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -34,6 +32,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from ctresample.data_tools.hdf5_checks import child, dataset, open_hdf5
+from ctresample.data_tools.new_file import write_new_file
 from ctresample.data_tools.plain_text import one_line
 from ctresample.data_tools.sinogram_nxtomo import ANGLES, GZIP, VALUES, write_nxtomo
 from ctresample.data_tools.sinogram_schema import SCHEMA_VERSION, SinogramModel, complaint, model_of, text_of
@@ -76,17 +75,7 @@ def write_sinogram(sinogram: Sinogram, path: Path) -> None:
         if len(headers):
             together = min(len(headers), max(1, _HEADERS_BYTES // headers.itemsize))
             own.create_dataset("headers", data=headers, chunks=(together,), **GZIP)
-    unfinished = path.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        with unfinished.open("xb") as out:
-            out.write(content.getbuffer())
-            out.flush()
-            os.fsync(out.fileno())
-        unfinished.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path} ({error.strerror}); choose a place in a folder that exists") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_new_file(path, content.getbuffer())
 
 
 def _encode(headers: tuple[dict[str, Any], ...]) -> NDArray[np.bytes_]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import secrets
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from ctresample.data_tools.new_file import write_new_file
 from ctresample.data_tools.sinogram_file import read_summary
-from ctresample.errors import OutputError, UsageError
+from ctresample.errors import UsageError
 from ctresample.geometry import ConeBeam, Geometry, Grid, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.pipelines.drawn_rays import Frame, central_rays, frame_of, lines_of, one_row, unit
 from ctresample.pipelines.figure_marks import INK, arc, arrow, dimension, label, line, small_dimension
@@ -89,14 +89,7 @@ def write_scan_figure(scan: Path, out: Path) -> None:
     model = read_summary(scan).model
     content = io.BytesIO()
     draw_scan(model.geometry(), model.image_grid()).savefig(content, format="png")
-    unfinished = out.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        unfinished.write_bytes(content.getvalue())
-        unfinished.replace(out)
-    except OSError as error:
-        raise OutputError(f"cannot write {out} ({error.strerror}); choose a place with access and space") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_new_file(out, content.getbuffer())
 
 
 # ---------------------------------------------------------------- along the rotation axis

@@ -24,7 +24,7 @@ BEAMS = {
 def beam_of(geometry: Geometry) -> Beam:
     """The name of a scan's beam."""
     if isinstance(geometry, FanBeam):
-        return "fan-curved" if geometry.detector_shape == "curved" else "fan"
+        return "fan-curved" if geometry.is_curved else "fan"
     return "cone" if isinstance(geometry, ConeBeam) else "parallel"
 
 

@@ -43,6 +43,11 @@ class Beam(ABC):
         return len(self.angles_rad)
 
     @property
+    def is_curved(self) -> bool:
+        """Whether the detector lies on an arc around the source; so that equal bins see equal angles."""
+        return False
+
+    @property
     def view_shape(self) -> tuple[int, ...]:
         """Shape of one view: ``(detectors,)``, of a flat panel ``(detector rows, detectors)``."""
         return (self.n_detectors,)

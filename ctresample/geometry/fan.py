@@ -55,10 +55,14 @@ class DivergingBeam(Beam):
         return np.arctan(self.detector_mm / self.source_to_detector_mm)
 
     @property
+    def axis_fan_angles_rad(self) -> Array:
+        """Angle of each bin's ray from the one through the rotation axis: a fan out of line is a turned one."""
+        return self.fan_angles_rad + math.atan2(self.axis_offset_mm, self.source_to_axis_mm)
+
+    @property
     def short_scan_rad(self) -> float:
         """Shortest arc that measures every line through the fan: 180 degrees and the full fan angle."""
-        tilt = math.atan2(self.axis_offset_mm, self.source_to_axis_mm)
-        return math.pi + 2 * float(np.abs(self.fan_angles_rad + tilt).max())
+        return math.pi + 2 * float(np.abs(self.axis_fan_angles_rad).max())
 
     def source_mm(self, view: int) -> Array:
         """The source's place (x, y)."""
@@ -96,8 +100,12 @@ class FanBeam(DivergingBeam):
             )
 
     @property
+    def is_curved(self) -> bool:
+        return self.detector_shape == "curved"
+
+    @property
     def fan_angles_rad(self) -> Array:
-        if self.detector_shape == "curved":
+        if self.is_curved:
             return self.detector_mm / self.source_to_detector_mm
         return super().fan_angles_rad
 

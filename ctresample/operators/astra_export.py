@@ -25,15 +25,13 @@ def to_astra(geometry: Geometry, grid: Grid) -> tuple[Dictionary, Dictionary]:
     fan becomes a one-row ``cyl_cone_vec``, which ASTRA projects on CUDA only, and its grid a volume of one slice.
     """
     geometry.check_outside(grid)
-    curved = isinstance(geometry, FanBeam) and geometry.detector_shape == "curved"
-    return scan_geometry(geometry, grid.pixel_size_mm), volume_geometry(grid, n_slices=1 if curved else None)
+    return scan_geometry(geometry, grid.pixel_size_mm), volume_geometry(grid, 1 if geometry.is_curved else None)
 
 
 def scan_geometry(geometry: Geometry, row_pitch_mm: float) -> Dictionary:
     """Projection geometry of a scan; a curved fan gets one detector row of this height."""
-    curved = isinstance(geometry, FanBeam) and geometry.detector_shape == "curved"
     source, middle, step = scan_vectors(geometry)
-    if not curved and not isinstance(geometry, ConeBeam):
+    if not geometry.is_curved and not isinstance(geometry, ConeBeam):
         kind = "parallel_vec" if isinstance(geometry, ParallelBeam) else "fanflat_vec"
         vectors = np.concatenate([source, middle, step], axis=1)
         return {"type": kind, "DetectorCount": geometry.n_detectors, "Vectors": vectors}
@@ -45,7 +43,7 @@ def scan_geometry(geometry: Geometry, row_pitch_mm: float) -> Dictionary:
     if isinstance(geometry, FanBeam):
         parts.append(np.full((geometry.n_views, 1), geometry.source_to_detector_mm))  # radius of the cylinder
     return {
-        "type": "cyl_cone_vec" if curved else "cone_vec",
+        "type": "cyl_cone_vec" if geometry.is_curved else "cone_vec",
         "DetectorRowCount": n_rows,
         "DetectorColCount": geometry.n_detectors,
         "Vectors": np.concatenate(parts, axis=1),
@@ -64,7 +62,7 @@ def scan_vectors(geometry: Geometry) -> tuple[Array, Array, Array]:
     if isinstance(geometry, ParallelBeam):
         return -along, offset * across, pitch * across
     source = -geometry.source_to_axis_mm * along + geometry.axis_offset_mm * across
-    if isinstance(geometry, FanBeam) and geometry.detector_shape == "curved":
+    if geometry.is_curved:
         cos, sin = (f(offset / geometry.source_to_detector_mm) for f in (math.cos, math.sin))
         along, across, offset = cos * along + sin * across, cos * across - sin * along, 0.0
     return source, source + geometry.source_to_detector_mm * along + offset * across, pitch * across

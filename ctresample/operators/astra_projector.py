@@ -33,7 +33,7 @@ class AstraProjector(Projector):
         self._astra = _import_astra(self.device)
         self._on_cuda = self.device.type == "cuda"
         self.exact_adjoint = not self._on_cuda
-        if isinstance(geometry, FanBeam) and geometry.detector_shape == "curved":
+        if geometry.is_curved:
             raise GeometryError("ASTRA projects no slices of a curved fan; use SparseProjector")
         if isinstance(geometry, ConeBeam) and not self._on_cuda:
             raise GeometryError("ASTRA projects cone beams on CUDA only; use ConeProjector")
@@ -59,9 +59,8 @@ class AstraProjector(Projector):
             self._astra.set_gpu_index(self.device.index or 0)
             torch.cuda.current_stream(self.device).synchronize()  # ASTRA works on a stream of its own
         whole = self._on_cuda and isinstance(self.geometry, ParallelBeam)
-        module = (
-            self._astra.projector if isinstance(self.geometry, FanBeam) or not self._on_cuda else _three_d(self._astra)
-        )
+        in_2d = isinstance(self.geometry, FanBeam) or not self._on_cuda
+        module = self._astra.projector if in_2d else self._astra.projector3d
         run = partial(getattr(module, call), self._projector(len(batch) if whole else 1))
         for source, target in [(given, out)] if whole else zip(given, out, strict=True):
             run(source, out=target)
@@ -73,8 +72,8 @@ class AstraProjector(Projector):
         if n_slices not in self._made:
             kind, scan, volume = self._describe(n_slices)
             number = self._astra.create_projector(kind, scan, volume)
-            delete = (self._astra.projector if "3d" not in kind else _three_d(self._astra)).delete
-            weakref.finalize(self, delete, number)
+            module = self._astra.projector3d if kind == "cuda3d" else self._astra.projector
+            weakref.finalize(self, module.delete, number)
             self._made[n_slices] = number
         return int(self._made[n_slices])
 
@@ -111,9 +110,3 @@ def _import_astra(device: torch.device) -> Any:
     if device.type == "cuda" and not (torch.cuda.is_available() and astra.use_cuda()):
         raise DeviceError(f"AstraProjector was asked for {device}, but there is no CUDA device; use device='cpu'")
     return astra
-
-
-def _three_d(astra: Any) -> Any:
-    from importlib import import_module
-
-    return import_module(f"{astra.__name__}.projector3d")

@@ -39,13 +39,12 @@ def fbp(
     if isinstance(geometry, ConeBeam) or not isinstance(grid, ImageGrid):
         raise GeometryError("fbp reconstructs slices; expected a parallel or fan beam and an image grid; use fdk")
     geometry.check_outside(grid)
-    curved = isinstance(geometry, FanBeam) and geometry.detector_shape == "curved"
     pitch = geometry.detector_pitch_mm
     if isinstance(geometry, FanBeam):  # as seen at the axis, or as an angle
-        pitch /= geometry.source_to_detector_mm if curved else geometry.magnification
+        pitch /= geometry.source_to_detector_mm if geometry.is_curved else geometry.magnification
     y, geometry = weigh(y, geometry)
     y = y * torch.as_tensor(_obliquity(geometry), dtype=y.dtype, device=y.device)
-    filtered = ramp_filter(y, pitch, window=window, cutoff=cutoff, equal_angles=curved)
+    filtered = ramp_filter(y, pitch, window=window, cutoff=cutoff, equal_angles=geometry.is_curved)
     x_mm = torch.as_tensor(grid.x_mm, dtype=y.dtype, device=y.device)[None, :]
     y_mm = torch.as_tensor(grid.y_mm, dtype=y.dtype, device=y.device)[:, None]
     image = y.new_zeros(len(y), math.prod(grid.shape))
@@ -62,7 +61,7 @@ def _obliquity(geometry: ParallelBeam | FanBeam) -> np.ndarray | float:
     if isinstance(geometry, ParallelBeam):
         return 1.0
     gamma, distance, offset = geometry.fan_angles_rad, geometry.source_to_axis_mm, geometry.axis_offset_mm
-    if geometry.detector_shape == "curved":
+    if geometry.is_curved:
         return distance * np.cos(gamma) - offset * np.sin(gamma)
     return np.cos(gamma) * (1 - offset * np.tan(gamma) / distance)
 
@@ -80,7 +79,7 @@ def _shadow(
     if isinstance(geometry, ParallelBeam):
         return across, torch.ones_like(across)
     depth, lateral = geometry.source_to_axis_mm + along, across - geometry.axis_offset_mm
-    if geometry.detector_shape == "curved":
+    if geometry.is_curved:
         return torch.atan2(lateral, depth) * geometry.source_to_detector_mm, 1 / (depth**2 + lateral**2)
     return lateral / depth * geometry.source_to_detector_mm, (geometry.source_to_axis_mm / depth) ** 2
 

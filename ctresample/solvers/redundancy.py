@@ -71,14 +71,10 @@ def weigh(y: torch.Tensor, geometry: Scan) -> tuple[torch.Tensor, Scan]:
 
 
 def _position(geometry: Geometry) -> tuple[Array, float]:
-    """Where each bin's ray passes the axis: at mm of a parallel beam, at what angle of a fan; and half a bin.
-
-    A fan whose central ray misses the axis is one that meets it, turned by the angle under which it does.
-    """
+    """Where each bin's ray passes the axis: at mm of a parallel beam, at what angle of a fan; and half a bin."""
     if isinstance(geometry, ParallelBeam):
         return geometry.detector_mm, geometry.detector_pitch_mm / 2
-    tilt = math.atan2(geometry.axis_offset_mm, geometry.source_to_axis_mm)
-    return geometry.fan_angles_rad + tilt, geometry.detector_pitch_mm / geometry.source_to_detector_mm / 2
+    return geometry.axis_fan_angles_rad, geometry.detector_pitch_mm / geometry.source_to_detector_mm / 2
 
 
 def _circle(angles_rad: Array) -> tuple[Array, Array, list[tuple[float, float]]]:

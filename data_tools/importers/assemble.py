@@ -13,7 +13,7 @@ from ctresample.data_tools.importers.line_integrals import to_line_integrals
 from ctresample.data_tools.importers.readings import Note, Readings
 from ctresample.data_tools.sinogram_schema import MAX_SIDE
 from ctresample.errors import SinogramError
-from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, ImageGrid, ParallelBeam, VolumeGrid
+from ctresample.geometry import ConeBeam, Geometry, Grid, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.noise import estimate_photons
 from ctresample.sinogram import Sinogram
 
@@ -126,8 +126,7 @@ def _default_grid(geometry: Geometry, on_note: Note) -> Grid:
     else:
         pixel = geometry.detector_pitch_mm / geometry.magnification
         edges = _edges(geometry) / geometry.source_to_detector_mm
-        curved = isinstance(geometry, FanBeam) and geometry.detector_shape == "curved"
-        gamma = edges if curved else np.arctan(edges)
+        gamma = edges if geometry.is_curved else np.arctan(edges)
         # distance of a ray from the axis: of a source beside the central ray's foot
         away = geometry.source_to_axis_mm * np.sin(gamma) + geometry.axis_offset_mm * np.cos(gamma)
         radius = float(np.abs(away).max())
