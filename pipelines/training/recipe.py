@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from ctresample.errors import UsageError
 
 S = TypeVar("S")
-FOLDER = Path(__file__).parent / "recipes"
+FOLDER = Path(__file__).parent.parent / "recipes"
 
 
 def read_recipe(name_or_file: str, section: str, kind: type[S]) -> S:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from diffusers import DDIMScheduler, UNet2DModel
 
 from ctresample.data_tools.training_data import TrainingSlices
-from ctresample.pipelines.training_run import RunSettings, train
+from ctresample.pipelines.training.run import RunSettings, train
 from ctresample.prior import LatentPrior, PriorConfig, load_autoencoder
 
 LEVELS = 12

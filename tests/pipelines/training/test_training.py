@@ -6,10 +6,10 @@ import torch
 
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import PriorError, UsageError
-from ctresample.pipelines.recipe import read_recipe
-from ctresample.pipelines.train_autoencoder import AutoencoderSettings, train_autoencoder
-from ctresample.pipelines.train_prior import PriorSettings, train_prior
-from ctresample.pipelines.training_run import CHECKPOINT, LOG, RunSettings, train
+from ctresample.pipelines.training.autoencoder import AutoencoderSettings, train_autoencoder
+from ctresample.pipelines.training.prior import PriorSettings, train_prior
+from ctresample.pipelines.training.recipe import read_recipe
+from ctresample.pipelines.training.run import CHECKPOINT, LOG, RunSettings, train
 from ctresample.prior import LatentPrior
 
 
