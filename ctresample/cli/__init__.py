@@ -23,6 +23,7 @@ from ctresample.cli.import_ import import_
 from ctresample.cli.info import info
 from ctresample.cli.lower_dose import lower_dose
 from ctresample.cli.one_line_errors import DEBUG, OneLineErrors
+from ctresample.cli.prior import prior
 from ctresample.cli.reconstruct import reconstruct
 from ctresample.cli.simulate import simulate
 from ctresample.cli.train import train
@@ -78,6 +79,7 @@ for _verb, _example in _EXAMPLES.items():
     _name = _verb.__name__.rstrip("_").replace("_", "-")
     app.command(_name, help=_help, epilog=f"Example: [bold]{_example}[/bold]")(_verb)
 app.add_typer(train, name="train")
+app.add_typer(prior, name="prior")
 
 
 def main() -> None:
