@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ctresample.data_tools.dicom_files import SkippedFile, find_files
 from ctresample.data_tools.dicom_headers import EnhancedCTError, SliceHeader, read_slice_header
-from ctresample.data_tools.dicom_pixels import DecodedSlice, decode_slice
+from ctresample.data_tools.dicom_pixels import decode_slice
 from ctresample.data_tools.dicom_stack import (
     SAME_PLACE_MM,
     describe_stack,
@@ -114,7 +114,8 @@ def iter_ct_slices(root: Path, *, max_slices: int | None = None, on_warning: War
         if n_found == max_slices:
             break
         try:
-            header, decoded = _read_axial_slice(path)
+            header = read_axial_header(path)
+            decoded = decode_slice(path)
         except SkippedFile as reason:
             skipped[str(reason)] += 1
             continue
@@ -137,11 +138,12 @@ def iter_ct_slices(root: Path, *, max_slices: int | None = None, on_warning: War
     _warn_values(warn, root, n_padding, n_low, lowest)
 
 
-def _read_axial_slice(path: Path) -> tuple[SliceHeader, DecodedSlice]:
+def read_axial_header(path: Path) -> SliceHeader:
+    """As :func:`read_slice_header`; `SkippedFile` also for an image that is not axial (within 45 degrees)."""
     header = read_slice_header(path)
     if abs(header.normal[2]) < _AXIAL_COSINE:
         raise SkippedFile("not axial")
-    return header, decode_slice(path)
+    return header
 
 
 def _only_stack(

@@ -1,11 +1,11 @@
-"""Random training images from a folder tree of CT slices: balanced over patients, augmented, reproducible."""
+"""Random training images from CT slices: balanced over patients, augmented, reproducible."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,46 +14,62 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from ctresample.data_tools.dicom_reader import iter_ct_slices
-from ctresample.errors import DicomError, UsageError
-from ctresample.regrid import to_square_grid
+from ctresample.data_tools.shards.read import ShardStack, is_split, read_split
+from ctresample.data_tools.shards.source import NATIVE_SIZE, Rejections, find_sources, iter_training_images
+from ctresample.data_tools.training_batches import stream_batches
+from ctresample.errors import UsageError
 from ctresample.units import AIR_HU
 
-PATIENT_ID = "00100020"
-NATIVE_SIZE = 512
-"""Slices are kept on this matrix; training images are made from it at half of it or smaller."""
+__all__ = ["NATIVE_SIZE", "TrainingSlices"]
 
 
 @dataclass(frozen=True)
 class TrainingSlices:
-    """CT slices in memory.
+    """CT slices to train on, in memory or in shards.
 
     Attributes:
-        hu: int16 ``[n, 512, 512]``, at least -1000 HU (what lies outside the field of view reads as air).
+        hu: int16 ``[n, 512, 512]``, at least -1000 HU (what lies outside the field of view reads as air); an array,
+            or a stack that reads a slice from its shard when asked for it.
         patients: a number a slice, the same for slices of one patient.
         patient_hashes: of the patients' identifiers, to tell that two sets share none.
         digest: identifies the slices, for provenance.
     """
 
-    hu: NDArray[np.int16]
+    hu: NDArray[np.int16] | ShardStack
     patients: NDArray[np.int64]
     patient_hashes: tuple[str, ...]
     digest: str
 
     @classmethod
-    def read(cls, root: Path, on_warning: Callable[[str], None] | None = None) -> TrainingSlices:
-        """Every axial CT slice under ``root``; patients are told apart by PatientID, which is not kept."""
-        images, names, digest = [], [], hashlib.sha256()
-        for volume in iter_ct_slices(root, on_warning=on_warning):
-            hu = np.clip(np.rint(to_square_grid(volume, NATIVE_SIZE).hu[0]), AIR_HU, 32767).astype(np.int16)
-            digest.update(hu.tobytes())
-            images.append(hu)
-            identifier = json.dumps(volume.headers[0].get(PATIENT_ID, {}).get("Value", ""))
-            names.append(hashlib.sha256(identifier.encode()).hexdigest())
-        if not images:
-            raise DicomError(f"{root} holds no axial CT slice to train on")
+    def read(cls, path: Path, on_warning: Callable[[str], None] | None = None) -> TrainingSlices:
+        """The slices of one split of a set of shards, or every axial CT slice below a folder of DICOM files.
+
+        Shards stay on disk; DICOM slices are decoded into memory, half a megabyte each.
+
+        Args:
+            path: ``train`` or ``val`` of a folder that ``ctresample dataset`` made, or a folder tree of DICOM files.
+            on_warning: called with one line that says how many files were left out and why.
+
+        Raises:
+            DatasetError: a shard that is missing, damaged or cut short.
+            DicomError: no usable CT slice.
+            UsageError: the folder of all shards, where one split is expected.
+        """
+        if is_split(path):
+            stack, names, digest = read_split(path)
+            hashes, patients = np.unique(names, return_inverse=True)
+            return cls(stack, patients.astype(np.int64), tuple(hashes.tolist()), digest)
+        rejected = Rejections()
+        images, names, content = [], [], hashlib.sha256()
+        for image in iter_training_images(find_sources([path], rejected), rejected):
+            content.update(image.hu.tobytes())
+            images.append(image.hu)
+            names.append(image.patient)
+        rejected.check_some_left([path], len(images))
+        if rejected and on_warning:
+            on_warning(f"{path}: left out {'; '.join(rejected.lines())}")
         hashes, patients = np.unique(names, return_inverse=True)
-        return cls(np.stack(images), patients.astype(np.int64), tuple(hashes.tolist()), digest.hexdigest()[:16])
+        return cls(np.stack(images), patients.astype(np.int64), tuple(hashes.tolist()), content.hexdigest()[:16])
 
     @property
     def summary(self) -> str:
@@ -69,8 +85,15 @@ class TrainingSlices:
 
     def whole(self, size: int) -> torch.Tensor:
         """All slices unchanged on ``size`` x ``size`` pixels, ``(n, 1, size, size)`` in HU."""
-        x = torch.from_numpy(self.hu.astype(np.float32))[:, None]
-        return F.adaptive_avg_pool2d(x, size)
+        # one by one: at full size and in floats they may not fit into memory together
+        return torch.stack([F.adaptive_avg_pool2d(_hu(self.hu[k]), size)[0] for k in range(len(self.hu))])
+
+    @functools.cached_property
+    def _balance(self) -> tuple[list[NDArray[np.int64]], NDArray[np.float64]]:
+        """Indices of each patient's slices, and the chance of drawing each patient."""
+        slices = [np.flatnonzero(self.patients == number) for number in np.unique(self.patients)]
+        weight = np.sqrt([len(indices) for indices in slices])
+        return slices, weight / weight.sum()
 
     def draw(self, generator: np.random.Generator, size: int, whole_share: float) -> torch.Tensor:
         """One augmented image ``(1, size, size)`` in HU.
@@ -84,26 +107,67 @@ class TrainingSlices:
             size: rows and columns wanted.
             whole_share: share of whole slices; the rest are crops.
         """
-        numbers, counts = np.unique(self.patients, return_counts=True)
-        share = np.sqrt(counts) / np.sqrt(counts).sum()
-        patient = generator.choice(numbers, p=share)
-        index = generator.choice(np.flatnonzero(self.patients == patient))
-        hu = torch.from_numpy(self.hu[index].astype(np.float32))[None, None]
+        slices, share = self._balance
+        index = int(generator.choice(slices[generator.choice(len(slices), p=share)]))
+        x = _hu(self.hu[index]) - AIR_HU
         whole = generator.random() < whole_share
         scale = math.exp(generator.uniform(-0.2, 0.15)) * (1.0 if whole else size / NATIVE_SIZE)
         reach = 0.06 if whole else 0.4
         angle = math.radians(generator.uniform(-10, 10))
         mirror = 1.0 if generator.random() < 0.5 else -1.0
-        shift_x, shift_y = generator.uniform(-reach, reach, 2)
+        shift = generator.uniform(-reach, reach, 2)
         cos, sin = scale * math.cos(angle), scale * math.sin(angle)
-        theta = torch.tensor([[[mirror * cos, -sin, shift_x], [mirror * sin, cos, shift_y]]], dtype=torch.float32)
-        # whole slices are drawn at full resolution and averaged down, as the images they stand for would be
-        n = NATIVE_SIZE if whole else size
-        grid = F.affine_grid(theta, [1, 1, n, n], align_corners=False)
-        mode = "bilinear" if whole else "bicubic"
-        drawn = F.grid_sample(hu - AIR_HU, grid, mode=mode, align_corners=False) + AIR_HU
-        return F.adaptive_avg_pool2d(drawn, size)[0]
+        if whole:
+            # A large pixel is the mean of those it covers: here the mean around each point, then one sample of it.
+            x = _running_mean(x, max(1, round(NATIVE_SIZE / size)))
+        to_source = torch.tensor([[mirror * cos, -sin, shift[0]], [mirror * sin, cos, shift[1]]])
+        grid = _grid(to_source * (NATIVE_SIZE / x.shape[-1]), size)
+        drawn = F.grid_sample(x, grid, mode="bilinear" if whole else "bicubic", align_corners=False)
+        return drawn[0] + AIR_HU
 
     def batch(self, seed: Sequence[int], n: int, size: int, whole_share: float) -> torch.Tensor:
         """``(n, 1, size, size)`` images; the same ``seed`` gives the same images."""
         return torch.stack([self.draw(np.random.default_rng([*seed, k]), size, whole_share) for k in range(n)])
+
+    def batches(
+        self, seed: Sequence[int], n: int, size: int, whole_share: float, *, first_step: int = 0, workers: int = 0
+    ) -> Iterator[torch.Tensor]:
+        """The batches of steps ``first_step``, ``first_step + 1`` and so on without end, made ahead of their use.
+
+        That of a step is ``batch((*seed, step), ...)`` whatever the step the run began with and the workers, so
+        that a resumed training sees the images that it would have seen.
+
+        Args:
+            seed: of the run, and of the device where there are several.
+            n: images a batch.
+            size: rows and columns wanted.
+            whole_share: share of whole slices.
+            first_step: number of the first batch.
+            workers: processes that make batches; 0 for none but this one, which then makes each when it is asked for.
+
+        Raises:
+            DatasetError: a shard cannot be read any more.
+        """
+        return stream_batches(functools.partial(self._batch_of_step, seed, n, size, whole_share), first_step, workers)
+
+    def _batch_of_step(self, seed: Sequence[int], n: int, size: int, whole_share: float, step: int) -> torch.Tensor:
+        return self.batch((*seed, step), n, size, whole_share)
+
+
+def _hu(stored: NDArray[np.int16]) -> torch.Tensor:
+    return torch.from_numpy(stored.astype(np.float32))[None, None]
+
+
+def _running_mean(x: torch.Tensor, k: int) -> torch.Tensor:
+    """Mean of every ``k`` x ``k`` pixels, ``(..., n - k + 1, n - k + 1)``, around the same centre."""
+    n = x.shape[-1] - k + 1
+    for axis in (-2, -1):
+        x = functools.reduce(torch.add, (x.narrow(axis, i, n) for i in range(k)))
+    return x / k**2
+
+
+def _grid(to_source: torch.Tensor, size: int) -> torch.Tensor:
+    """Sampling points ``(1, size, size, 2)`` of an affine map ``(2, 3)``, as `torch.nn.functional.affine_grid`."""
+    along = (torch.arange(size) + 0.5) * (2 / size) - 1
+    column, row, shift = to_source.float().T
+    return (along[:, None, None] * row + (along[:, None] * column + shift)[None])[None]

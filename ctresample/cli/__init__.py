@@ -17,6 +17,7 @@ import typer
 
 import ctresample
 from ctresample.cli.benchmark import benchmark
+from ctresample.cli.dataset import dataset
 from ctresample.cli.demo import demo
 from ctresample.cli.doctor import doctor
 from ctresample.cli.import_ import import_
@@ -70,6 +71,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     lower_dose: "ctresample lower-dose scan.h5 -o low.h5 --fraction 0.25",
     reconstruct: "ctresample reconstruct scan.h5 -o result --against chest_ct/",
     benchmark: "ctresample benchmark scans/ -o out --views 25,60 --photons 1e5",
+    dataset: "ctresample dataset chest_ct/ abdomen_ct/ -o shards --licence 'CC BY 4.0, TCIA'",
     info: "ctresample info scan.h5",
     doctor: "ctresample doctor",
 }

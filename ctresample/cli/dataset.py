@@ -1,0 +1,44 @@
+"""``ctresample dataset``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ctresample.cli.screen import screen
+
+
+def dataset(
+    dicom_dirs: Annotated[
+        list[Path],
+        typer.Argument(metavar="DICOM_DIR...", exists=True, file_okay=False, help="Folder trees of CT images."),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="New or empty folder for the shards.")],
+    licence: Annotated[
+        str, typer.Option(metavar="TEXT", help="Licence of the images and where they are from; kept in each shard.")
+    ] = "",
+    validation_share: Annotated[
+        float, typer.Option(metavar="SHARE", min=0, max=1, help="Share of the patients that are kept for validation.")
+    ] = 0.1,
+) -> None:
+    """Make a training set of your own CT images: shards that train faster than DICOM and hold no identifiers.
+
+    Takes every axial CT image found below the folders: patients and series may be mixed. Writes OUT/train and OUT/val,
+    of different patients, and OUT/dataset.json. Images that cannot be told to be in HU are left out and counted.
+    """
+    from ctresample.pipelines.output import new_folder
+
+    with screen() as show, new_folder(out) as folder:
+        show.progress(0, "looking for CT images")
+        from ctresample.data_tools.shards.summary import summary_lines
+        from ctresample.data_tools.shards.write import write_dataset
+
+        manifest, rejected = write_dataset(
+            dicom_dirs, folder, licence=licence, validation_share=validation_share, progress=show.progress
+        )
+    for line in summary_lines(manifest, rejected, out):
+        typer.echo(line)
+    if {"train", "val"} <= set(manifest.splits):
+        typer.echo(f"Next: ctresample train autoencoder {out / 'train'} --validation {out / 'val'} -o run")

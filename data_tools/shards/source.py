@@ -1,0 +1,200 @@
+"""CT images of any folders made fit for training, and why others are left out.
+
+Two passes: headers first, for some faults show only in a whole series; then pixels, one image at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctresample.data_tools.dicom_files import (
+    SkippedFile,
+    damage_as_dicom_error,
+    find_files,
+    open_dicom,
+    quiet_pydicom,
+)
+from ctresample.data_tools.dicom_headers import EnhancedCTError, SliceHeader
+from ctresample.data_tools.dicom_pixels import decode_slice
+from ctresample.data_tools.dicom_reader import read_axial_header
+from ctresample.data_tools.dicom_stack import stack_affine
+from ctresample.data_tools.plain_text import one_line
+from ctresample.data_tools.shards.tissues import tissue_counts
+from ctresample.errors import DicomError
+from ctresample.regrid import to_square_grid
+from ctresample.units import AIR_HU
+from ctresample.volume import Volume
+
+NATIVE_SIZE = 512
+"""Slices are kept on this matrix; training images are made from it at half of it or smaller."""
+
+MAX_HU = np.iinfo(np.int16).max
+_FAR_BELOW_AIR_HU = -1500.0  # no tissue and no noise reaches it: padding that the header does not declare
+_SURELY_TISSUE_HU = -500.0
+
+Progress = Callable[[int, int], None]
+
+
+class Rejections:
+    """Files left out, by reason."""
+
+    def __init__(self) -> None:
+        self._files: defaultdict[str, list[Path]] = defaultdict(list)
+
+    def add(self, reason: str, path: Path) -> None:
+        """Count a file."""
+        self._files[reason].append(path)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._files.values()))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Files by reason, most first."""
+        ordered = sorted(self._files.items(), key=lambda item: (-len(item[1]), item[0]))
+        return {reason: len(paths) for reason, paths in ordered}
+
+    def lines(self) -> list[str]:
+        """One text a reason: how many, why, and the first names."""
+        return [f"{n} {reason} ({_first_names(self._files[reason])})" for reason, n in self.counts.items()]
+
+    def check_some_left(self, folders: Sequence[Path], n_left: int) -> None:
+        """`DicomError` with the reasons if no image is left."""
+        if not n_left:
+            why = "; ".join(self.lines()) or "no files"
+            where = ", ".join(map(str, folders))
+            raise DicomError(f"{where}: no axial CT image to train on; expected DICOM files of CT in HU; found {why}")
+
+
+def _first_names(paths: Sequence[Path]) -> str:
+    return ", ".join(one_line(path.name, 40) for path in paths[:3]) + ", ..." * (len(paths) > 3)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A CT image whose header is in order.
+
+    Attributes:
+        header: identity and place.
+        patient: SHA-256 of PatientID, in hexadecimal digits.
+    """
+
+    header: SliceHeader
+    patient: str
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingImage:
+    """One slice to train on.
+
+    Attributes:
+        hu: int16 ``[512, 512]``, -1000 to 32767 HU.
+        spacing_mm: distances between columns, rows and slices; that of a lone slice as its header has it.
+        patient: SHA-256 of PatientID, in hexadecimal digits.
+        tissues: pixels of each of `TISSUES` before values outside the range were brought into it.
+    """
+
+    hu: NDArray[np.int16]
+    spacing_mm: tuple[float, float, float]
+    patient: str
+    tissues: NDArray[np.int64]
+
+
+def find_sources(folders: Sequence[Path], rejected: Rejections, on_progress: Progress | None = None) -> list[Source]:
+    """Every axial CT image below the folders that can be told to be one from its header, in the order of the paths.
+
+    An image in two places counts once (by SOPInstanceUID). A series whose slices are rescaled in different ways
+    (RescaleSlope, RescaleIntercept) is left out whole: nobody can tell which of them are HU.
+
+    Args:
+        folders: searched with all their subfolders.
+        rejected: gets the other files.
+        on_progress: told files read and files in all.
+    """
+    paths = list(dict.fromkeys(path for folder in folders for path in find_files(folder)))
+    seen: set[str] = set()
+    found: list[Source] = []
+    scalings: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
+    for n, path in enumerate(paths):
+        if on_progress:
+            on_progress(n, len(paths))
+        try:
+            header = read_axial_header(path)
+            patient, instance, scaling = _read_identity(path)
+        except (SkippedFile, DicomError) as error:
+            rejected.add(_reason(error, path), path)
+            continue
+        if not patient:
+            rejected.add("without PatientID, so that training and validation could share a patient", path)
+        elif instance and instance in seen:
+            rejected.add("copies of another image", path)
+        else:
+            seen.add(instance)
+            scalings[header.series_uid].add(scaling)
+            found.append(Source(header, hashlib.sha256(json.dumps([patient]).encode()).hexdigest()))
+    mixed = {series for series, ways in scalings.items() if len(ways) > 1}
+    for source in found:
+        if source.header.series_uid in mixed:
+            rejected.add("of a series with mixed HU scaling", source.header.path)
+    return [source for source in found if source.header.series_uid not in mixed]
+
+
+@quiet_pydicom()
+def _read_identity(path: Path) -> tuple[str, str, tuple[str, ...]]:
+    """PatientID, SOPInstanceUID, and slope and intercept as they are written."""
+    with damage_as_dicom_error(path):
+        dataset = open_dicom(path, pixels=False)
+        scaling = (dataset.get("RescaleSlope"), dataset.get("RescaleIntercept"))
+        patient = str(dataset.get("PatientID") or "").strip()
+        return patient, str(dataset.get("SOPInstanceUID") or ""), tuple("" if v is None else f"{v:g}" for v in scaling)
+
+
+def iter_training_images(sources: Sequence[Source], rejected: Rejections) -> Iterator[TrainingImage]:
+    """Decode images one at a time; those that are damaged or plainly not in HU go to ``rejected``."""
+    for source in sources:
+        path = source.header.path
+        try:
+            decoded = decode_slice(path)
+        except DicomError as error:
+            rejected.add(_reason(error, path), path)
+            continue
+        if why := why_not_hu(decoded.hu, decoded.n_padding):
+            rejected.add(why, path)
+            continue
+        volume = Volume(np.clip(decoded.hu, AIR_HU, MAX_HU)[None], stack_affine([source.header]))
+        square = to_square_grid(volume, NATIVE_SIZE)
+        yield TrainingImage(
+            hu=np.rint(square.hu[0]).astype(np.int16),
+            spacing_mm=square.spacing_mm,
+            patient=source.patient,
+            tissues=tissue_counts(decoded.hu, decoded.n_padding),
+        )
+
+
+def why_not_hu(hu: NDArray[np.float32], n_padding: int) -> str:
+    """Why values cannot be HU of a patient in air; empty if they can.
+
+    Args:
+        hu: values of one image, padding set to -1000.
+        n_padding: how many are padding.
+    """
+    if np.count_nonzero((hu < 0) & (hu > _FAR_BELOW_AIR_HU)) <= n_padding:
+        return "not in HU: no value between air and water"
+    if hu.max() < _SURELY_TISSUE_HU:
+        return f"empty or not in HU: no value above {_SURELY_TISSUE_HU:g}"
+    return ""
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """Why a file is left out, in words without the file's name."""
+    if isinstance(error, EnhancedCTError):
+        return "multi-frame"
+    return one_line(str(error).removeprefix(str(path)).split(";")[0].strip(": "), 100)

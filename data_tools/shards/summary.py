@@ -1,0 +1,29 @@
+"""What a set of shards holds, as text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ctresample.data_tools.shards.manifest import Manifest
+from ctresample.data_tools.shards.source import Rejections
+
+_BAR_WIDTH = 40
+
+
+def summary_lines(manifest: Manifest, rejected: Rejections, folder: Path) -> list[str]:
+    """Splits, tissues as bars, and files left out, with their names but no patient data."""
+    entries = manifest.splits.values()
+    lines = [f"{folder}: {sum(e.slices for e in entries)} slices of {sum(e.patients for e in entries)} patients"]
+    for name, entry in manifest.splits.items():
+        megabytes = sum(shard.size_bytes for shard in entry.shards) / 1e6
+        lines.append(
+            f"  {name:5} {entry.slices:7} slices of {entry.patients} patients, {len(entry.shards)} shard(s), "
+            f"{megabytes:.0f} MB"
+        )
+    lines.append("HU, share of the pixels:")
+    for tissue, share in manifest.hu_share.items():
+        lines.append(f"  {tissue:11} {share:7.2%}  {'#' * round(share * _BAR_WIDTH)}".rstrip())
+    lines.append(f"Left out: {len(rejected) or 'no'} file{'s'[: len(rejected) != 1]}")
+    lines.extend(f"  {line}" for line in rejected.lines())
+    lines.append(f"Licence: {manifest.licence or 'not stated; state it with --licence before you share the shards'}")
+    return lines
