@@ -8,7 +8,7 @@ import json
 import logging
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -19,8 +19,10 @@ from ctresample.errors import PriorError, UsageError
 from ctresample.units import check_hu_range, hu_to_model, model_to_hu
 
 CONFIG_NAME = "prior.json"
+WEIGHT_FILES = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
 Autoencoder: TypeAlias = AutoencoderKL | AutoencoderTiny | VQModel
 AUTOENCODERS: dict[str, type[Autoencoder]] = {c.__name__: c for c in (AutoencoderKL, AutoencoderTiny, VQModel)}
+Network = TypeVar("Network", AutoencoderKL, AutoencoderTiny, VQModel, UNet2DModel)
 # AutoencoderTiny writes an entry into its own config that it then complains about when reading
 logging.getLogger("diffusers.configuration_utils").setLevel(logging.ERROR)
 
@@ -58,7 +60,7 @@ class PriorConfig:
         """Read ``prior.json``; `PriorError` if it is missing or incomplete."""
         path = folder / CONFIG_NAME
         if not path.is_file():
-            raise PriorError(f"{folder} is not a prior: it has no {CONFIG_NAME}; expected a folder made by training")
+            raise PriorError(f"{folder} is not a prior: it has no {CONFIG_NAME}; {how_to_import(folder)}")
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
             config = cls(
@@ -90,15 +92,19 @@ class LatentPrior:
 
     def __init__(self, vae: Autoencoder, unet: UNet2DModel, scheduler: DDIMScheduler, config: PriorConfig) -> None:
         channels = unet.config["in_channels"]
-        if not channels == vae.config["latent_channels"] == len(config.latent_mean) == len(config.latent_std):
+        if not channels == latent_channels(vae) == len(config.latent_mean) == len(config.latent_std):
             raise PriorError(
                 f"prior {config.name}: the denoiser takes {channels} latent channels, the autoencoder makes "
-                f"{vae.config['latent_channels']} and the config describes {len(config.latent_mean)}; these must agree"
+                f"{latent_channels(vae)} and the config describes {len(config.latent_mean)}; these must agree"
             )
-        if vae.config["in_channels"] != config.patch_size**2:
+        colours = vae.config["in_channels"]
+        # models of natural images see grey as red, green and blue alike
+        self._rgb = colours == 3 and config.patch_size == 1
+        if colours != vae.config["out_channels"] or (colours != config.patch_size**2 and not self._rgb):
             raise PriorError(
-                f"prior {config.name}: the autoencoder takes {vae.config['in_channels']} channels, but patches of "
-                f"{config.patch_size} x {config.patch_size} pixels have {config.patch_size**2}; these must agree"
+                f"prior {config.name}: the autoencoder takes {colours} channels and gives "
+                f"{vae.config['out_channels']}, but patches of {config.patch_size} x {config.patch_size} pixels have "
+                f"{config.patch_size**2}; these must agree"
             )
         self.vae, self.unet = vae.eval().requires_grad_(False), unet.eval().requires_grad_(False)
         self.scheduler, self.config = scheduler, config
@@ -118,7 +124,7 @@ class LatentPrior:
         try:
             parts: dict[str, Any] = {
                 "vae": load_autoencoder(folder / "vae"),
-                "unet": UNet2DModel.from_pretrained(folder / "unet", torch_dtype=torch.float32, local_files_only=True),
+                "unet": load_network(UNet2DModel, folder / "unet"),
                 "scheduler": DDIMScheduler.from_pretrained(folder / "scheduler", local_files_only=True),
             }
         except (OSError, ValueError, RuntimeError) as error:
@@ -148,10 +154,8 @@ class LatentPrior:
     @property
     def size_multiple(self) -> int:
         """Image sides must be multiples of this: the product of all down-samplings."""
-        config = self.vae.config
-        levels = config.get("block_out_channels") or config["encoder_block_out_channels"]
-        halvings = len(levels) + len(self.unet.config["block_out_channels"]) - 2
-        return self.config.patch_size * 2**halvings
+        halvings = len(self.unet.config["block_out_channels"]) - 1
+        return self.config.patch_size * downsampling(self.vae) * 2**halvings
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """`PriorError` if the networks cannot take images of ``(rows, columns)``."""
@@ -166,6 +170,7 @@ class LatentPrior:
     def encode(self, hu: torch.Tensor) -> torch.Tensor:
         """Normalised latents ``(B, C, h, w)`` of images ``(B, 1, H, W)`` in HU."""
         x = F.pixel_unshuffle(hu_to_model(hu, self.config.hu_range), self.config.patch_size)
+        x = x.expand(-1, 3, -1, -1) if self._rgb else x
         encoded = self.vae.encode(x)
         z = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
         return (z - self._mean) / self._std
@@ -173,6 +178,7 @@ class LatentPrior:
     def decode(self, z: torch.Tensor) -> torch.Tensor:
         """Images ``(B, 1, H, W)`` in HU of normalised latents."""
         x = self.vae.decode(z * self._std + self._mean).sample
+        x = x.mean(1, keepdim=True) if self._rgb else x
         return model_to_hu(F.pixel_shuffle(x, self.config.patch_size), self.config.hu_range)
 
     @torch.no_grad()
@@ -197,14 +203,56 @@ class LatentPrior:
         return float(np.interp(float(self.alpha_bar[t]), alpha_bar, rmse_hu))
 
 
+def latent_channels(vae: Autoencoder) -> int:
+    """Channels of what the autoencoder hands to the denoiser; a VQModel's codebook may have its own number."""
+    return vae.config.get("vq_embed_dim") or vae.config["latent_channels"]
+
+
+def downsampling(vae: Autoencoder) -> int:
+    """How many times smaller the autoencoder's latents are than its input, along a side."""
+    levels = vae.config.get("block_out_channels") or vae.config["encoder_block_out_channels"]
+    return 2 ** (len(levels) - 1)
+
+
 def load_autoencoder(folder: Path) -> Autoencoder:
     """An autoencoder of any of the known diffusers classes; `PriorError` if there is none in ``folder``."""
     try:
         name = json.loads((folder / "config.json").read_text(encoding="utf-8"))["_class_name"]
-        return AUTOENCODERS[name].from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        return load_network(AUTOENCODERS[name], folder)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         first = str(error).strip().splitlines()[0]
         raise PriorError(f"{folder} holds no autoencoder ({', '.join(AUTOENCODERS)}): {first}") from None
+
+
+def load_network(kind: type[Network], folder: Path) -> Network:
+    """A diffusers network in single precision with every one of its weights.
+
+    diffusers would leave weights that a file lacks at random values, with no more than a warning.
+
+    Raises:
+        PriorError: some weights are missing.
+        OSError: there is none, or it cannot be read; diffusers also has `ValueError` and `RuntimeError` for that.
+    """
+    network, found = kind.from_pretrained(
+        folder, torch_dtype=torch.float32, local_files_only=True, output_loading_info=True
+    )
+    missing = sorted(found["missing_keys"])
+    if missing:
+        raise PriorError(
+            f"{folder} lacks {len(missing)} weights of its own config.json ({missing[0]} ...); get the files again"
+        )
+    return network
+
+
+def how_to_import(path: Path) -> str:
+    """What to do with a file or folder that is no prior: the end of an error's line."""
+    if (path / "model_index.json").is_file() or (path / "unet").is_dir():
+        kind = "a diffusers pipeline"
+    elif path.is_file() and path.suffix in WEIGHT_FILES:
+        kind = "a checkpoint"
+    else:
+        return "expected a folder made by training or by `ctresample prior import`"
+    return f"it looks like {kind}: make a prior of it with `ctresample prior import`"
 
 
 def find_prior(name_or_folder: str | Path) -> Path:
@@ -212,7 +260,7 @@ def find_prior(name_or_folder: str | Path) -> Path:
     for folder in (Path(name_or_folder), BUNDLED / str(name_or_folder)):
         if (folder / CONFIG_NAME).is_file():
             return folder
-    if Path(name_or_folder).is_dir():
+    if Path(name_or_folder).exists():
         PriorConfig.load(Path(name_or_folder))
     bundled = sorted(path.parent.name for path in BUNDLED.glob(f"*/{CONFIG_NAME}"))
     raise PriorError(f"no prior {str(name_or_folder)!r}: expected a folder with {CONFIG_NAME} or one of {bundled}")

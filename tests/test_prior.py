@@ -208,7 +208,7 @@ def test_channel_mismatch(prior, folder, name):
 
 
 def test_patch_size_that_the_autoencoder_does_not_have(prior):
-    with pytest.raises(PriorError, match=r"takes 4 channels, but patches of 4 x 4 pixels have 16"):
+    with pytest.raises(PriorError, match=r"takes 4 channels and gives 4, but patches of 4 x 4 pixels have 16"):
         LatentPrior(prior.vae, prior.unet, prior.scheduler, replace(prior.config, patch_size=4))
 
 
