@@ -34,9 +34,10 @@ Recipe = Annotated[str, typer.Option(metavar="NAME_OR_FILE", help="A shipped rec
 @train.command(epilog="Example: [bold]ctresample train autoencoder train/ --validation val/ -o run --recipe toy[/bold]")
 def autoencoder(dicom_dir: Slices, validation: Validation, out: Out, recipe: Recipe = "ct256") -> None:
     """First step: an autoencoder of CT images. Killed or stopped, it goes on from its last checkpoint."""
-    from ctresample.pipelines.training.autoencoder import AutoencoderSettings, train_autoencoder
+    from ctresample.pipelines.training.autoencoder import train_autoencoder
+    from ctresample.pipelines.training.autoencoder_settings import AutoencoderSettings
     from ctresample.pipelines.training.recipe import read_recipe
-    from ctresample.pipelines.training.run import progress_printer
+    from ctresample.pipelines.training.progress import progress_printer
 
     settings = read_recipe(recipe, "autoencoder", AutoencoderSettings)
     slices, held_out = _read(dicom_dir, validation)
@@ -57,9 +58,10 @@ def prior(
     """Second step: the diffusion model on the autoencoder's latents, which completes the prior."""
     if not (autoencoder / "vae").is_dir():
         raise UsageError(f"{autoencoder} has no vae folder; expected the result of ctresample train autoencoder")
-    from ctresample.pipelines.training.prior import PriorSettings, train_prior
+    from ctresample.pipelines.training.prior import train_prior
+    from ctresample.pipelines.training.prior_settings import PriorSettings
     from ctresample.pipelines.training.recipe import read_recipe
-    from ctresample.pipelines.training.run import progress_printer
+    from ctresample.pipelines.training.progress import progress_printer
 
     settings = read_recipe(recipe, "prior", PriorSettings)
     slices, held_out = _read(dicom_dir, validation)

@@ -1,172 +1,147 @@
-"""What both trainings share: schedule, moving average, checkpoints that survive a kill, a log."""
+"""The training loop: steps, validation, early stop, checkpoints, curves and pictures."""
 
 from __future__ import annotations
 
-import csv
 import math
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
-from diffusers.training_utils import EMAModel
+from accelerate.utils import broadcast_object_list
 
-from ctresample.errors import UsageError
+from ctresample.errors import OutputError, UsageError
+from ctresample.pipelines.training.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
+from ctresample.pipelines.training.curves import Curves, Row
+from ctresample.pipelines.training.objective import Objective
+from ctresample.pipelines.training.optimisation import Optimisation
+from ctresample.pipelines.training.progress import OnStep
+from ctresample.pipelines.training.settings import RunSettings
 
-CHECKPOINT = "checkpoint.pt"
-LOG = "log.csv"
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """Settings of a training run.
-
-    Attributes:
-        steps: optimiser steps.
-        batch_size: images a step.
-        learning_rate: its peak, reached after ``warmup_steps`` and brought down by a cosine.
-        warmup_steps: steps of linear growth.
-        ema_decay: of the moving average of the weights, which is what gets validated and saved.
-        validate_every: steps between two validations; each also writes a checkpoint.
-        seed: of data order, augmentation and noise.
-        precision: "bf16" (autocast) or "fp32".
-    """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # a recipe with a misspelt entry is refused
-
-    steps: int
-    batch_size: int = 8
-    learning_rate: float = 1e-3
-    warmup_steps: int = 100
-    ema_decay: float = 0.998
-    validate_every: int = 250
-    seed: int = 0
-    precision: str = "bf16"
-
-    def __post_init__(self) -> None:
-        if min(self.steps, self.batch_size, self.validate_every) < 1:
-            raise UsageError("training: steps, batch_size and validate_every must be 1 or more")
-        if self.precision not in ("bf16", "fp32"):
-            raise UsageError(f"training: precision is {self.precision!r}; expected bf16 or fp32")
-
-    def learning_rate_at(self, step: int) -> float:
-        """Warm-up, then a cosine down to 2 % of the peak."""
-        warm = min(1.0, (step + 1) / max(self.warmup_steps, 1))
-        return self.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps))))
-
-
-Loss = Callable[[int], torch.Tensor]
-"""Loss of the batch of a step; must depend on nothing but the step, so that a resumed run repeats it."""
+WITHOUT_EFFECT = ("workers", "pictures_every")
+"""Settings of a run that may change when it is resumed, for its result does not depend on them."""
 
 
 def train(
-    model: torch.nn.Module,
-    loss_at: Loss,
-    validate: Callable[[], dict[str, float]],
+    objective: Objective,
     folder: Path,
     settings: RunSettings,
+    identity: dict[str, Any],
     *,
-    on_step: Callable[[int, float, dict[str, float] | None], None] | None = None,
-) -> None:
-    """Train ``model`` in place, from the last checkpoint in ``folder`` if there is one.
+    on_step: OnStep | None = None,
+) -> bool:
+    """Train the objective's network in place, from the last checkpoint in ``folder`` if there is one.
 
-    When it returns, the model holds the moving average of the best validation (the lowest ``loss`` among the
-    figures that ``validate`` returns).
+    When it returns, the network holds the moving average of its weights at the best validation. On one device a run
+    that was killed and resumed gives the same weights, bit for bit, and the same curves as one that was not.
 
     Args:
-        model: the module; its parameters are trained.
-        loss_at: the loss at a step.
-        validate: figures of the model as it stands; must contain ``loss``.
-        folder: checkpoints and the log go here.
+        objective: what to train.
+        folder: checkpoint, curves and pictures go here; made if need be.
         settings: of the run.
-        on_step: told step, loss and, when there are some, validation figures.
+        identity: what the result depends on, from `identity`; a checkpoint of anything else is refused.
+        on_step: told of every step, in the main process only.
+
+    Returns:
+        Whether this is the main process, which alone should save the result.
+
+    Raises:
+        UsageError: the checkpoint is of another run, or the loss is no longer a number.
+        OutputError: something cannot be written; the last checkpoint is intact.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    optimiser = torch.optim.AdamW(model.parameters(), settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4)
-    ema = EMAModel(model.parameters(), decay=settings.ema_decay, use_ema_warmup=True, power=0.75)
-    first, best, best_weights = _resume(folder / CHECKPOINT, model, optimiser, ema)
-    for step in range(first, settings.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = settings.learning_rate_at(step)
-        with torch.autocast(_device_type(model), dtype=torch.bfloat16, enabled=settings.precision == "bf16"):
-            loss = loss_at(step)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad()
-        ema.step(model.parameters())
+    run = Optimisation(objective, settings)
+    main = run.accelerator.is_main_process
+    record = _Record(run.weights())
+    saved = read_checkpoint(folder / CHECKPOINT, identity)
+    if saved:
+        run.load_state(saved["optimisation"])
+        record = _Record(**saved["record"])
+    curves = _open_curves(folder, record.rows) if main else None
+    batches, losses = run.batches(), []
+    while run.steps_done < settings.steps and not record.is_stale(settings.patience):
+        loss = run.step(batches)
+        losses.append(loss)
+        step = run.steps_done
         figures = None
-        if (step + 1) % settings.validate_every == 0 or step + 1 == settings.steps:
-            ema.store(model.parameters())
-            ema.copy_to(model.parameters())
-            figures = validate()
-            if figures["loss"] < best:
-                best, best_weights = figures["loss"], {k: v.clone() for k, v in model.state_dict().items()}
-            ema.restore(model.parameters())
-            state = {
-                "step": step + 1,
-                "model": model.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "ema": ema.state_dict(),
-                "best": best,
-                "best_weights": best_weights,
-            }
-            _save(state, folder / CHECKPOINT)
-            _log(folder / LOG, {"step": step + 1, "train_loss": float(loss.detach()), **figures})
-        if on_step:
-            on_step(step + 1, float(loss.detach()), figures)
-    model.load_state_dict(best_weights)
+        if step % settings.validate_every == 0 or step == settings.steps:
+            mean_loss = float(torch.stack(losses).mean())
+            losses = []
+            if not math.isfinite(mean_loss):
+                raise UsageError(f"training: the loss is {mean_loss} at step {step}; lower run.learning_rate")
+            if curves:
+                figures = _validate(run, record, curves, mean_loss)
+                state = {"identity": identity, "optimisation": run.state(), "record": vars(record)}
+                write_checkpoint(folder / CHECKPOINT, state)
+                curves.write()
+            # only the main process validates, and all must agree on when to stop
+            (record.stale,) = broadcast_object_list([record.stale])
+        if on_step and main:
+            on_step(step, float(loss), figures)
+    if curves:
+        curves.close()
+    run.load_weights(record.best_weights)
+    run.accelerator.free_memory()
+    return main
 
 
-def _resume(path: Path, model: torch.nn.Module, optimiser: Any, ema: EMAModel) -> tuple[int, float, dict[str, Any]]:
-    if not path.is_file():
-        return 0, math.inf, model.state_dict()
+def identity(settings: Any, data_digest: str, **more: Any) -> dict[str, Any]:
+    """All that the result of a training depends on.
+
+    Args:
+        settings: of the autoencoder or the diffusion model, with the `RunSettings` as ``run``.
+        data_digest: identifies the slices.
+        more: anything else.
+    """
+    entries = asdict(settings)
+    entries["run"] = {name: value for name, value in entries["run"].items() if name not in WITHOUT_EFFECT}
+    return entries | {"data": data_digest} | more
+
+
+@dataclass
+class _Record:
+    """What validations have found so far.
+
+    Attributes:
+        best_weights: of the best validation.
+        best: its loss.
+        stale: validations since then.
+        rows: of the curves.
+    """
+
+    best_weights: dict[str, torch.Tensor]
+    best: float = math.inf
+    stale: int = 0
+    rows: list[Row] = field(default_factory=list)
+
+    def is_stale(self, patience: int) -> bool:
+        return 0 < patience <= self.stale
+
+
+def _open_curves(folder: Path, rows: list[Row]) -> Curves:
     try:
-        state = torch.load(path, weights_only=True)
-        model.load_state_dict(state["model"])
-    except (RuntimeError, KeyError, EOFError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise UsageError(
-            f"{path} does not fit this run ({first}); use another folder or the run's own settings"
-        ) from None
-    optimiser.load_state_dict(state["optimiser"])
-    ema.load_state_dict(state["ema"])
-    return state["step"], state["best"], state["best_weights"]
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder} ({error.strerror}); choose another -o") from error
+    curves = Curves(folder, rows)
+    if rows:
+        curves.write()  # a kill may have come between checkpoint and curves
+    return curves
 
 
-def _save(state: dict[str, Any], path: Path) -> None:
-    """Whole or not at all: the previous checkpoint stays until the new one is on disk."""
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    part.replace(path)
-
-
-def _log(path: Path, row: dict[str, float]) -> None:
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-
-
-def _device_type(model: torch.nn.Module) -> str:
-    return next(model.parameters()).device.type
-
-
-def progress_printer(steps: int, echo: Callable[[str], None]) -> Callable[[int, float, dict[str, float] | None], None]:
-    """An ``on_step`` that prints a line at each validation, with the time left."""
-    began, first = time.monotonic(), None
-
-    def on_step(step: int, loss: float, figures: dict[str, float] | None) -> None:
-        nonlocal first
-        first = step if first is None else first
-        if figures is None:
-            return
-        left = (time.monotonic() - began) / (step - first + 1) * (steps - step)
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
-        echo(f"step {step}/{steps}  train {loss:.4g}  {shown}  {left / 60:.0f} min left")
-
-    return on_step
+def _validate(run: Optimisation, record: _Record, curves: Curves, mean_loss: float) -> dict[str, float]:
+    """Look at the moving average of the weights; the figures found."""
+    settings, step = run.settings, run.steps_done
+    run.ema.store(run.trained.values())
+    run.ema.copy_to(run.trained.values())
+    figures = run.objective.validate()
+    if figures["loss"] < record.best:
+        record.best, record.best_weights, record.stale = figures["loss"], run.weights(), 0
+    else:
+        record.stale += 1
+    if settings.pictures_every and len(record.rows) % settings.pictures_every == 0:
+        for name, pixels in run.objective.pictures().items():
+            curves.picture(name, pixels, step)
+    run.ema.restore(run.trained.values())
+    rate = settings.learning_rate_at(step - 1)
+    curves.add({"step": step, "learning_rate": rate, "train_loss": mean_loss, **figures})
+    return figures

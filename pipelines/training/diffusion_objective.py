@@ -1,0 +1,91 @@
+"""What the training of a prior's denoiser minimises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ctresample.data_tools.training_data import TrainingSlices
+from ctresample.pipelines.denoising_error import LevelError, denoising_error
+from ctresample.pipelines.training.latent_pool import LatentPool
+from ctresample.pipelines.training.noise_prediction import min_snr_weight, prediction_target
+from ctresample.pipelines.training.objective import Batch, Objective, random_numbers
+from ctresample.pipelines.training.pictures import sample_grid
+from ctresample.pipelines.training.prior_settings import DiffusionSettings
+from ctresample.prior import LatentPrior
+
+N_SAMPLES = 4
+SAMPLING_STEPS = 20
+
+
+class DiffusionObjective(Objective):
+    """The error of what the network predicts of noisy latents.
+
+    Args:
+        prior: whose ``unet`` is trained.
+        network: the same network, or one around it that trains a part of it.
+        slices: to train on.
+        validation: of other patients.
+        settings: see `DiffusionSettings`.
+    """
+
+    def __init__(
+        self,
+        prior: LatentPrior,
+        network: torch.nn.Module,
+        slices: TrainingSlices,
+        validation: TrainingSlices,
+        settings: DiffusionSettings,
+    ) -> None:
+        super().__init__(network)
+        self.prior, self._s = prior, settings
+        self._pool = LatentPool(prior, slices, settings)
+        self._truth = validation.whole(prior.config.image_size).clamp(*prior.config.hu_range)
+        self._alpha_bar = prior.alpha_bar.float()
+        self._prediction = prior.scheduler.config["prediction_type"]
+
+    def batches(self, first: int, process: int) -> Iterator[Batch]:
+        run = self._s.run
+        for number in count(first):
+            generator = random_numbers(run.seed, number, process)
+            pool = self._pool.latents(number // run.accumulation)
+            chosen = torch.randint(0, len(pool), (run.batch_size,), generator=generator)
+            z_0 = pool[chosen].float()
+            u = torch.rand(run.batch_size, generator=generator)
+            t = (u**self._s.low_noise_bias * len(self._alpha_bar)).long()
+            noise = torch.randn(z_0.shape, generator=generator)
+            yield {"z_0": z_0, "noise": noise, "t": t, "alpha_bar": self._alpha_bar[t]}
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        z_0, noise, alpha_bar = batch["z_0"], batch["noise"], batch["alpha_bar"]
+        a, b = alpha_bar.sqrt().view(-1, 1, 1, 1), (1 - alpha_bar).sqrt().view(-1, 1, 1, 1)
+        predicted = self.network(a * z_0 + b * noise, batch["t"]).sample.float()
+        error = (predicted - prediction_target(self._prediction, z_0, noise, alpha_bar)).square().mean(dim=(1, 2, 3))
+        return (min_snr_weight(self._prediction, alpha_bar, self._s.min_snr_gamma) * error).mean()
+
+    def errors(self) -> tuple[LevelError, ...]:
+        """Of denoising, on the validation patients, at each noise level."""
+        return denoising_error(self.prior, self._truth, random_numbers(1))
+
+    def validate(self) -> dict[str, float]:
+        errors = self.errors()
+        # as errors of the noise, which are of the same order at every level
+        loss = sum(e.latent_mse * e.alpha_bar / (1 - e.alpha_bar) for e in errors) / len(errors)
+        return {"loss": loss, "hu_mid_noise": errors[len(errors) // 2].rmse_hu, "hu_low_noise": errors[-2].rmse_hu}
+
+    @torch.no_grad()
+    def pictures(self) -> dict[str, NDArray[np.uint8]]:
+        prior = self.prior
+        levels = torch.linspace(len(self._alpha_bar) - 1, 0, SAMPLING_STEPS).long().tolist()
+        shape = (N_SAMPLES, *self._pool.latents(0).shape[1:])
+        z = torch.randn(shape, generator=random_numbers(2)).to(prior.device)
+        for t, following in zip(levels, [*levels[1:], None], strict=True):
+            z_0, epsilon = prior.predict(z, t)
+            # DDIM without noise (Song et al., ICLR 2021, equation 12 with sigma = 0)
+            a = 1.0 if following is None else float(prior.alpha_bar[following])
+            z = a**0.5 * z_0 + (1 - a) ** 0.5 * epsilon
+        return {"samples": sample_grid(prior.decode(z)[:, 0].cpu().numpy())}

@@ -1,0 +1,61 @@
+"""Go on training a prior's denoiser on new slices."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ctresample.data_tools.training_data import TrainingSlices
+from ctresample.pipelines.training.diffusion_objective import DiffusionObjective
+from ctresample.pipelines.training.lora import add_lora
+from ctresample.pipelines.training.optimisation import own_device
+from ctresample.pipelines.training.prior import train_denoiser
+from ctresample.pipelines.training.prior_settings import FinetuneSettings
+from ctresample.pipelines.training.progress import OnStep
+from ctresample.prior import LatentPrior, find_prior, weights_sha256
+
+
+def finetune(
+    prior: str | Path,
+    slices: TrainingSlices,
+    validation: TrainingSlices,
+    folder: Path,
+    settings: FinetuneSettings,
+    *,
+    on_step: OnStep | None = None,
+) -> LatentPrior:
+    """The prior with its denoiser trained on ``slices``, the best on ``validation``; also saved to ``folder/prior``.
+
+    Autoencoder, HU range, scaling of the latents and noise schedule stay. Low-rank updates are added into the
+    weights, so that the result is a prior like any other.
+
+    Args:
+        prior: a bundled prior's name, or a folder.
+        slices: to train on.
+        validation: of other patients.
+        folder: checkpoint, curves, pictures and the finished prior.
+        settings: see `FinetuneSettings`.
+        on_step: told step, loss and, when there are some, validation figures.
+    """
+    objective = finetune_objective(prior, slices, validation, settings)
+    origin = {"finetuned_from": objective.prior.config.name, "finetuned_from_sha256": weights_sha256(find_prior(prior))}
+    name = settings.name or f"{objective.prior.config.name}-finetuned"
+    objective.prior.config = replace(objective.prior.config, name=name)
+    network: Any = objective.network
+    finish = network.merge_and_unload if settings.lora_rank else None
+    return train_denoiser(objective, slices, folder, settings, origin, on_step, finish)
+
+
+def finetune_objective(
+    prior: str | Path, slices: TrainingSlices, validation: TrainingSlices, settings: FinetuneSettings
+) -> DiffusionObjective:
+    """The prior as it is, with the loss and data of its fine-tuning."""
+    model = LatentPrior.from_pretrained(prior, own_device())
+    model.check_shape((model.config.image_size, model.config.image_size))
+    network = model.unet
+    if settings.lora_rank:
+        network = add_lora(model.unet, settings.lora_rank, settings.run.seed)
+    else:
+        network.requires_grad_(True)
+    return DiffusionObjective(model, network, slices, validation, settings)
