@@ -1,0 +1,1 @@
+"""The model card of a prior: its figures measured anew, with pictures."""
