@@ -128,8 +128,9 @@ class LatentPrior:
                 "scheduler": DDIMScheduler.from_pretrained(folder / "scheduler", local_files_only=True),
             }
         except (OSError, ValueError, RuntimeError) as error:
-            first = str(error).strip().splitlines()[0]
-            raise PriorError(f"{folder} cannot be loaded as a prior (vae, unet, scheduler): {first}") from None
+            raise PriorError(
+                f"{folder} cannot be loaded as a prior (vae, unet, scheduler): {reason_of(error)}"
+            ) from None
         return cls(**parts, config=config).to(device)
 
     def save_pretrained(self, folder: Path) -> None:
@@ -220,28 +221,34 @@ def load_autoencoder(folder: Path) -> Autoencoder:
         name = json.loads((folder / "config.json").read_text(encoding="utf-8"))["_class_name"]
         return load_network(AUTOENCODERS[name], folder)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise PriorError(f"{folder} holds no autoencoder ({', '.join(AUTOENCODERS)}): {first}") from None
+        raise PriorError(f"{folder} holds no autoencoder ({', '.join(AUTOENCODERS)}): {reason_of(error)}") from None
 
 
 def load_network(kind: type[Network], folder: Path) -> Network:
-    """A diffusers network in single precision with every one of its weights.
+    """A diffusers network in single precision with all of its weights and no others.
 
-    diffusers would leave weights that a file lacks at random values, with no more than a warning.
+    diffusers would leave weights that a file lacks at random values, and pass over others, with no more than a warning.
 
     Raises:
-        PriorError: some weights are missing.
+        PriorError: the weights are those of another network.
         OSError: there is none, or it cannot be read; diffusers also has `ValueError` and `RuntimeError` for that.
     """
     network, found = kind.from_pretrained(
         folder, torch_dtype=torch.float32, local_files_only=True, output_loading_info=True
     )
-    missing = sorted(found["missing_keys"])
-    if missing:
-        raise PriorError(
-            f"{folder} lacks {len(missing)} weights of its own config.json ({missing[0]} ...); get the files again"
-        )
+    for problem, names in (("lack", found["missing_keys"]), ("have more than", found["unexpected_keys"])):
+        if names:
+            raise PriorError(
+                f"{folder}: the weights {problem} what config.json describes ({len(names)}, such as {min(names)}); "
+                "expected the config that they were trained with"
+            )
     return network
+
+
+def reason_of(error: Exception) -> str:
+    """What diffusers says first, without its advice."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].split(". If you want")[0].split(". Make sure")[0]
 
 
 def how_to_import(path: Path) -> str:

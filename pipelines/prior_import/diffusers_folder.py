@@ -14,7 +14,7 @@ from ctresample.errors import PriorError
 from ctresample.pipelines.prior_import.foreign_model import ForeignModel
 from ctresample.pipelines.prior_import.schedule import ddim_scheduler
 from ctresample.pipelines.prior_import.weights_file import check_safe
-from ctresample.prior import latent_channels, load_autoencoder, load_network
+from ctresample.prior import latent_channels, load_autoencoder, load_network, reason_of
 
 AUTOENCODER_FOLDERS = ("vae", "vqvae", "autoencoder")
 
@@ -46,8 +46,7 @@ def read_diffusers_folder(folder: Path) -> ForeignModel:
     try:
         unet = load_network(UNet2DModel, unet_folder)
     except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise PriorError(f"{unet_folder} cannot be loaded as a UNet2DModel: {first}") from None
+        raise PriorError(f"{unet_folder} cannot be loaded as a UNet2DModel: {reason_of(error)}") from None
     scheduler_path = folder / "scheduler" / "scheduler_config.json"
     mean, std = _normalisation(_config(autoencoder / "config.json"), vae.config, latent_channels(vae), autoencoder)
     size = unet.config["sample_size"]
@@ -142,8 +141,7 @@ def _scheduler(config: dict[str, Any], path: Path) -> diffusers.DDIMScheduler:
     try:
         source = kind.from_config(config)
     except (ValueError, TypeError, NotImplementedError, ImportError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise PriorError(f"{path} cannot be used: {first}") from None
+        raise PriorError(f"{path} cannot be used: {reason_of(error)}") from None
     if not isinstance(getattr(source, "alphas_cumprod", None), torch.Tensor):
         raise PriorError(
             f"{path} is a {type(source).__name__}; expected a scheduler that adds noise by betas (DDPM, DDIM, PNDM, "

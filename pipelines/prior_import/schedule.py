@@ -31,7 +31,7 @@ def ddim_scheduler(betas: torch.Tensor, prediction_type: str, place: str) -> DDI
             f"{place} has betas outside (0, 1]; expected the noise added at each step; is it the right file?"
         )
     alpha_bar = torch.cumprod(1 - betas.double(), 0)
-    if prediction_type == "epsilon" and alpha_bar[-1] < 1e-7:
+    if prediction_type == "epsilon" and alpha_bar[-1] == 0:
         raise PriorError(
             f"{place} predicts epsilon and ends at alpha_bar = 0, where that says nothing of the image; expected a "
             f"v_prediction model with this schedule, or another schedule"

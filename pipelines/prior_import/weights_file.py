@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from ctresample.errors import PriorError
+from ctresample.prior import reason_of
 
 # Lightning writes the names of its callbacks into checkpoints. They are of no use here, and known.
 _KNOWN_TO_BE_LEFT_OUT = ("pytorch_lightning.", "lightning.pytorch.", "lightning_fabric.")
@@ -34,7 +35,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
         content = load_file(path) if path.suffix == ".safetensors" else _load_pickle(path)
     except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, KeyError, IndexError, TypeError) as error:
-        raise PriorError(f"{path} cannot be read as weights ({_first_line(error)}); get the file again") from None
+        raise PriorError(f"{path} cannot be read as weights ({reason_of(error)}); get the file again") from None
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     found = {str(k): v for k, v in content.items() if isinstance(v, torch.Tensor)} if isinstance(content, dict) else {}
@@ -63,7 +64,7 @@ def _left_out(path: Path) -> list[str]:
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     except Exception as error:  # whatever a broken pickle makes the reader trip over
-        raise PriorError(f"{path} cannot be read as weights ({_first_line(error)}); get the file again") from None
+        raise PriorError(f"{path} cannot be read as weights ({reason_of(error)}); get the file again") from None
     unknown = sorted(name for name in names if not name.startswith(_KNOWN_TO_BE_LEFT_OUT))
     if unknown:
         raise PriorError(
@@ -71,7 +72,3 @@ def _left_out(path: Path) -> list[str]:
             "it, keep its weights alone: torch.save(torch.load(FILE, weights_only=False)['state_dict'], NEW_FILE)"
         )
     return names
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -40,7 +40,8 @@ def one_thread():
 
 
 def _write_dm4ct(folder: Path, width: int = 32, sample_size: int = 8, codes: int = 512) -> Path:
-    """A folder as DM4CT saves it; width 128 and sample size 128 are its own (Shi et al., DM4CT, latent models)."""
+    """A folder as DM4CT saves it: its own, of random weights, at width 128 and sample size 128; else smaller."""
+    groups = min(32, width // 4)
     with torch.random.fork_rng():
         torch.manual_seed(3)
         vae = VQModel(
@@ -54,6 +55,7 @@ def _write_dm4ct(folder: Path, width: int = 32, sample_size: int = 8, codes: int
             layers_per_block=2,
             latent_channels=1,
             num_vq_embeddings=codes,
+            norm_num_groups=groups,
         )
         unet = UNet2DModel(
             sample_size=sample_size,
@@ -63,6 +65,7 @@ def _write_dm4ct(folder: Path, width: int = 32, sample_size: int = 8, codes: int
             block_out_channels=(width, width, 2 * width, 2 * width, 4 * width, 4 * width),
             down_block_types=("DownBlock2D",) * 4 + ("AttnDownBlock2D", "DownBlock2D"),
             up_block_types=("UpBlock2D", "AttnUpBlock2D") + ("UpBlock2D",) * 4,
+            norm_num_groups=groups,
         )
     vae.save_pretrained(folder / "vqvae")
     unet.save_pretrained(folder / "unet")
