@@ -7,11 +7,12 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ctresample.data_tools.shards.manifest import MANIFEST, Manifest, ShardEntry
+from ctresample.data_tools.shards.manifest import MANIFEST, Manifest, ShardEntry, Split
 from ctresample.data_tools.shards.shard_file import read_patients, read_slice
 from ctresample.errors import DatasetError, UsageError
 
@@ -42,11 +43,14 @@ class ShardStack:
 
 def is_split(path: Path) -> bool:
     """Whether a folder holds shards; `UsageError` for the folder of a whole set, whose splits must stay apart."""
-    if (path / MANIFEST).is_file():
-        raise UsageError(
-            f"{path} is a whole set of shards; expected one split; name {path / 'train'} or {path / 'val'}"
-        )
-    return (path.parent / MANIFEST).is_file() or any(path.glob("*.h5"))
+    inside = [str(path / name) for name in get_args(Split) if _holds_shards(path / name)]
+    if inside:
+        raise UsageError(f"{path} is a whole set of shards; expected one split of it; name {' or '.join(inside)}")
+    return _holds_shards(path)
+
+
+def _holds_shards(folder: Path) -> bool:
+    return any(folder.glob("[0-9]*.h5"))
 
 
 def read_split(path: Path) -> tuple[ShardStack, list[str], str]:

@@ -75,7 +75,7 @@ class Rejections:
 
 
 def _first_names(paths: Sequence[Path]) -> str:
-    return ", ".join(one_line(path.name, 40) for path in paths[:3]) + ", ..." * (len(paths) > 3)
+    return ", ".join(one_line(path.name, 60) for path in paths[:3]) + ", ..." * (len(paths) > 3)
 
 
 @dataclass(frozen=True, eq=False)

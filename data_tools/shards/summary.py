@@ -16,10 +16,8 @@ def summary_lines(manifest: Manifest, rejected: Rejections, folder: Path) -> lis
     lines = [f"{folder}: {sum(e.slices for e in entries)} slices of {sum(e.patients for e in entries)} patients"]
     for name, entry in manifest.splits.items():
         megabytes = sum(shard.size_bytes for shard in entry.shards) / 1e6
-        lines.append(
-            f"  {name:5} {entry.slices:7} slices of {entry.patients} patients, {len(entry.shards)} shard(s), "
-            f"{megabytes:.0f} MB"
-        )
+        shards = f"{len(entry.shards)} shard{'s'[: len(entry.shards) != 1]}"
+        lines.append(f"  {name:5} {entry.slices:7} slices of {entry.patients} patients, {shards}, {megabytes:.3g} MB")
     lines.append("HU, share of the pixels:")
     for tissue, share in manifest.hu_share.items():
         lines.append(f"  {tissue:11} {share:7.2%}  {'#' * round(share * _BAR_WIDTH)}".rstrip())

@@ -11,7 +11,7 @@ import pytest
 
 from ctresample.cli import options
 
-VERBS = ("demo", "simulate", "import", "lower-dose", "reconstruct", "benchmark", "info", "doctor")
+VERBS = ("demo", "simulate", "import", "lower-dose", "reconstruct", "benchmark", "dataset", "info", "doctor")
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
