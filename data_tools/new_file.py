@@ -23,6 +23,8 @@ def write_new_file(path: Path, content: bytes | memoryview) -> None:
             os.fsync(out.fileno())
         unfinished.replace(path)
     except OSError as error:
-        raise OutputError(f"cannot write {path} ({error.strerror}); choose a folder that exists and has space") from error
+        raise OutputError(
+            f"cannot write {path} ({error.strerror}); choose a folder that exists and has space"
+        ) from error
     finally:
         unfinished.unlink(missing_ok=True)
