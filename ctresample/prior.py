@@ -19,7 +19,7 @@ from ctresample.errors import PriorError, UsageError
 from ctresample.units import check_hu_range, hu_to_model, model_to_hu
 
 CONFIG_NAME = "prior.json"
-WEIGHT_FILES = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
+WEIGHT_FILES = (".ckpt", ".pt", ".pth", ".safetensors")
 Autoencoder: TypeAlias = AutoencoderKL | AutoencoderTiny | VQModel
 AUTOENCODERS: dict[str, type[Autoencoder]] = {c.__name__: c for c in (AutoencoderKL, AutoencoderTiny, VQModel)}
 Network = TypeVar("Network", AutoencoderKL, AutoencoderTiny, VQModel, UNet2DModel)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # as in ctresample.prior, which loads torch
 PRIOR_CONFIG = "prior.json"
+WEIGHT_FILES = (".ckpt", ".pt", ".pth", ".safetensors")
 BUNDLED_PRIORS = Path(ctresample.__file__).parent / "priors"
 
 Facts = dict[str, str]
@@ -45,10 +46,18 @@ def describe(path: Path) -> Facts:
         UsageError: there is nothing of that name, or nothing that ctresample reads.
         SinogramError: a sinogram file that cannot be read.
         DicomError: no CT image in a folder, or an image that cannot be read.
-        PriorError: a prior whose config cannot be read.
+        PriorError: a prior whose config cannot be read, or a model that is not yet a prior.
     """
     if (path / PRIOR_CONFIG).is_file():
         facts = _prior(path)
+    elif (path / "model_index.json").is_file() or (path / "unet").is_dir():
+        raise PriorError(
+            f"{path} is a diffusers pipeline, not a prior of ctresample; `ctresample prior import` makes a prior of it"
+        )
+    elif path.is_file() and path.suffix in WEIGHT_FILES:
+        raise PriorError(
+            f"{path} holds weights, not a prior of ctresample; `ctresample prior import` makes a prior of it"
+        )
     elif path.is_dir():
         facts = _dicom_folder(path)
     elif path.is_file():

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from ctresample.cli.options import Device
+from ctresample.cli.options import Device, Seed
 from ctresample.cli.screen import screen
 
-prior = typer.Typer(help="Make a prior of a diffusion model that others have trained.")
+prior = typer.Typer(help="Make a prior of a diffusion model that others have trained, or a model card of a prior.")
 
 
 @prior.command(
@@ -77,3 +77,75 @@ def import_(
         )
     (_, most), *_, (_, least) = made.denoising_rmse_hu
     typer.echo(f"{out}: error {most:.4g} HU (most noise) to {least:.4g} HU (least); use it with --prior {out}")
+
+
+@prior.command(
+    epilog="Example: [bold]ctresample prior card run/prior --training train/ --validation val/ --run run -o card[/bold]"
+)
+def card(
+    prior_dir: Annotated[str, typer.Argument(metavar="PRIOR_DIR", help="Folder of a prior, or a bundled one's name.")],
+    training: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", exists=True, file_okay=False, help="All slices it was trained on: DICOM or shards."
+        ),
+    ],
+    validation: Annotated[
+        Path, typer.Option(metavar="DIR", exists=True, file_okay=False, help="Slices that the training stopped on.")
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="CARD_DIR", help="New or empty folder, or an old card.")],
+    test: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", exists=True, file_okay=False, help="Slices of patients that no choice was made on."
+        ),
+    ] = None,
+    run: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="RUN_DIR", exists=True, file_okay=False, help="Training run to draw; may be repeated."),
+    ] = None,
+    text: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.md",
+            exists=True,
+            dir_okay=False,
+            help="Your words in Markdown: licences, DOIs, intended use, limits.",
+        ),
+    ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME_OR_DIR", help="Prior whose denoising error stands beside; may be repeated."),
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Images to draw from noise.")] = 16,
+    steps: Annotated[int, typer.Option(min=2, help="DDIM steps of each.")] = 100,
+    seed: Seed = 0,
+    device: Device = "auto",
+) -> None:
+    """Measure a prior and write its model card: README.md, pictures, and card.json with every figure.
+
+    Errors of the autoencoder by tissue, denoising error at each noise level, images drawn from noise, and whether any
+    of these is a copy of a training slice. The pictures show slices of the folders given. Takes about five minutes.
+    """
+    with screen() as show:
+        show.progress(0, "loading")
+        from ctresample.device import pick_device
+        from ctresample.pipelines.model_card.making import make_card
+
+        concluded = make_card(
+            prior_dir,
+            out,
+            training=training,
+            validation=validation,
+            test=test,
+            runs=run or (),
+            text=text,
+            against=against or (),
+            n_samples=samples,
+            steps=steps,
+            seed=seed,
+            device=pick_device(device),
+            on_progress=show.progress,
+            on_note=show.note,
+        )
+    typer.echo(f"{out / 'README.md'}: {concluded}")
