@@ -20,6 +20,7 @@ from ctresample.cli.benchmark import benchmark
 from ctresample.cli.dataset import dataset
 from ctresample.cli.demo import demo
 from ctresample.cli.doctor import doctor
+from ctresample.cli.finetune import finetune
 from ctresample.cli.import_ import import_
 from ctresample.cli.info import info
 from ctresample.cli.lower_dose import lower_dose
@@ -72,6 +73,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     reconstruct: "ctresample reconstruct scan.h5 -o result --against chest_ct/",
     benchmark: "ctresample benchmark scans/ -o out --views 25,60 --photons 1e5",
     dataset: "ctresample dataset chest_ct/ abdomen_ct/ -o shards --licence 'CC BY 4.0, TCIA'",
+    finetune: "ctresample finetune ct256 train/ --validation val/ -o run --lora 8",
     info: "ctresample info scan.h5",
     doctor: "ctresample doctor",
 }

@@ -11,70 +11,117 @@ from ctresample.errors import UsageError
 
 if TYPE_CHECKING:
     from ctresample.data_tools.training_data import TrainingSlices
+    from ctresample.pipelines.training.dry_run import DryRun
 
 train = typer.Typer(help="Train a prior of your own, in two steps: autoencoder, then prior.")
 
 Slices = Annotated[
     Path,
-    typer.Argument(metavar="DICOM_DIR", exists=True, file_okay=False, help="Folder tree of CT slices to train on."),
+    typer.Argument(
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="CT slices to train on: a folder tree of DICOM files, or the train folder of ctresample dataset.",
+    ),
 ]
 Validation = Annotated[
     Path,
     typer.Option(
-        metavar="DICOM_DIR",
+        metavar="DIR",
         exists=True,
         file_okay=False,
         help="CT slices of other patients, to stop on. Never trained on.",
     ),
 ]
-Out = Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Checkpoints and result; run again to resume.")]
+Out = Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Checkpoint and result; run again to resume.")]
 Recipe = Annotated[str, typer.Option(metavar="NAME_OR_FILE", help="A shipped recipe (ct256, toy) or a YAML file.")]
+OnlyTry = Annotated[
+    bool, typer.Option("--dry-run", help="Say what it would take (parameters, memory, time); write nothing.")
+]
 
 
 @train.command(epilog="Example: [bold]ctresample train autoencoder train/ --validation val/ -o run --recipe toy[/bold]")
-def autoencoder(dicom_dir: Slices, validation: Validation, out: Out, recipe: Recipe = "ct256") -> None:
+def autoencoder(
+    slices_dir: Slices, validation: Validation, out: Out, recipe: Recipe = "ct256", dry_run: OnlyTry = False
+) -> None:
     """First step: an autoencoder of CT images. Killed or stopped, it goes on from its last checkpoint."""
-    from ctresample.pipelines.training.autoencoder import train_autoencoder
+    from ctresample.pipelines.training.autoencoder import autoencoder_objective, train_autoencoder
     from ctresample.pipelines.training.autoencoder_settings import AutoencoderSettings
-    from ctresample.pipelines.training.recipe import read_recipe
+    from ctresample.pipelines.training.dry_run import dry_run as try_run
     from ctresample.pipelines.training.progress import progress_printer
+    from ctresample.pipelines.training.recipe import read_recipe
 
     settings = read_recipe(recipe, "autoencoder", AutoencoderSettings)
-    slices, held_out = _read(dicom_dir, validation)
-    train_autoencoder(slices, held_out, out, settings, on_step=progress_printer(settings.run.steps, typer.echo))
-    typer.echo(f"{out / 'vae'}: next, ctresample train prior ... --autoencoder {out}")
+    slices, held_out = read_slices(slices_dir, validation)
+    if dry_run:
+        show_dry_run(try_run(autoencoder_objective(slices, held_out, settings), settings.run))
+        return
+    train_autoencoder(slices, held_out, out, settings, on_step=progress_printer(settings.run.steps, say))
+    say(f"{out / 'vae'}: next, ctresample train prior ... --autoencoder {out}")
 
 
 @train.command(
-    epilog="Example: [bold]ctresample train prior train/ --validation val/ --autoencoder run -o run --recipe toy[/bold]"
+    epilog="Example: [bold]ctresample train prior train/ --validation val/ --autoencoder run -o run/diffusion"
+    " --recipe toy[/bold]"
 )
 def prior(
-    dicom_dir: Slices,
+    slices_dir: Slices,
     validation: Validation,
     autoencoder: Annotated[Path, typer.Option(metavar="DIR", help="Result folder of the first step.")],
     out: Out,
     recipe: Recipe = "ct256",
+    dry_run: OnlyTry = False,
 ) -> None:
     """Second step: the diffusion model on the autoencoder's latents, which completes the prior."""
     if not (autoencoder / "vae").is_dir():
         raise UsageError(f"{autoencoder} has no vae folder; expected the result of ctresample train autoencoder")
-    from ctresample.pipelines.training.prior import train_prior
+    from ctresample.pipelines.training.dry_run import dry_run_diffusion
+    from ctresample.pipelines.training.prior import prior_objective, train_prior
     from ctresample.pipelines.training.prior_settings import PriorSettings
-    from ctresample.pipelines.training.recipe import read_recipe
     from ctresample.pipelines.training.progress import progress_printer
+    from ctresample.pipelines.training.recipe import read_recipe
 
     settings = read_recipe(recipe, "prior", PriorSettings)
-    slices, held_out = _read(dicom_dir, validation)
-    on_step = progress_printer(settings.run.steps, typer.echo)
-    train_prior(slices, held_out, autoencoder, out, settings, on_step=on_step)
-    typer.echo(f"{out / 'prior'}: use it with --prior {out / 'prior'}")
+    slices, held_out = read_slices(slices_dir, validation)
+    if dry_run:
+        show_dry_run(dry_run_diffusion(lambda s: prior_objective(slices, held_out, autoencoder, s, say), settings))
+        return
+    on_step = progress_printer(settings.run.steps, say)
+    train_prior(slices, held_out, autoencoder, out, settings, on_step=on_step, on_note=say)
+    say(f"{out / 'prior'}: use it with --prior {out / 'prior'}")
 
 
-def _read(dicom_dir: Path, validation: Path) -> tuple[TrainingSlices, TrainingSlices]:
+def read_slices(slices_dir: Path, validation: Path) -> tuple[TrainingSlices, TrainingSlices]:
     """Both sets of slices, refused if they share a patient."""
     from ctresample.data_tools.training_data import TrainingSlices
 
-    slices, held_out = (TrainingSlices.read(folder) for folder in (dicom_dir, validation))
+    def warn(message: str) -> None:
+        say(message, to_stderr=True)
+
+    slices, held_out = (TrainingSlices.read(folder, on_warning=warn) for folder in (slices_dir, validation))
     slices.check_apart(held_out)
-    typer.echo(f"training on {slices.summary}; validating on {held_out.summary}")
+    say(f"training on {slices.summary}; validating on {held_out.summary}")
     return slices, held_out
+
+
+def say(message: str, *, to_stderr: bool = False) -> None:
+    """Print a line; of several processes only the first does."""
+    from accelerate import PartialState
+
+    if PartialState().is_main_process:
+        typer.echo(message, err=to_stderr)
+
+
+def show_dry_run(found: DryRun) -> None:
+    """Print what a training would take."""
+    from ctresample.cli.screen import clock
+
+    opponent = f", and a discriminator of {found.n_opponent:,}" if found.n_opponent else ""
+    say(f"parameters: {found.n_parameters:,}, of which trained {found.n_trained:,}{opponent}")
+    say(f"memory: {found.memory_bytes / 1e9:.1f} GB ({found.memory_is})")
+    say(f"time per step: {found.step_s:.3g} s (measured on {found.device})")
+    pools = f", encoding of images {clock(found.pools_s)}" if found.pools_s else ""
+    say(
+        f"whole run: {clock(found.whole_run_s)} for {found.steps} steps; of it {found.n_validations} validations of "
+        f"{found.validation_s:.3g} s{pools}"
+    )

@@ -11,7 +11,18 @@ import pytest
 
 from ctresample.cli import options
 
-VERBS = ("demo", "simulate", "import", "lower-dose", "reconstruct", "benchmark", "dataset", "info", "doctor")
+VERBS = (
+    "demo",
+    "simulate",
+    "import",
+    "lower-dose",
+    "reconstruct",
+    "benchmark",
+    "dataset",
+    "finetune",
+    "info",
+    "doctor",
+)
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
