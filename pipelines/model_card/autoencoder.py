@@ -14,7 +14,7 @@ from ctresample.pipelines.model_card.checkerboard import Checkerboard, checkerbo
 from ctresample.pipelines.model_card.tissues import RegionError, error_sums, region_errors
 from ctresample.prior import LatentPrior
 
-_BATCH = 4
+_BATCH_PIXELS = 4 * 256**2  # in one go: attention over large images takes much memory
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def measure_autoencoder(prior: LatentPrior, slices: TrainingSlices, data: str, s
     """
     prior.check_shape((size, size))
     sums, spectra, n = [], [], 0
-    for truth in whole_batches(slices, size, _BATCH):
+    for truth in whole_batches(slices, size, max(1, _BATCH_PIXELS // size**2)):
         image = round_trip(prior, truth)
         sums.append(error_sums(truth, image))
         spectra.append(error_spectrum(image - truth) * len(truth))

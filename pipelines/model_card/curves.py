@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ctresample.errors import UsageError
+from ctresample.pipelines.training.curves import CURVES
 
-LOG = "log.csv"
+LOGS = (CURVES, "log.csv")
+"""Names of a run's log: of today, and of runs of version 0.1."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ def read_curve(folder: Path) -> Curve:
     Raises:
         UsageError: there is no log, or it is no table of numbers by ``step``.
     """
-    path = folder / LOG
+    path = next((folder / name for name in LOGS if (folder / name).is_file()), folder / LOGS[0])
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file, strict=True))

@@ -32,7 +32,7 @@ class DenoisingErrors:
     """Figures of one prior, noisiest level first.
 
     Attributes:
-        prior: its name.
+        prior: the name to show.
         predicts: what its network predicts: "epsilon", "v_prediction" or "sample".
         levels: see `Level`.
     """
@@ -42,13 +42,13 @@ class DenoisingErrors:
     levels: tuple[Level, ...]
 
 
-def measure_denoising(prior: LatentPrior, slices: TrainingSlices, size: int, seed: int) -> DenoisingErrors:
+def measure_denoising(prior: LatentPrior, name: str, slices: TrainingSlices, size: int, seed: int) -> DenoisingErrors:
     """Noise the latents of whole slices, estimate them in one step and compare; the same noise for every prior."""
     hu = slices.whole(size).clamp(*prior.config.hu_range)
     predicts = prior.scheduler.config["prediction_type"]
     levels = denoising_error(prior, hu, torch.Generator().manual_seed(seed))
     return DenoisingErrors(
-        prior=prior.config.name,
+        prior=name,
         predicts=predicts,
         levels=tuple(
             Level(level.alpha_bar, level.rmse_hu, _loss(level.latent_mse, level.alpha_bar, predicts))

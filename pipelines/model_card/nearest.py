@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +12,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from ctresample.data_tools.training_data import NATIVE_SIZE, TrainingSlices
+from ctresample.pipelines.work import Work
+from ctresample.units import AIR_HU
 
 COARSE, FINE = 16, 64
 """Pixels a side on which all parts of slices are tried, and on which the best are brought into line."""
 
-KEPT = 16
+KEPT = 32
 """Parts of slices that are brought into line."""
 
 POSES = tuple((turn, scale) for turn in (-7.0, 0.0, 7.0) for scale in (0.85, 1.0, 1.15))
@@ -40,15 +43,19 @@ class Nearest:
         distance: root mean square difference over the standard deviation of the image, where both are known; 0 for
             a copy, around 1 for images that share nothing.
         slice_index: of the training slice.
-        place: 0 for the whole slice, else the part of it at the scanner's pixel size; see `part`.
+        place: 0 for the whole slice, else the part of it at the scanner's pixel size.
+        place_of: affine map ``(2, 3)`` from places in the image to those in that part, both from -1 to 1.
     """
 
     distance: float
     slice_index: int
     place: int
+    place_of: tuple[tuple[float, float, float], ...]
 
 
-def nearest_slices(images: torch.Tensor, slices: TrainingSlices) -> list[Nearest]:
+def nearest_slices(
+    images: torch.Tensor, slices: TrainingSlices, on_progress: Callable[[float], None] | None = None
+) -> list[Nearest]:
     """The nearest training slice of each image.
 
     Training shows a prior whole slices and parts of them at the scanner's pixel size; an image is compared with both.
@@ -58,7 +65,10 @@ def nearest_slices(images: torch.Tensor, slices: TrainingSlices) -> list[Nearest
     Args:
         images: ``(n, 1, size, size)`` in HU.
         slices: all that the prior was trained on.
+        on_progress: told the fraction done, from 0 to 1.
     """
+    work = Work(2.0, (lambda share, _: on_progress(share)) if on_progress else None)
+    work.start("all parts", 1.0)
     tones = _tones(images)
     coarse = [_posed(_shrunk(image[None], COARSE)) for image in tones]
     tried: list[list[tuple[torch.Tensor, torch.Tensor]]] = [[] for _ in images]
@@ -66,20 +76,26 @@ def nearest_slices(images: torch.Tensor, slices: TrainingSlices) -> list[Nearest
         parts = torch.cat([_parts(slices, k, COARSE) for k in range(first, min(first + _CHUNK, len(slices.hu)))])
         for poses, found in zip(coarse, tried, strict=True):
             found.append(_best_shifts(*poses, parts))
+        work.share(min(1.0, (first + _CHUNK) / len(slices.hu)))
+    work.start("the best", 1.0)
     nearest = []
     for image, found in zip(tones, tried, strict=True):
         distances, maps = (torch.cat(chunks) for chunks in zip(*found, strict=True))
         best = distances.argsort()[:KEPT]
         places = [divmod(number, _PLACES) for number in best.tolist()]
         parts = torch.stack([_parts(slices, index, FINE)[place] for index, place in places])
-        aligned = _aligned_distances(_shrunk(image[None], FINE), parts, maps[best])
-        nearest.append(Nearest(float(aligned.min()), *places[int(aligned.argmin())]))
+        aligned, maps = _brought_into_line(_shrunk(image[None], FINE), parts, maps[best])
+        k = int(aligned.argmin())
+        (slice_index, place), place_of = places[k], tuple((a, b, c) for a, b, c in maps[k].tolist())
+        nearest.append(Nearest(float(aligned[k]), slice_index, place, place_of))
+        work.share(len(nearest) / len(images))
     return nearest
 
 
-def part(slices: TrainingSlices, nearest: Nearest, size: int) -> torch.Tensor:
-    """What of the training slice was found, ``(size, size)`` in HU, as it is: not turned, scaled or mirrored."""
-    return F.adaptive_avg_pool2d(_cut(slices.hu[nearest.slice_index], nearest.place), size)[0, 0]
+def in_line(slices: TrainingSlices, nearest: Nearest, size: int) -> torch.Tensor:
+    """The training slice that was found, brought into line with the image: ``(size, size)`` in HU, air around."""
+    found = F.adaptive_avg_pool2d(_cut(slices.hu[nearest.slice_index], nearest.place), size) - AIR_HU
+    return _sampled(found, torch.tensor([nearest.place_of]))[0][0] + AIR_HU
 
 
 def centre_parts(slices: TrainingSlices, size: int) -> torch.Tensor:
@@ -176,22 +192,31 @@ def _best_shifts(
     return least, best
 
 
-def _aligned_distances(image: torch.Tensor, parts: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
-    """Distance of an image ``(1, 1, m, m)`` to each part ``(n, m, m)``, from ``maps`` on brought down by Adam."""
+def _brought_into_line(
+    image: torch.Tensor, parts: torch.Tensor, maps: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Least distance of an image ``(1, 1, m, m)`` to each part ``(n, m, m)`` on Adam's way down from ``maps``.
+
+    Returns:
+        Distances ``(n,)``, and the maps ``(n, 2, 3)`` that have them.
+    """
     change = torch.zeros(len(parts), 4, requires_grad=True)  # log scale, turn in radians, shift
     optimiser = torch.optim.Adam([change], lr=0.01)
-    least = torch.full((len(parts),), math.inf)
+    least, best = torch.full((len(parts),), math.inf), maps
     for _ in range(_DESCENTS):
         scale, turn = change[:, 0].exp(), change[:, 1]
         cos, sin = scale * turn.cos(), scale * turn.sin()
         turned = torch.stack([cos, -sin, sin, cos], -1).view(-1, 2, 2) @ maps[:, :, :2]
-        seen, known = _sampled(parts[:, None], torch.cat([turned, maps[:, :, 2:] + change[:, 2:, None]], -1))
+        moved = torch.cat([turned, maps[:, :, 2:] + change[:, 2:, None]], -1)
+        seen, known = _sampled(parts[:, None], moved)
         count = known.sum((1, 2)).clamp(min=1)
         mean = (image[0] * known).sum((1, 2)) / count
         variance = ((image[0] - mean[:, None, None]).square() * known).sum((1, 2)) / count
         squares = ((seen - image[0]).square() * known).sum((1, 2)) / count / variance.clamp(min=_LEAST_VARIANCE)
-        least = torch.minimum(least, squares.detach().sqrt())
+        distance = squares.detach().sqrt()
+        best = torch.where((distance < least)[:, None, None], moved.detach(), best)
+        least = torch.minimum(least, distance)
         optimiser.zero_grad()
         squares.sum().backward()
         optimiser.step()
-    return least
+    return least, best
