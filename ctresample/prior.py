@@ -25,6 +25,8 @@ AUTOENCODERS: dict[str, type[Autoencoder]] = {c.__name__: c for c in (Autoencode
 Network = TypeVar("Network", AutoencoderKL, AutoencoderTiny, VQModel, UNet2DModel)
 # AutoencoderTiny writes an entry into its own config that it then complains about when reading
 logging.getLogger("diffusers.configuration_utils").setLevel(logging.ERROR)
+# what it says of weights that do not fit is refused here: see load_network
+logging.getLogger("diffusers.models.modeling_utils").setLevel(logging.CRITICAL)
 
 BUNDLED = Path(__file__).parent / "priors"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, UNet2DModel, VQModel
+from safetensors.torch import load_file, save_file
 
 from ctresample.errors import PriorError
 from ctresample.prior import BUNDLED, CONFIG_NAME, LatentPrior, PriorConfig, find_prior, weights_sha256
@@ -190,6 +191,20 @@ def test_damaged_weights(folder, part, damage):
         LatentPrior.from_pretrained(folder)
 
 
+@pytest.mark.parametrize("part", ["vae", "unet"])
+@pytest.mark.parametrize(("change", "said"), [("lacking", "lack what"), ("added", "have more than what")])
+def test_weights_of_another_network(folder, part, change, said):
+    (path,) = (folder / part).glob("*.safetensors")
+    weights = load_file(path)
+    if change == "lacking":
+        del weights[min(weights)]
+    else:
+        weights["more.weight"] = torch.zeros(3)
+    save_file(weights, path)
+    with pytest.raises(PriorError, match=f"{part}: the weights {said} config.json describes"):
+        LatentPrior.from_pretrained(folder)
+
+
 @pytest.mark.parametrize("part", ["vae", "unet", "scheduler"])
 def test_damaged_part_config(folder, part):
     (config,) = (folder / part).glob("*config.json")
@@ -210,6 +225,13 @@ def test_channel_mismatch(prior, folder, name):
 def test_patch_size_that_the_autoencoder_does_not_have(prior):
     with pytest.raises(PriorError, match=r"takes 4 channels and gives 4, but patches of 4 x 4 pixels have 16"):
         LatentPrior(prior.vae, prior.unet, prior.scheduler, replace(prior.config, patch_size=4))
+
+
+def test_colours_that_do_not_come_out_as_they_went_in(prior):
+    vae = _vq()
+    vae.register_to_config(out_channels=3)
+    with pytest.raises(PriorError, match=r"takes 4 channels and gives 3"):
+        LatentPrior(vae, prior.unet, prior.scheduler, prior.config)
 
 
 @pytest.mark.parametrize("shape", [(30, 32), (32, 34), (2, 4)])

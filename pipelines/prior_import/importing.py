@@ -137,7 +137,12 @@ def _unmeasured(
         | ({"assumed": "; ".join(model.assumed)} if model.assumed else {}),
     )
     prior = LatentPrior(model.vae, model.unet, model.scheduler, config)
-    prior.check_shape((config.image_size, config.image_size))
+    if config.image_size % prior.size_multiple:
+        size, multiple = model.latent_size, prior.size_multiple * model.latent_size // config.image_size
+        raise PriorError(
+            f"{source}: its latents are said to be {size} x {size}, but the UNet makes them {multiple} times smaller; "
+            f"expected a multiple of {multiple} as sample_size (of a checkpoint's config: image_size)"
+        )
     return prior
 
 

@@ -243,6 +243,14 @@ def test_unet_with_another_input_beside_the_latents(natural, one_slice, tmp_path
         )
 
 
+def test_latents_that_the_unet_cannot_halve(narrow, one_slice, tmp_path):
+    source = shutil.copytree(narrow, tmp_path / "source")
+    path = source / "unet" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"sample_size": 48}))
+    with pytest.raises(PriorError, match="48 x 48, .* multiple of 32"):
+        import_prior(source, tmp_path / "out", one_slice, hu_range=RANGE)
+
+
 def test_options_of_checkpoints_with_a_folder(narrow, natural, one_slice, tmp_path):
     with pytest.raises(UsageError, match="--first-stage and --config"):
         import_prior(narrow, tmp_path / "out", one_slice, hu_range=RANGE, original_config=natural[0] / "config.yaml")
