@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from ctresample.units import check_hu_range
 MEASURED_PIXELS = 16 * 256**2
 """Pixels that the error is measured on, in whole slices; more change the figures little and take long."""
 
+_NO_LICENCE = "that of the source, which ctresample does not know"
 _READING, _MEASURING = 0.1, 0.2  # fractions done when these begin
 _ODD_SPREAD = 3.0  # a latent space meant to have unit variance is not this far from it
 
@@ -90,6 +92,8 @@ def import_prior(
             batch_size=2,
             on_progress=lambda fraction: tell(_MEASURING + (1 - _MEASURING) * fraction, "measuring its error"),
         )
+        if not all(math.isfinite(error.rmse_hu) for error in errors):
+            raise PriorError(f"{source}: the model's images of the validation slices are not finite; is it trained?")
         prior.config = replace(
             prior.config,
             denoising_rmse_hu=tuple((e.alpha_bar, e.rmse_hu) for e in errors),
@@ -144,9 +148,6 @@ def _unmeasured(
             f"expected a multiple of {multiple} as sample_size (of a checkpoint's config: image_size)"
         )
     return prior
-
-
-_NO_LICENCE = "that of the source, which ctresample does not know"
 
 
 def _images(slices: TrainingSlices, size: int, hu_range: tuple[float, float]) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from dataclasses import asdict
 
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 
 from ctresample.cli import app
 from ctresample.errors import OutputError, PriorError, UsageError
-from ctresample.pipelines.denoising_error import N_LEVELS
+from ctresample.pipelines.denoising_error import N_LEVELS, LevelError
 from ctresample.pipelines.prior_import import import_prior
 from ctresample.prior import LatentPrior, find_prior
 
@@ -225,6 +226,14 @@ def test_weights_that_are_not_finite(narrow, one_slice, tmp_path):
     unet.save_pretrained(source / "unet")
     with pytest.raises(PriorError, match="UNet are not finite in half precision"):
         import_prior(source, tmp_path / "out", one_slice, hu_range=RANGE)
+
+
+def test_estimates_that_are_not_finite(narrow, one_slice, tmp_path, monkeypatch):
+    nothing = LevelError(0.5, math.nan, math.nan)
+    monkeypatch.setattr("ctresample.pipelines.prior_import.importing.denoising_error", lambda *_, **__: (nothing,))
+    with pytest.raises(PriorError, match="not finite"):
+        import_prior(narrow, tmp_path / "out", one_slice, hu_range=RANGE)
+    assert not (tmp_path / "out").exists()
 
 
 def test_unet_with_another_input_beside_the_latents(natural, one_slice, tmp_path, compvis):
