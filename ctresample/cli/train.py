@@ -106,9 +106,9 @@ def read_slices(slices_dir: Path, validation: Path) -> tuple[TrainingSlices, Tra
 
 def say(message: str, *, to_stderr: bool = False) -> None:
     """Print a line; of several processes only the first does."""
-    from accelerate import PartialState
+    from ctresample.pipelines.training.processes import this_process
 
-    if PartialState().is_main_process:
+    if this_process().is_main_process:
         typer.echo(message, err=to_stderr)
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.pipelines.training.diffusion_objective import DiffusionObjective
 from ctresample.pipelines.training.lora import add_lora
-from ctresample.pipelines.training.optimisation import own_device
 from ctresample.pipelines.training.prior import train_denoiser
 from ctresample.pipelines.training.prior_settings import FinetuneSettings
+from ctresample.pipelines.training.processes import this_process
 from ctresample.pipelines.training.progress import OnStep
 from ctresample.prior import LatentPrior, find_prior, weights_sha256
 
@@ -51,7 +51,7 @@ def finetune_objective(
     prior: str | Path, slices: TrainingSlices, validation: TrainingSlices, settings: FinetuneSettings
 ) -> DiffusionObjective:
     """The prior as it is, with the loss and data of its fine-tuning."""
-    model = LatentPrior.from_pretrained(prior, own_device())
+    model = LatentPrior.from_pretrained(prior, this_process().device)
     model.check_shape((model.config.image_size, model.config.image_size))
     network = model.unet
     if settings.lora_rank:

@@ -7,14 +7,12 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
-from accelerate import Accelerator, PartialState
-from accelerate.state import AcceleratorState
 from accelerate.utils import send_to_device
 from diffusers.training_utils import EMAModel
 
-from ctresample.errors import UsageError
 from ctresample.pipelines.training.objective import Batch, Objective
-from ctresample.pipelines.training.settings import Precision, RunSettings
+from ctresample.pipelines.training.processes import accelerator
+from ctresample.pipelines.training.settings import RunSettings
 
 
 class Optimisation:
@@ -110,24 +108,3 @@ class Optimisation:
         self.ema.to(self.accelerator.device)
         if self.accelerator.scaler:
             self.accelerator.scaler.load_state_dict(state["scaler"])
-
-
-def accelerator(precision: Precision) -> Accelerator:
-    """An accelerator of that precision.
-
-    Raises:
-        UsageError: fp16 was asked for where there is no GPU.
-    """
-    # accelerate keeps the precision that a process asked for first; its next run may want another
-    AcceleratorState._reset_state()
-    gpu = torch.cuda.is_available()
-    if precision == "auto":
-        precision = "bf16" if gpu else "fp32"
-    if precision == "fp16" and not gpu:
-        raise UsageError("training: run.precision is fp16, which needs a GPU, and there is none; use auto or fp32")
-    return Accelerator(mixed_precision="no" if precision == "fp32" else precision)
-
-
-def own_device() -> torch.device:
-    """The device of this process, one of several or the only one."""
-    return PartialState().device

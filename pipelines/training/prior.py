@@ -15,8 +15,8 @@ from ctresample.errors import PriorError
 from ctresample.pipelines.training.diffusion_objective import DiffusionObjective
 from ctresample.pipelines.training.latent_pool import LatentPool
 from ctresample.pipelines.training.latent_scaling import latent_divisors
-from ctresample.pipelines.training.optimisation import own_device
 from ctresample.pipelines.training.prior_settings import DiffusionSettings, PriorSettings
+from ctresample.pipelines.training.processes import this_process
 from ctresample.pipelines.training.progress import OnStep
 from ctresample.pipelines.training.run import identity, train
 from ctresample.prior import LatentPrior, PriorConfig, load_autoencoder
@@ -81,7 +81,7 @@ def prior_objective(
         latent_std=(1.0,) * n_channels,
         denoising_rmse_hu=((1.0, 0.0),),
     )
-    raw = LatentPrior(vae, unet, scheduler, config).to(own_device())
+    raw = LatentPrior(vae, unet, scheduler, config).to(this_process().device)
     raw.check_shape((s.image_size, s.image_size))
     latents = LatentPool(raw, slices, s).latents(0).float()
     exponent = 1.0 if s.latent_scaling == "channel" else s.latent_scaling_exponent
@@ -89,7 +89,7 @@ def prior_objective(
     config = replace(config, latent_mean=tuple(latents.mean((0, 2, 3)).tolist()), latent_std=tuple(divisors.tolist()))
     if s.start_from:
         _start_from(unet, s.start_from, on_note)
-    prior = LatentPrior(vae, unet, scheduler, config).to(own_device())
+    prior = LatentPrior(vae, unet, scheduler, config).to(this_process().device)
     unet.requires_grad_(True)
     return DiffusionObjective(prior, unet, slices, validation, s)
 

@@ -64,7 +64,8 @@ def train(
         step = run.steps_done
         figures = None
         if step % settings.validate_every == 0 or step == settings.steps:
-            mean_loss = float(torch.stack(losses).mean())
+            # over all processes, so that all of them notice when it is no longer a number
+            mean_loss = float(run.accelerator.reduce(torch.stack(losses).mean(), "mean"))
             losses = []
             if not math.isfinite(mean_loss):
                 raise UsageError(f"training: the loss is {mean_loss} at step {step}; lower run.learning_rate")

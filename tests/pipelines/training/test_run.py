@@ -134,6 +134,20 @@ def test_accumulated_batches_are_one_larger_batch(toy_run, tmp_path):
         torch.testing.assert_close(one[name], two[name], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
+def test_two_processes_are_one_with_larger_batches(toy_run, tmp_path):
+    class BothBatches(toy_run.Toy):
+        def batches(self, first, process):
+            for a, b in zip(super().batches(first, 0), super().batches(first, 1), strict=True):
+                yield {name: torch.cat([a[name], b[name]]) for name in a}
+
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
+    subprocess.run([*launch, toy_run.__file__, str(tmp_path / "two"), "-1"], check=True)
+    toy_run.run(tmp_path / "one", toy=BothBatches())
+    for two, one in zip(rows(tmp_path / "two"), rows(tmp_path / "one"), strict=True):
+        assert {n: float(v) for n, v in two.items()} == pytest.approx({n: float(v) for n, v in one.items()}, rel=1e-3)
+
+
 def test_early_stop_keeps_the_best(toy_run, tmp_path):
     class GettingWorse(toy_run.Toy):
         def validate(self):
@@ -198,7 +212,7 @@ def test_loss_that_is_no_number_is_named(toy_run, tmp_path):
 
 
 def test_fp16_without_a_gpu_is_refused(toy_run, tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     with pytest.raises(UsageError, match="fp16, which needs a GPU"):
         toy_run.run(tmp_path, replace(toy_run.SETTINGS, precision="fp16"))
 
