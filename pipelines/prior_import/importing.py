@@ -97,7 +97,7 @@ def import_prior(
         prior.config = replace(
             prior.config,
             denoising_rmse_hu=tuple((e.alpha_bar, e.rmse_hu) for e in errors),
-            provenance=prior.config.provenance | {"error measured on": f"{len(images)} validation slices"},
+            provenance=prior.config.provenance | {"validation slices measured": str(len(images))},
         )
         prior.to("cpu").save_pretrained(partial)
     return prior.config
@@ -112,7 +112,7 @@ def _hu_range(source: Path, given: tuple[float, float] | None, known: PriorConfi
         raise UsageError(
             f"{source} does not say which HU are -1 and 1 to its model; add --hu-range LOW HIGH, as its training had it"
         )
-    return check_hu_range(given)
+    return check_hu_range((float(given[0]), float(given[1])))
 
 
 def _unmeasured(
