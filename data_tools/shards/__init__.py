@@ -8,7 +8,7 @@
 
 A shard holds up to 256 slices, each packed on its own so that any one is read alone:
 
-    hu            int16 [slice, row, column] of 512 x 512 pixels, at least -1000 HU, gzip, Fletcher checksum a slice
+    hu            int16 [slice, row, column] of 512 x 512 pixels, at least -1000 HU, gzip with its checksum a slice
     patient       text [slice], SHA-256 of PatientID in hexadecimal digits
     spacing_mm    float32 [slice, (column, row, slice)], distances in mm
     licence       text

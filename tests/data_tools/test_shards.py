@@ -189,6 +189,10 @@ def test_patients_are_split_by_their_hash_alone(patients, share, more):
     split = split_patients(patients, share)
     assert split.keys() == patients
     assert set(split.values()) == {"train", "val"}
+    # also where one had to change sides: the one nearest to the border does
+    assert max(name for name in patients if split[name] == "val") < min(
+        name for name in patients if split[name] == "train"
+    )
     by_share = {name: Fraction(int(name, 16), 2**256) < Fraction(share) for name in patients}
     if len(set(by_share.values())) == 2:
         assert split == {name: "val" if low else "train" for name, low in by_share.items()}
@@ -373,6 +377,18 @@ def test_damage_never_changes_a_value_in_silence(made, tmp_path_factory, at):
         except DatasetError:
             continue
         np.testing.assert_array_equal(found, read_slice(first_shard(made.out), k))
+
+
+def test_damage_to_values_that_gzip_cannot_pack_is_seen(tmp_path):
+    hu = np.random.default_rng(0).integers(-32768, 32767, (512, 512), np.int16, endpoint=True)
+    image = TrainingImage(hu, (1, 1, 1), hash_of("Ann"), np.zeros(len(TISSUES), np.int64))
+    first_shard(tmp_path).parent.mkdir()
+    first_shard(tmp_path).write_bytes(encode_shard([image], ""))
+    assert first_shard(tmp_path).stat().st_size > hu.nbytes
+    np.testing.assert_array_equal(read_slice(first_shard(tmp_path), 0), hu)
+    flip(tmp_path)
+    with pytest.raises(DatasetError, match="00000.h5 is damaged"):
+        read_slice(first_shard(tmp_path), 0)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
