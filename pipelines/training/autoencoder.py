@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import torch.nn.functional as F
 
+from ctresample.data_tools.new_file import write_new_file
 from ctresample.data_tools.training_data import TrainingSlices
+from ctresample.errors import PriorError
 from ctresample.pipelines.training.autoencoder_network import new_autoencoder
 from ctresample.pipelines.training.autoencoder_objective import AutoencoderObjective, model_values
 from ctresample.pipelines.training.autoencoder_settings import AutoencoderSettings
 from ctresample.pipelines.training.principal_components import start_as_principal_components
 from ctresample.pipelines.training.progress import OnStep
 from ctresample.pipelines.training.run import identity, train
-from ctresample.prior import Autoencoder
+from ctresample.prior import Autoencoder, load_autoencoder
 
 PCA_IMAGES = 64
+INPUT = "autoencoder.json"
+"""Beside the network: what it takes, which its weights do not tell."""
 
 
 def train_autoencoder(
@@ -29,12 +34,13 @@ def train_autoencoder(
 ) -> Autoencoder:
     """An autoencoder trained on ``slices``, the best on ``validation``; also saved to ``folder/vae``.
 
-    Checkpoints in ``folder`` let a killed run go on where it was.
+    A checkpoint in ``folder`` lets a killed run go on where it was.
     """
     objective = autoencoder_objective(slices, validation, settings)
     vae: Any = objective.network
     if train(objective, folder, settings.run, identity(settings, slices.digest), on_step=on_step):
         vae.save_pretrained(folder / "vae")
+        write_new_file(folder / INPUT, json.dumps(_input(settings)).encode())
     return vae
 
 
@@ -48,3 +54,25 @@ def autoencoder_objective(
         patches = F.pixel_unshuffle(model_values(images, settings), settings.patch_size)
         start_as_principal_components(vae, patches.permute(0, 2, 3, 1).reshape(-1, settings.patch_size**2))
     return AutoencoderObjective(vae, slices, validation, settings)
+
+
+def load_trained_autoencoder(folder: Path, hu_range: tuple[float, float], patch_size: int) -> Autoencoder:
+    """The network that `train_autoencoder` saved in ``folder``.
+
+    Raises:
+        PriorError: there is none, or it was trained on another HU range or patch size.
+    """
+    vae = load_autoencoder(folder / "vae")
+    if (folder / INPUT).is_file():
+        trained_on = json.loads((folder / INPUT).read_text(encoding="utf-8"))
+        for name, wanted in (("hu_range", list(hu_range)), ("patch_size", patch_size)):
+            if trained_on[name] != wanted:
+                raise PriorError(
+                    f"the autoencoder in {folder} was trained with {name} {trained_on[name]}, the recipe's section "
+                    f"prior says {wanted}; make them the same"
+                )
+    return vae
+
+
+def _input(settings: AutoencoderSettings) -> dict[str, Any]:
+    return {"hu_range": settings.hu_range, "patch_size": settings.patch_size}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, VQModel
 
@@ -35,7 +37,7 @@ def new_autoencoder(settings: AutoencoderSettings) -> Autoencoder:
             "down_block_types": ("DownEncoderBlock2D",) * n,
             "up_block_types": ("UpDecoderBlock2D",) * n,
             "layers_per_block": s.blocks,
-            "norm_num_groups": min(32, s.channels[0] // 2),
+            "norm_num_groups": math.gcd(min(32, s.channels[0] // 2), *s.channels),
             "sample_size": s.image_size // s.patch_size,
             "mid_block_add_attention": False,  # a network without it takes images of any size
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from diffusers import DDIMScheduler, UNet2DModel
 
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import PriorError
+from ctresample.pipelines.training.autoencoder import load_trained_autoencoder
 from ctresample.pipelines.training.diffusion_objective import DiffusionObjective
 from ctresample.pipelines.training.latent_pool import LatentPool
 from ctresample.pipelines.training.latent_scaling import latent_divisors
@@ -19,7 +21,7 @@ from ctresample.pipelines.training.prior_settings import DiffusionSettings, Prio
 from ctresample.pipelines.training.processes import this_process
 from ctresample.pipelines.training.progress import OnStep
 from ctresample.pipelines.training.run import identity, train
-from ctresample.prior import LatentPrior, PriorConfig, load_autoencoder
+from ctresample.prior import LatentPrior, PriorConfig
 
 Note = Callable[[str], None]
 
@@ -60,7 +62,7 @@ def prior_objective(
 ) -> DiffusionObjective:
     """The prior at its start, with latents normalised by the first pool's mean and spread; its loss and data."""
     s = settings
-    vae = load_autoencoder(autoencoder / "vae")
+    vae = load_trained_autoencoder(autoencoder, s.hu_range, s.patch_size)
     n_channels = vae.config["latent_channels"]
     scheduler = DDIMScheduler(
         beta_start=0.0015,
@@ -144,8 +146,8 @@ def _new_unet(s: PriorSettings, n_channels: int, vae: Any) -> UNet2DModel:
             layers_per_block=s.layers_per_block,
             down_block_types=("DownBlock2D",) * (n_levels - 1) + ("AttnDownBlock2D",),
             up_block_types=("AttnUpBlock2D",) + ("UpBlock2D",) * (n_levels - 1),
-            norm_num_groups=min(32, s.channels[0] // 2),
-            attention_head_dim=32,
+            norm_num_groups=math.gcd(min(32, s.channels[0] // 2), *s.channels),
+            attention_head_dim=min(32, s.channels[-1]),
         )
 
 

@@ -1,5 +1,7 @@
 """A whole toy training: autoencoder, then prior."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -47,3 +49,10 @@ def test_pictures_are_made_on_the_way(toy):
 def test_missing_autoencoder(tmp_path, disks, prior_settings):
     with pytest.raises(PriorError, match="holds no autoencoder"):
         train_prior(disks(2, 2, 0), disks(1, 1, 1), tmp_path, tmp_path, prior_settings)
+
+
+@pytest.mark.parametrize(("entry", "value"), [("hu_range", (-1000.0, 1500.0)), ("patch_size", 2)])
+def test_autoencoder_of_another_input(toy, tmp_path, disks, prior_settings, entry, value):
+    settings = replace(prior_settings, **{entry: value})
+    with pytest.raises(PriorError, match=f"trained with {entry}"):
+        train_prior(disks(2, 2, 0), disks(1, 1, 1), toy[0], tmp_path, settings)
