@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ctresample.errors import UsageError
+from ctresample.pipelines.training.discriminator import SMALLEST_SEEN_PX
 from ctresample.pipelines.training.settings import RunSettings
+from ctresample.pipelines.training.ssim import WINDOW_SIZE
 from ctresample.units import check_hu_range
 
 
@@ -74,6 +76,9 @@ class AutoencoderSettings:
                 f"autoencoder: crop_size is {self.crop_size} and image_size {self.image_size}; expected multiples of "
                 f"{self.factor} (patch_size times a halving for each further entry of channels), the crop no larger"
             )
+        least = SMALLEST_SEEN_PX if self.adversarial_weight else WINDOW_SIZE if self.ssim_weight else 1
+        if self.crop_size < least:
+            raise UsageError(f"autoencoder: crop_size is {self.crop_size}; these losses need {least} or more")
         if self.start == "pca":
             self._check_pca_start()
 

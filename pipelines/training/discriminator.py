@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch.func import functional_call
 
 MOST_ADAPTIVE_WEIGHT = 1e4
+SMALLEST_SEEN_PX = 24
+"""Edge of the smallest image that the discriminator can judge."""
 
 
 class PatchDiscriminator(torch.nn.Module):

@@ -76,8 +76,7 @@ def test_prior_starts_from_another(toy, disks, old, prior_settings):
     assert f"{n} of {n} weight arrays" not in notes[1]
 
 
-def test_start_from_nothing_alike(toy, disks, tmp_path, toy_prior, prior_settings):
-    toy_prior.random_prior().save_pretrained(tmp_path)
+def test_start_from_no_prior(toy, disks, tmp_path, prior_settings):
     slices = disks(2, 2, 0)
     settings = replace(prior_settings, start_from=str(tmp_path / "nowhere"), pool=4)
     with pytest.raises(PriorError, match="nowhere"):

@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.metrics import structural_similarity
 
-from ctresample.pipelines.training.discriminator import PatchDiscriminator, adaptive_weight, hinge_loss
+from ctresample.pipelines.training.discriminator import (
+    SMALLEST_SEEN_PX,
+    PatchDiscriminator,
+    adaptive_weight,
+    hinge_loss,
+)
 from ctresample.pipelines.training.latent_scaling import latent_divisors
 from ctresample.pipelines.training.noise_prediction import min_snr_weight, prediction_target
 from ctresample.pipelines.training.ssim import ssim
@@ -79,6 +84,10 @@ def test_adaptive_weight_makes_the_pulls_equal():
     w = torch.nn.Parameter(torch.tensor([2.0]))
     others, adversarial = 6 * w.sum(), 3 * w.sum()
     assert float(adaptive_weight(others, adversarial, w)) == pytest.approx(2)
+
+
+def test_smallest_image_that_the_discriminator_judges():
+    assert PatchDiscriminator(8)(torch.zeros(1, 1, SMALLEST_SEEN_PX, SMALLEST_SEEN_PX)).shape == (1, 1, 1, 1)
 
 
 def test_verdict_teaches_the_discriminator_nothing():

@@ -42,6 +42,8 @@ def test_bad_recipe_is_named(tmp_path, text, expected):
     ("entries", "expected"),
     [
         ({"crop_size": 30}, "crop_size is 30"),
+        ({"crop_size": 8, "ssim_weight": 1.0}, "need 11 or more"),
+        ({"crop_size": 16, "adversarial_weight": 1.0}, "need 24 or more"),
         ({"start": "pca", "channels": (16, 16)}, "one entry in channels"),
         ({"start": "pca", "channels": (8,)}, "twice their number"),
         ({"start": "pca", "network": "VQModel"}, "AutoencoderTiny"),
