@@ -16,6 +16,7 @@ from ctresample.pipelines.training.autoencoder_objective import AutoencoderObjec
 from ctresample.pipelines.training.autoencoder_settings import AutoencoderSettings
 from ctresample.pipelines.training.principal_components import start_as_principal_components
 from ctresample.pipelines.training.progress import OnStep
+from ctresample.pipelines.training.result import save_whole
 from ctresample.pipelines.training.run import identity, train
 from ctresample.prior import Autoencoder, load_autoencoder
 
@@ -39,7 +40,7 @@ def train_autoencoder(
     objective = autoencoder_objective(slices, validation, settings)
     vae: Any = objective.network
     if train(objective, folder, settings.run, identity(settings, slices.digest), on_step=on_step):
-        vae.save_pretrained(folder / "vae")
+        save_whole(folder / "vae", vae.save_pretrained)
         write_new_file(folder / INPUT, json.dumps(_input(settings)).encode())
     return vae
 

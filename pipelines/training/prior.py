@@ -20,8 +20,9 @@ from ctresample.pipelines.training.latent_scaling import latent_divisors
 from ctresample.pipelines.training.prior_settings import DiffusionSettings, PriorSettings
 from ctresample.pipelines.training.processes import this_process
 from ctresample.pipelines.training.progress import OnStep
+from ctresample.pipelines.training.result import save_whole
 from ctresample.pipelines.training.run import identity, train
-from ctresample.prior import LatentPrior, PriorConfig
+from ctresample.prior import LatentPrior, PriorConfig, weights_sha256
 
 Note = Callable[[str], None]
 
@@ -50,7 +51,8 @@ def train_prior(
         on_note: told in a line what a user should know.
     """
     objective = prior_objective(slices, validation, autoencoder, settings, on_note)
-    return train_denoiser(objective, slices, folder, settings, {}, on_step)
+    origin = {"autoencoder_sha256": weights_sha256(autoencoder)}
+    return train_denoiser(objective, slices, folder, settings, origin, on_step)
 
 
 def prior_objective(
@@ -112,7 +114,7 @@ def train_denoiser(
         slices: that it is trained on.
         folder: as in `train_prior`.
         settings: of the run.
-        origin: provenance to add.
+        origin: what the prior is made from: its networks before. Part of the run's identity and of its provenance.
         on_step: as in `train_prior`.
         finish: makes an ordinary UNet of the trained network, where it is none.
     """
@@ -129,7 +131,7 @@ def train_denoiser(
         provenance=prior.config.provenance | settings.provenance | made_from,
     )
     finished = LatentPrior(prior.vae, unet, prior.scheduler, config).to(prior.device)
-    finished.save_pretrained(folder / "prior")
+    save_whole(folder / "prior", finished.save_pretrained)
     return finished
 
 

@@ -6,17 +6,20 @@ import resource
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from ctresample.errors import OutputError, UsageError
 from ctresample.pipelines.training.autoencoder import train_autoencoder
 from ctresample.pipelines.training.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
 from ctresample.pipelines.training.curves import CURVES
 from ctresample.pipelines.training.prior import train_prior
+from ctresample.pipelines.training.result import save_whole
 from ctresample.pipelines.training.settings import RunSettings
 
 
@@ -192,20 +195,53 @@ def test_damaged_checkpoint_is_refused(tmp_path, content):
     assert "\n" not in str(caught.value)
 
 
-def test_full_disk_leaves_the_previous_checkpoint(tmp_path):
+@pytest.fixture
+def file_size_limit():
+    """The system refuses to let a file grow, as it does where the disk is full."""
+
+    @contextmanager
+    def limited(n_bytes):
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited
+
+
+def saving(n):
+    """Saves a folder with ``n`` weights."""
+
+    def save(folder):
+        folder.mkdir()
+        save_file({"w": torch.zeros(n)}, folder / "weights.safetensors")
+
+    return save
+
+
+def test_full_disk_leaves_the_previous_checkpoint(tmp_path, file_size_limit):
     path = tmp_path / CHECKPOINT
     write_checkpoint(path, {"identity": {}, "step": 1})
     before = path.read_bytes()
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # the system refuses to let a file grow
-    try:
-        with pytest.raises(OutputError, match="the previous checkpoint is intact") as caught:
-            write_checkpoint(path, {"identity": {}, "step": 2, "weights": torch.zeros(1_000_000)})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with file_size_limit(100_000), pytest.raises(OutputError, match="the previous checkpoint is intact") as caught:
+        write_checkpoint(path, {"identity": {}, "step": 2, "weights": torch.zeros(1_000_000)})
     assert "\n" not in str(caught.value)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_full_disk_leaves_the_previous_result(tmp_path, file_size_limit):
+    folder = tmp_path / "vae"
+    save_whole(folder, saving(10))
+    with file_size_limit(100_000), pytest.raises(OutputError, match="the run's checkpoint is intact") as caught:
+        save_whole(folder, saving(1_000_000))
+    assert "\n" not in str(caught.value)
+    assert load_file(folder / "weights.safetensors")["w"].shape == (10,)
+    assert list(tmp_path.iterdir()) == [folder]
+    save_whole(folder, saving(20))
+    assert load_file(folder / "weights.safetensors")["w"].shape == (20,)
 
 
 def test_loss_that_is_no_number_is_named(toy_run, tmp_path):

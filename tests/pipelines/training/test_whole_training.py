@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from ctresample.errors import PriorError
+from ctresample.errors import PriorError, UsageError
+from ctresample.pipelines.training.autoencoder import train_autoencoder
 from ctresample.pipelines.training.curves import CURVES, PICTURES
 from ctresample.pipelines.training.prior import train_prior
 from ctresample.prior import LatentPrior
@@ -56,3 +57,12 @@ def test_autoencoder_of_another_input(toy, tmp_path, disks, prior_settings, entr
     settings = replace(prior_settings, **{entry: value})
     with pytest.raises(PriorError, match=f"trained with {entry}"):
         train_prior(disks(2, 2, 0), disks(1, 1, 1), toy[0], tmp_path, settings)
+
+
+def test_checkpoint_of_another_autoencoder(toy, tmp_path, disks, autoencoder_settings, prior_settings):
+    run = replace(autoencoder_settings.run, steps=1, pictures_every=0)
+    other = replace(autoencoder_settings, run=run)
+    slices, held_out = disks(6, 3, 0), disks(2, 2, 1)
+    train_autoencoder(slices, held_out, tmp_path, other)
+    with pytest.raises(UsageError, match="was made with autoencoder_sha256"):
+        train_prior(slices, held_out, tmp_path, toy[0] / "diffusion", prior_settings)
