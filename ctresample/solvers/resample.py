@@ -183,7 +183,7 @@ class _Problem:
             agreed = fit_pixels_by_adamw(x, self.y, self.A, unit=unit, lr=s.pixel_lr, max_iterations=s.pixel_iterations)
             self.note(agreed)
             return self.encode(agreed)
-        spread = self.prior.spread_hu(t) * self.mu_water / 1000
+        spread = s.spread_scale * self.prior.spread_hu(t) * self.mu_water / 1000
         agreed = self.proximal_step(x, spread)
         self.note(agreed)
         # the difference of two encodings carries the correction without the autoencoder's own error

@@ -26,11 +26,14 @@ class ReSampleSettings:
             "adamw" is the published gradient descent, stopped at the noise level.
         cg_iterations: of one proximal step.
         newton_iterations: of one proximal step, where the measurement model is nonlinear.
+        spread_scale: how far the image may move in a proximal step, in units of the prior's error at that noise level.
+            Above 1 the data are trusted more: in mid-run an estimate is further from the truth than a denoised truth.
         pixel_lr: AdamW step in pixel space, in units of half the prior's HU range.
         pixel_iterations: AdamW steps in pixel space at most.
         latent_lr: AdamW step in latent space.
         latent_iterations: AdamW steps in latent space at most.
-        variance_scale: gamma of the resampling variance.
+        variance_scale: gamma of the resampling variance. When large, resampling draws afresh around the consistent
+            estimate and keeps nothing of the unconditional path: the paper's stochastic encoding.
         final: how the output is made consistent: "pixel" by a proximal step with total variation on the decoded
             image, "latent" as published, by a last descent in latent space, decoded.
         final_spread_hu: how far that proximal step expects the decoded image to be from the truth.
@@ -47,6 +50,7 @@ class ReSampleSettings:
     optimiser: Literal["cg", "adamw"] = "adamw"
     cg_iterations: int = 30
     newton_iterations: int = 2
+    spread_scale: float = 1.0
     pixel_lr: float = 1e-2
     pixel_iterations: int = 2000
     latent_lr: float = 5e-3
@@ -65,6 +69,8 @@ class ReSampleSettings:
             )
         if self.newton_iterations < 1:
             raise UsageError("resample settings: newton_iterations must be 1 or more")
+        if not self.spread_scale > 0 or self.variance_scale < 0:
+            raise UsageError("resample settings: spread_scale must be above 0 and variance_scale 0 or more")
         if not self.final_spread_hu > 0 or self.final_iterations < 1:
             raise UsageError("resample settings: final_spread_hu must be above 0 and final_iterations 1 or more")
         if self.start_level == 1 and self.warm_start:
@@ -73,14 +79,16 @@ class ReSampleSettings:
 
 PRESETS = {
     "fast": ReSampleSettings(
-        n_steps=60,
-        start_level=0.12,
+        n_steps=320,
+        start_level=0.1,
         warm_start="tv",
         pixel_level=1.0,
         latent_level=0.0,
         skip=1,
         inner_steps=0,
         optimiser="cg",
+        spread_scale=5.0,
+        variance_scale=4000.0,
         final="pixel",
     ),
     "paper": ReSampleSettings(n_steps=500),

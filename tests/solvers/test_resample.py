@@ -319,6 +319,16 @@ def test_conjugate_gradients_at_every_step(case, toy_prior, consistency_steps):
     assert consistency_steps == {"proximal_step": len(timesteps(1000, CG))}
 
 
+def test_proximal_steps_are_as_wide_as_asked(case, toy_prior, monkeypatch):
+    module = importlib.import_module("ctresample.solvers.resample")
+    prior, seen = toy_prior.random_prior(), []
+    monkeypatch.setattr(module, "proximal_step", lambda x, y, A, **options: seen.append(options["spread"]) or x)
+    settings = replace(CG, spread_scale=3.0, **NO_FINAL_FIT)
+    case.run(prior, settings, mu_water_per_mm=2 * MU_WATER_PER_MM)
+    expected = [3 * prior.spread_hu(t) * 2 * MU_WATER_PER_MM / 1000 for t in timesteps(1000, settings)]
+    assert seen == pytest.approx(expected)
+
+
 def test_final_proximal_step_is_anchored_at_the_decoded_estimate(case, toy_prior, monkeypatch):
     module = importlib.import_module("ctresample.solvers.resample")
     prior, called = toy_prior.random_prior(), {}
@@ -493,6 +503,8 @@ def test_a_low_start_level_needs_a_start(case, toy_prior):
         {"start_level": 0.0},
         {"start_level": 1.5},
         {"start_level": 1.0, "warm_start": "tv"},
+        {"spread_scale": 0.0},
+        {"variance_scale": -1.0},
         {"final_spread_hu": 0.0},
         {"final_iterations": 0},
     ],
