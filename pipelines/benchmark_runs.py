@@ -10,7 +10,7 @@ from ctresample.pipelines.reconstruct import METHODS
 from ctresample.pipelines.scan_geometry import SliceBeam
 from ctresample.solvers.resample_settings import PRESETS
 
-_COSTS = {"fbp": 2, "cgls": 5, "sirt": 50, "wls": 40, "tv": 200, "fast": 300, "paper": 20000}
+_COSTS = {"fbp": 2, "cgls": 5, "sirt": 50, "wls": 40, "tv": 200, "fast": 1100, "paper": 20000}
 
 
 @dataclass(frozen=True)
