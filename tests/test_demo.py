@@ -101,7 +101,9 @@ def test_real_prior_same_seed_same_image_alone_or_in_a_batch(prior):
     again = reconstruct(scan, prior=prior.model, seed=3, batch_size=2)
     alone = reconstruct(scan, prior=prior.model, seed=3, batch_size=1)
     assert np.array_equal(together.image_hu, again.image_hu)
-    np.testing.assert_allclose(together.image_hu, alone.image_hu, atol=1.0)  # HU; float32 sums in another order
+    # float32 sums in another order, amplified a little from step to step; another seed differs by 21 HU
+    assert np.sqrt(((together.image_hu - alone.image_hu) ** 2).mean()) < 0.2  # HU
+    np.testing.assert_allclose(together.image_hu, alone.image_hu, atol=5.0)
     other = reconstruct(scan, prior=prior.model, seed=4, batch_size=2)
     assert not np.array_equal(together.image_hu, other.image_hu)
 

@@ -11,6 +11,7 @@ from pydicom import dcmread
 from ctresample.data_tools.dicom_reader import read_ct_series
 from ctresample.data_tools.sinogram_file import read_sinogram
 from ctresample.pipelines.results_table import read_results_csv
+from ctresample.solvers.resample_settings import PRESETS
 
 COLUMNS = "slice,method,preset,views,psnr_db,data_range_hu,ssim,rmse_hu,residual_ratio,seconds"
 
@@ -62,7 +63,7 @@ def test_reconstruct(cli, scan, series, prior, tmp_path, method):
     assert record["seconds"]["reconstruct"] > 0
     learned = method == "resample"
     assert record["seed"] == (3 if learned else None)
-    assert (record["settings"].get("n_steps") == 60) == learned
+    assert (record["settings"].get("n_steps") == PRESETS["fast"].n_steps) == learned
     assert (record["prior"] is not None) == learned
     if learned:
         assert len(record["prior"]["weights_sha256"]) == 64

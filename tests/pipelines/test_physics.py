@@ -60,7 +60,9 @@ def test_spectrum_undoes_cupping(method, cylinder):
 
 @pytest.mark.parametrize("physics", [Physics("counts"), Physics(tube_kilovolts=120.0), Physics("counts", 100.0)])
 def test_resample(physics, cylinder, toy_prior, monkeypatch):
-    monkeypatch.setitem(PRESETS, "small", replace(PRESETS["fast"], n_steps=20, start_level=0.5))
+    # few and gentle steps: a random network amplifies the rounding of sums in another order
+    small = replace(PRESETS["fast"], n_steps=20, start_level=0.5, spread_scale=1.0, variance_scale=40.0)
+    monkeypatch.setitem(PRESETS, "small", small)
     scan = simulate(volume_of(cylinder), n_views=20, size=32, photons=1e4)
     options = {"method": "resample", "preset": "small", "prior": toy_prior.random_prior(), "physics": physics}
     together = reconstruct(scan, **options)

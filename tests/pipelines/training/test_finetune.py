@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from diffusers import UNet2DModel
@@ -14,7 +15,12 @@ from ctresample.pipelines.training.prior_settings import FinetuneSettings
 from ctresample.pipelines.training.settings import RunSettings
 from ctresample.prior import LatentPrior
 
-RUN = RunSettings(steps=20, batch_size=4, validate_every=10, warmup_steps=2, learning_rate=1e-3, ema_decay=0.5)
+RUN = RunSettings(steps=40, batch_size=4, validate_every=10, warmup_steps=2, learning_rate=1e-3, ema_decay=0.5)
+
+
+def dense(slices):
+    """Slices unlike those that the old prior knows: bone in place of soft tissue."""
+    return replace(slices, hu=np.where(slices.hu > 0, 900, slices.hu).astype(np.int16))
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +30,7 @@ def old(toy):
 
 @pytest.mark.parametrize("rank", [0, 2])
 def test_finetuned_prior_is_an_ordinary_prior(tmp_path, disks, old, rank):
-    slices, held_out = disks(4, 2, 5), disks(2, 2, 6)
+    slices, held_out = dense(disks(4, 2, 5)), dense(disks(2, 2, 6))
     settings = FinetuneSettings(run=RUN, pool=16, lora_rank=rank, provenance={"licence": "CC0"})
     before = finetune_objective(old, slices, held_out, replace(settings, lora_rank=0)).validate()
     new = finetune(old, slices, held_out, tmp_path, settings)
@@ -34,7 +40,8 @@ def test_finetuned_prior_is_an_ordinary_prior(tmp_path, disks, old, rank):
     for name, value in new.unet.state_dict().items():
         torch.testing.assert_close(loaded.unet.state_dict()[name], value, rtol=2e-3, atol=1e-4)
     after = finetune_objective(tmp_path / "prior", slices, held_out, replace(settings, lora_rank=0)).validate()
-    assert after["loss"] < before["loss"]
+    # not the loss: it weighs the lowest noise, whose error so short a training hardly moves
+    assert after["hu_mid_noise"] < 0.98 * before["hu_mid_noise"]
     same = ("hu_range", "image_size", "patch_size", "latent_mean", "latent_std")
     assert [getattr(loaded.config, n) for n in same] == [getattr(first.config, n) for n in same]
     assert loaded.config.name == "toy-finetuned"
