@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,10 +83,11 @@ class TrainingSlices:
                 f"{len(shared)} patients are in both the training and the validation folder; move their slices to one"
             )
 
-    def whole(self, size: int) -> torch.Tensor:
-        """All slices unchanged on ``size`` x ``size`` pixels, ``(n, 1, size, size)`` in HU."""
+    def whole(self, size: int, indices: Iterable[int] | None = None) -> torch.Tensor:
+        """Slices unchanged on ``size`` x ``size`` pixels, ``(n, 1, size, size)`` in HU: all, or those asked for."""
+        indices = range(len(self.hu)) if indices is None else indices
         # one by one: at full size and in floats they may not fit into memory together
-        return torch.stack([F.adaptive_avg_pool2d(_hu(self.hu[k]), size)[0] for k in range(len(self.hu))])
+        return torch.stack([F.adaptive_avg_pool2d(_hu(self.hu[k]), size)[0] for k in indices])
 
     @functools.cached_property
     def _balance(self) -> tuple[list[NDArray[np.int64]], NDArray[np.float64]]:

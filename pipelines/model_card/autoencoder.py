@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.pipelines.model_card.checkerboard import Checkerboard, checkerboard, error_spectrum
 from ctresample.pipelines.model_card.tissues import RegionError, error_sums, region_errors
+from ctresample.pipelines.sampling import latent_shape
 from ctresample.prior import LatentPrior
 
 _BATCH_PIXELS = 4 * 256**2  # in one go: attention over large images takes much memory
@@ -70,13 +70,6 @@ def round_trip(prior: LatentPrior, hu: torch.Tensor) -> torch.Tensor:
     return prior.decode(prior.encode(hu.to(prior.device).clamp(*prior.config.hu_range))).cpu()
 
 
-@torch.no_grad()
-def latent_shape(prior: LatentPrior, size: int) -> tuple[int, int, int]:
-    """Channels, rows and columns of the latents of ``size`` x ``size`` pixels."""
-    channels, rows, columns = prior.encode(torch.zeros(1, 1, size, size, device=prior.device)).shape[1:]
-    return channels, rows, columns
-
-
 def latent_pixel(prior: LatentPrior, size: int) -> int:
     """Pixels of the image along one pixel of the latents."""
     return size // latent_shape(prior, size)[1]
@@ -85,6 +78,4 @@ def latent_pixel(prior: LatentPrior, size: int) -> int:
 def whole_batches(slices: TrainingSlices, size: int, n: int) -> Iterator[torch.Tensor]:
     """All slices in order on ``size`` x ``size`` pixels, ``(n, 1, size, size)`` in HU at a time."""
     for first in range(0, len(slices.hu), n):
-        # one by one: slices in shards are read when they are asked for
-        hu = np.stack([slices.hu[k] for k in range(first, min(first + n, len(slices.hu)))]).astype(np.float32)
-        yield F.adaptive_avg_pool2d(torch.from_numpy(hu)[:, None], size)
+        yield slices.whole(size, range(first, min(first + n, len(slices.hu))))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ctresample.pipelines.model_card.autoencoder import latent_shape
+from ctresample.pipelines.sampling import latent_shape
 from ctresample.prior import LatentPrior, weights_sha256
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ctresample.errors import PriorError
-from ctresample.pipelines.model_card.autoencoder import latent_shape
+from ctresample.pipelines.sampling import ddim, latent_shape
 from ctresample.prior import LatentPrior
 
 _BATCH = 8
@@ -13,7 +13,7 @@ _BATCH = 8
 
 @torch.no_grad()
 def draw_samples(prior: LatentPrior, n: int, *, size: int, steps: int, generator: torch.Generator) -> torch.Tensor:
-    """Images from pure noise by deterministic DDIM steps (Song, Meng and Ermon, ICLR 2021, eq. 12 with sigma 0).
+    """Images from pure noise by deterministic DDIM steps, see `ddim`.
 
     Args:
         prior: to draw from.
@@ -31,16 +31,7 @@ def draw_samples(prior: LatentPrior, n: int, *, size: int, steps: int, generator
     prior.check_shape((size, size))
     noise = torch.randn((n, *latent_shape(prior, size)), generator=generator)
     levels = torch.linspace(len(prior.alpha_bar) - 1, 0, steps).round().long().unique().flip(0).tolist()
-    images = []
-    for z in noise.split(_BATCH):
-        z = z.to(prior.device)
-        for t, following in zip(levels, [*levels[1:], None], strict=True):
-            z_0, epsilon = prior.predict(z, t)
-            if following is not None:
-                alpha_bar = float(prior.alpha_bar[following])
-                z = alpha_bar**0.5 * z_0 + (1 - alpha_bar) ** 0.5 * epsilon
-        images.append(prior.decode(z_0).cpu())
-    drawn = torch.cat(images)
+    drawn = torch.cat([prior.decode(ddim(prior, z.to(prior.device), levels)).cpu() for z in noise.split(_BATCH)])
     if not torch.isfinite(drawn).all():
         raise PriorError(f"prior {prior.config.name}: samples from noise are not finite; are its weights whole?")
     return drawn

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.pipelines.denoising_error import LevelError, denoising_error
+from ctresample.pipelines.sampling import ddim, latent_shape
 from ctresample.pipelines.training.latent_pool import LatentPool
 from ctresample.pipelines.training.noise_prediction import min_snr_weight, prediction_target
 from ctresample.pipelines.training.objective import Batch, Objective, random_numbers
@@ -81,11 +82,6 @@ class DiffusionObjective(Objective):
     def pictures(self) -> dict[str, NDArray[np.uint8]]:
         prior = self.prior
         levels = torch.linspace(len(self._alpha_bar) - 1, 0, SAMPLING_STEPS).long().tolist()
-        shape = (N_SAMPLES, *self._pool.latents(0).shape[1:])
-        z = torch.randn(shape, generator=random_numbers(2)).to(prior.device)
-        for t, following in zip(levels, [*levels[1:], None], strict=True):
-            z_0, epsilon = prior.predict(z, t)
-            # DDIM without noise (Song et al., ICLR 2021, equation 12 with sigma = 0)
-            a = 1.0 if following is None else float(prior.alpha_bar[following])
-            z = a**0.5 * z_0 + (1 - a) ** 0.5 * epsilon
-        return {"samples": sample_grid(prior.decode(z)[:, 0].cpu().numpy())}
+        shape = (N_SAMPLES, *latent_shape(prior, prior.config.image_size))
+        noise = torch.randn(shape, generator=random_numbers(2)).to(prior.device)
+        return {"samples": sample_grid(prior.decode(ddim(prior, noise, levels))[:, 0].cpu().numpy())}

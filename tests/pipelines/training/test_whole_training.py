@@ -10,7 +10,8 @@ from PIL import Image
 from ctresample.errors import PriorError, UsageError
 from ctresample.pipelines.training.autoencoder import train_autoencoder
 from ctresample.pipelines.training.curves import CURVES, PICTURES
-from ctresample.pipelines.training.prior import train_prior
+from ctresample.pipelines.training.latent_pool import LatentPool
+from ctresample.pipelines.training.prior import prior_objective, train_prior
 from ctresample.prior import LatentPrior
 
 
@@ -45,6 +46,14 @@ def test_pictures_are_made_on_the_way(toy):
         assert (picture.mode, picture.size) == ("L", (3 * 64, 2 * 64))
     with Image.open(folder / "diffusion" / PICTURES / "samples-000040.png") as picture:
         assert picture.size == (2 * 64, 2 * 64)
+
+
+def test_pictures_leave_the_pool_of_latents_alone(toy, disks, prior_settings, monkeypatch):
+    objective = prior_objective(disks(6, 3, 0), disks(2, 2, 1), toy[0], prior_settings)
+    next(objective.batches(prior_settings.pool, 0))  # the first that needs a second pool
+    monkeypatch.setattr(LatentPool, "_encode", lambda pool, number: pytest.fail(f"pool {number} encoded again"))
+    objective.pictures()
+    next(objective.batches(prior_settings.pool, 0))
 
 
 def test_missing_autoencoder(tmp_path, disks, prior_settings):
