@@ -57,7 +57,7 @@ def write_card(
     """
     size = prior.config.image_size
     shown = sets.get("test", sets["validation"])
-    truths = shown.whole(size)[_spread(len(shown.hu), _SHOWN_SLICES)]
+    truths = shown.whole(size, _spread(len(shown.hu), _SHOWN_SLICES))
     images = round_trip(prior, truths)
     found = card.memorisation.samples
     nearest = sorted(range(len(found)), key=lambda k: found[k].distance)[:_SHOWN_NEIGHBOURS]

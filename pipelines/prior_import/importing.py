@@ -152,10 +152,9 @@ def _unmeasured(
 
 def _images(slices: TrainingSlices, size: int, hu_range: tuple[float, float]) -> torch.Tensor:
     """Some images ``(B, 1, size, size)`` in HU, evenly spread over the slices; see `MEASURED_PIXELS`."""
-    images = slices.whole(size)
-    n = min(max(1, MEASURED_PIXELS // size**2), len(images))
-    chosen = torch.linspace(0, len(images) - 1, n).round().long()
-    return images[chosen].clamp(*hu_range)
+    n = min(max(1, MEASURED_PIXELS // size**2), len(slices.hu))
+    chosen = torch.linspace(0, len(slices.hu) - 1, n).round().long().tolist()
+    return slices.whole(size, chosen).clamp(*hu_range)
 
 
 @torch.no_grad()
