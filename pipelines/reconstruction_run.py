@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import platform
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,6 +14,7 @@ import numpy as np
 
 from ctresample.data_tools.dicom_writer import write_ct_series
 from ctresample.pipelines.dicom_export import DICOM_FOLDER, method_label, provenance_of
+from ctresample.pipelines.finite_json import finite
 from ctresample.pipelines.loaded_prior import LoadedPrior
 from ctresample.pipelines.results_table import write_text_atomically
 from ctresample.pipelines.scan_geometry import beam_of
@@ -75,7 +75,7 @@ def write_record(
         "residual_history": result.residual_history,
         "metrics": metrics,
     }
-    text = json.dumps(_finite(record), indent=1, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(finite(record), indent=1, allow_nan=False, ensure_ascii=False)
     write_text_atomically(folder / RECORD_NAME, text + "\n")
 
 
@@ -105,12 +105,3 @@ def _versions() -> dict[str, str | None]:
         except PackageNotFoundError:
             versions[name] = None
     return versions
-
-
-def _finite(value: Any) -> Any:
-    """The same with null for numbers that JSON does not know: the PSNR of a perfect image is infinite."""
-    if isinstance(value, Mapping):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

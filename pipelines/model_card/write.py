@@ -13,6 +13,7 @@ import torch
 
 from ctresample.data_tools.new_file import write_new_file
 from ctresample.data_tools.training_data import TrainingSlices
+from ctresample.pipelines.finite_json import finite
 from ctresample.pipelines.model_card.autoencoder import round_trip
 from ctresample.pipelines.model_card.card import Card
 from ctresample.pipelines.model_card.nearest import in_line
@@ -75,7 +76,7 @@ def write_card(
         pictures["training.png"] = curves_png(card.curves)
     for name, png in pictures.items():
         write_new_file(folder / name, png)
-    write_new_file(folder / FIGURES, (json.dumps(_without_nan(figures(card)), indent=1) + "\n").encode())
+    write_new_file(folder / FIGURES, (json.dumps(finite(figures(card)), indent=1) + "\n").encode())
     write_new_file(folder / README, render(card, text, shown_role="test" if "test" in sets else "validation").encode())
 
 
@@ -130,12 +131,3 @@ def _window(bounds: Sequence[float]) -> str:
     if math.isinf(low):
         return "all" if math.isinf(high) else f"below {high:g}"
     return f"{low:g} to {high:g}"
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has no infinity and no NaN: null stands for them."""
-    if isinstance(value, dict):
-        return {name: _without_nan(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

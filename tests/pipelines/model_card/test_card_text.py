@@ -6,6 +6,7 @@ import math
 import pytest
 
 from ctresample.errors import UsageError
+from ctresample.pipelines.finite_json import finite
 from ctresample.pipelines.model_card.autoencoder import AutoencoderErrors
 from ctresample.pipelines.model_card.card import Card, Sampling, Slices
 from ctresample.pipelines.model_card.checkerboard import Checkerboard
@@ -16,7 +17,7 @@ from ctresample.pipelines.model_card.nearest import Nearest
 from ctresample.pipelines.model_card.parts import Anatomy, Part
 from ctresample.pipelines.model_card.pictures import curves_png
 from ctresample.pipelines.model_card.tissues import REGIONS, RegionError
-from ctresample.pipelines.model_card.write import _without_nan, figures, render
+from ctresample.pipelines.model_card.write import figures, render
 
 
 def card(distance=0.5, trained_on_these=True) -> Card:
@@ -68,7 +69,7 @@ def test_whether_these_are_the_training_slices(known, said):
 
 
 def test_figures_are_strict_json():
-    text = json.dumps(_without_nan(figures(card())), allow_nan=False)
+    text = json.dumps(finite(figures(card())), allow_nan=False)
     assert json.loads(text)["conclusions"]["near_copies"] == []
     assert json.loads(text)["autoencoder"][0]["regions"][0]["rmse_hu"] == 12.34
 
