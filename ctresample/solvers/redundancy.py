@@ -24,6 +24,9 @@ _GAP_FACTOR = 3
 """Between two views nothing was measured when they are this many times further apart than both are from their other
 neighbours. Views at multiples of the golden angle differ by 2.6."""
 
+_PARTS = 2**32
+"""Of the circle: views in the same one, 1.5e-9 radians, are one view measured again."""
+
 
 def ray_weights(geometry: Geometry) -> Array:
     """Weight of each ray, ``[view, detector]``, in radians: the arc its view stands for times its share of its line.
@@ -79,16 +82,16 @@ def _position(geometry: Geometry) -> tuple[Array, float]:
 
 def _circle(angles_rad: Array) -> tuple[Array, Array, list[tuple[float, float]]]:
     """Views on the circle: the angles, the arc that each stands for, and where nothing was measured (from, to)."""
-    angles = np.mod(angles_rad, 2 * math.pi)
-    near = np.round(angles / 1e-9) * 1e-9 % (2 * math.pi)  # a view measured again may differ by rounding
-    places, which, counts = np.unique(near, return_inverse=True, return_counts=True)
+    # a view measured again may differ by rounding, also across the circle's seam: parts of the circle have none there
+    parts = np.round(angles_rad / (2 * math.pi) * _PARTS) % _PARTS
+    places, which, counts = np.unique(parts * (2 * math.pi / _PARTS), return_inverse=True, return_counts=True)
     after = np.diff(places, append=places[0] + 2 * math.pi)
     before = np.roll(after, 1)
     empty = (after > _GAP_FACTOR * before) & (after > _GAP_FACTOR * np.roll(after, -1))
     # across a gap a view stands for as much as on its other side
     right, left = np.where(empty, before, after) / 2, np.where(np.roll(empty, 1), after, before) / 2
     gaps = [(places[k] + right[k], places[k] + after[k] - left[(k + 1) % len(places)]) for k in np.flatnonzero(empty)]
-    return angles, ((right + left) / counts)[which], gaps
+    return places[which], ((right + left) / counts)[which], gaps
 
 
 def _from_gaps(angle: Array, gaps: list[tuple[float, float]]) -> Array:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ctresample.errors import GeometryError, UsageError
@@ -162,6 +162,8 @@ def test_views_of_two_arcs_stand_for_what_they_cover():
 
 
 @given(angles=st.lists(st.floats(-20, 20), min_size=1, max_size=30), offset=st.floats(-30, 30))
+@example(angles=[0.0, -3.3099169820953793e-10], offset=0.0)  # the same view, on both sides of the circle's seam
+@example(angles=[0.0, 1.6e-9, 1.0, 2.0], offset=0.0)  # views close together beside a gap
 @settings(max_examples=100)
 def test_weights_of_any_views_are_finite_and_cover_at_most_the_circle(angles, offset):
     for geometry in (replace(PARALLEL, detector_offset_mm=offset), fan("flat", detector_offset_mm=offset)):
