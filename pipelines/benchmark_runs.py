@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ctresample.errors import UsageError
 from ctresample.pipelines.reconstruct import METHODS
 from ctresample.pipelines.scan_geometry import SliceBeam
-from ctresample.solvers.resample_settings import PRESETS
+from ctresample.solvers.resample import PRESETS
 
 _COSTS = {"fbp": 2, "cgls": 5, "sirt": 50, "wls": 40, "tv": 200, "fast": 1100, "paper": 20000}
 

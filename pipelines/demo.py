@@ -18,7 +18,7 @@ from ctresample.pipelines.dicom_export import DICOM_FOLDER, method_label, proven
 from ctresample.pipelines.loaded_prior import LoadedPrior
 from ctresample.pipelines.work import Progress
 from ctresample.result import ResultRow
-from ctresample.solvers.resample_settings import PRESETS
+from ctresample.solvers.resample import PRESETS
 
 SLICES = Path(ctresample.__file__).parent / "demo_data"
 VIEWS = 25

@@ -19,7 +19,7 @@ from ctresample.prior import LatentPrior
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
 from ctresample.solvers.ramp import Window
-from ctresample.solvers.resample_settings import PRESETS
+from ctresample.solvers.resample import PRESETS
 from ctresample.status import Status
 from ctresample.units import mu_to_hu
 

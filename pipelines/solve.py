@@ -16,8 +16,7 @@ from ctresample.solvers.cgls import cgls
 from ctresample.solvers.fbp import fbp
 from ctresample.solvers.fdk import fdk
 from ctresample.solvers.ramp import Window
-from ctresample.solvers.resample import resample
-from ctresample.solvers.resample_settings import ReSampleSettings
+from ctresample.solvers.resample import ReSampleSettings, resample
 from ctresample.solvers.sirt import sirt
 from ctresample.solvers.tv import tv
 from ctresample.solvers.wls import wls

@@ -96,7 +96,7 @@ assert "torch" not in sys.modules
 def test_choices_are_those_of_the_library():
     from ctresample.pipelines.reconstruct import DEFAULT_PRIOR, METHODS
     from ctresample.pipelines.scan_geometry import BEAMS, SliceBeam
-    from ctresample.solvers.resample_settings import PRESETS
+    from ctresample.solvers.resample import PRESETS
 
     assert set(get_args(options.Method)) == set(METHODS)
     assert set(get_args(options.Preset)) == set(PRESETS)

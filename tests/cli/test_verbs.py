@@ -11,7 +11,7 @@ from pydicom import dcmread
 from ctresample.data_tools.dicom_reader import read_ct_series
 from ctresample.data_tools.sinogram_file import read_sinogram
 from ctresample.pipelines.results_table import read_results_csv
-from ctresample.solvers.resample_settings import PRESETS
+from ctresample.solvers.resample import PRESETS
 
 COLUMNS = "slice,method,preset,views,psnr_db,data_range_hu,ssim,rmse_hu,residual_ratio,seconds"
 

@@ -15,7 +15,7 @@ from ctresample.pipelines.physics import Physics
 from ctresample.pipelines.reconstruct import reconstruct
 from ctresample.pipelines.simulate import simulate
 from ctresample.sinogram import Sinogram
-from ctresample.solvers.resample_settings import PRESETS
+from ctresample.solvers.resample import PRESETS
 from ctresample.units import AIR_HU, MU_WATER_PER_MM
 from ctresample.volume import Volume
 

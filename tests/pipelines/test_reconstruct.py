@@ -14,7 +14,7 @@ from ctresample.geometry import ImageGrid
 from ctresample.pipelines.reconstruct import METHODS, reconstruct
 from ctresample.pipelines.simulate import simulate
 from ctresample.sinogram import Sinogram
-from ctresample.solvers.resample_settings import PRESETS, ReSampleSettings
+from ctresample.solvers.resample import PRESETS, ReSampleSettings
 from ctresample.units import AIR_HU
 from ctresample.volume import Volume
 

@@ -15,8 +15,8 @@ from ctresample.consistency import residual_ratio
 from ctresample.errors import PriorError, UsageError
 from ctresample.geometry import FanBeam, ImageGrid, ParallelBeam
 from ctresample.operators import SparseProjector
-from ctresample.solvers.resample import resample, resampling_variance, stochastic_resample, timesteps
-from ctresample.solvers.resample_settings import PRESETS, ReSampleSettings
+from ctresample.solvers.resample import PRESETS, ReSampleSettings, resample
+from ctresample.solvers.resample.sampler import resampling_variance, stochastic_resample, timesteps
 from ctresample.units import MU_WATER_PER_MM, hu_to_mu, mu_to_hu
 
 GRID = ImageGrid((32, 32), 6.0)
@@ -278,7 +278,7 @@ def test_each_slice_draws_from_its_own_generator():
 @pytest.fixture
 def consistency_steps(monkeypatch):
     """How often each of the three ways to agree with the data was taken, as resample goes on."""
-    module = importlib.import_module("ctresample.solvers.resample")  # the name alone is the function
+    module = importlib.import_module("ctresample.solvers.resample.sampler")  # the name alone is the function
     taken = Counter()
 
     def counting(name):
@@ -320,7 +320,7 @@ def test_conjugate_gradients_at_every_step(case, toy_prior, consistency_steps):
 
 
 def test_proximal_steps_are_as_wide_as_asked(case, toy_prior, monkeypatch):
-    module = importlib.import_module("ctresample.solvers.resample")
+    module = importlib.import_module("ctresample.solvers.resample.sampler")
     prior, seen = toy_prior.random_prior(), []
     monkeypatch.setattr(module, "proximal_step", lambda x, y, A, **options: seen.append(options["spread"]) or x)
     settings = replace(CG, spread_scale=3.0, **NO_FINAL_FIT)
@@ -330,7 +330,7 @@ def test_proximal_steps_are_as_wide_as_asked(case, toy_prior, monkeypatch):
 
 
 def test_final_proximal_step_is_anchored_at_the_decoded_estimate(case, toy_prior, monkeypatch):
-    module = importlib.import_module("ctresample.solvers.resample")
+    module = importlib.import_module("ctresample.solvers.resample.sampler")
     prior, called = toy_prior.random_prior(), {}
     monkeypatch.setattr(module, "tv", lambda y, A, **options: called.update(options) or options["anchor"])
     settings = replace(CG, final_spread_hu=70.0, final_iterations=33)
@@ -359,7 +359,7 @@ def test_consistency_is_imposed_on_the_estimate_some_steps_ahead(
     stop_at, inner_steps, used, case, toy_prior, monkeypatch
 ):
     """Those steps are DDIM as well; at the end of the schedule there are fewer of them left."""
-    module = importlib.import_module("ctresample.solvers.resample")
+    module = importlib.import_module("ctresample.solvers.resample.sampler")
     given = []
     monkeypatch.setattr(module, "fit_pixels_by_adamw", lambda x, *_, **__: given.append(x) or x)
     prior = toy_prior.random_prior()
@@ -381,7 +381,7 @@ def test_consistency_is_imposed_on_the_estimate_some_steps_ahead(
 
 
 def test_pixel_steps_are_taken_in_units_of_half_the_hu_range(case, toy_prior, monkeypatch):
-    module = importlib.import_module("ctresample.solvers.resample")
+    module = importlib.import_module("ctresample.solvers.resample.sampler")
     units = []
     monkeypatch.setattr(module, "fit_pixels_by_adamw", lambda x, *_, unit, **__: units.append(unit) or x)
     case.run(toy_prior.random_prior(), ADAMW)

@@ -22,7 +22,7 @@ from ctresample.consistency import (
 from ctresample.errors import PriorError, UsageError
 from ctresample.operators import LinearOperator, MeasurementModel, Weighted, WeightedModel, weighted
 from ctresample.prior import LatentPrior
-from ctresample.solvers.resample_settings import ReSampleSettings
+from ctresample.solvers.resample.settings import ReSampleSettings
 from ctresample.solvers.tv import tv
 from ctresample.status import Callback, report
 from ctresample.units import MU_WATER_PER_MM, hu_to_mu, mu_to_hu

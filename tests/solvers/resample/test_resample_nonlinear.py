@@ -11,8 +11,7 @@ from ctresample.consistency import residual_ratio
 from ctresample.errors import UsageError
 from ctresample.geometry import ImageGrid, ParallelBeam
 from ctresample.operators import Polychromatic, SparseProjector, Transmission, WeightedModel
-from ctresample.solvers.resample import resample
-from ctresample.solvers.resample_settings import ReSampleSettings
+from ctresample.solvers.resample import ReSampleSettings, resample
 
 GRID = ImageGrid((32, 32), 6.0)
 A = SparseProjector(ParallelBeam.for_grid(GRID, 10), GRID)

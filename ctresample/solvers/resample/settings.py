@@ -1,4 +1,4 @@
-"""The settings of ReSample, as fractions of the noise schedule, and the named presets."""
+"""The settings of ReSample, as fractions of the noise schedule."""
 
 from __future__ import annotations
 
@@ -75,23 +75,3 @@ class ReSampleSettings:
             raise UsageError("resample settings: final_spread_hu must be above 0 and final_iterations 1 or more")
         if self.start_level == 1 and self.warm_start:
             raise UsageError("resample settings: a warm start needs a start_level below 1, where it is not all noise")
-
-
-PRESETS = {
-    "fast": ReSampleSettings(
-        n_steps=320,
-        start_level=0.1,
-        warm_start="tv",
-        pixel_level=1.0,
-        latent_level=0.0,
-        skip=1,
-        inner_steps=0,
-        optimiser="cg",
-        spread_scale=5.0,
-        variance_scale=4000.0,
-        final="pixel",
-    ),
-    "paper": ReSampleSettings(n_steps=500),
-}
-"""``fast`` is the default, its values chosen on validation slices at 25 views and 1e5 photons; ``paper`` is the
-published recipe with Tweedie's formula, the step indices and the stopping at the noise level done right."""
