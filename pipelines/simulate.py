@@ -23,6 +23,9 @@ REFINEMENT = 2
 """The simulated object has pixels, and the detector parts of bins, this many times finer than the reconstruction:
 data made with the very matrix that reconstructs them would flatter every method (the "inverse crime")."""
 
+_DETECTOR = (0, 1)
+"""Follows the seed for what belongs to the detector; a slice's noise has its number alone, so the two differ."""
+
 PLAIN = Scanner()
 """A scanner that sends the same photons along every ray, and whose bins neither blur nor touch."""
 
@@ -45,7 +48,8 @@ def simulate(
 
     What happens to the photons, in this order: the tube current and the bow-tie filter say how many are sent, the
     object lets some through, each bin takes their mean over its width (and height), the point spread blurs them, they
-    are counted, crosstalk passes some of the signal on, and the read-out adds its noise.
+    are counted, crosstalk passes some of the signal on, the read-out adds its noise, and faulty bins report a wrong
+    gain, which the noise model of the sinogram does not know.
 
     Args:
         volume: slices in HU; values below -1000 HU count as air.
@@ -98,6 +102,8 @@ def simulate(
                 for index, one in enumerate(transmission)
             ]
         )
+    if scanner.faulty_bins:
+        values += scanner.ring_pattern(values, geometry.n_detectors, np.random.default_rng([seed, *_DETECTOR]))
     fine = " x ".join(str(n * REFINEMENT) for n in grid.shape)
     n_rays = REFINEMENT ** len(geometry.view_shape)
     facts = f"simulated from {fine} pixels with each detector bin the mean intensity of {n_rays} rays (Joseph)"

@@ -1,4 +1,4 @@
-"""What a detector does to a sharp view: blur before the photons are counted, crosstalk after."""
+"""What a detector does to a sharp view: blur before the photons are counted, crosstalk after, bins that misreport."""
 
 from __future__ import annotations
 
@@ -41,3 +41,25 @@ def with_crosstalk(signal: NDArray[np.float64], share: float) -> NDArray[np.floa
     from scipy.ndimage import correlate1d  # as above
 
     return correlate1d(signal, [share, 1 - 2 * share, share], axis=-1, mode="nearest") if share > 0 else signal
+
+
+def gain_errors(
+    n_detectors: int, *, share: float, spread: float, generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """What faulty bins add to each of their line integrals, the same in every view: rings in the image.
+
+    A bin whose gain is off by a factor g reports line integrals that are ``ln g`` too low.
+
+    Args:
+        n_detectors: bins.
+        share: of them that are faulty, rounded down to whole bins.
+        spread: standard deviation of ``ln g`` over faulty bins.
+        generator: source of all randomness.
+
+    Returns:
+        ``[detector]``, 0 where a bin is sound.
+    """
+    errors = np.zeros(n_detectors)
+    faulty = generator.permutation(n_detectors)[: int(share * n_detectors)]
+    errors[faulty] = generator.normal(0, spread, len(faulty))
+    return errors

@@ -1,4 +1,4 @@
-"""What a scanner does beside counting: filter, tube current, blur and crosstalk."""
+"""What a scanner does beside counting: filter, tube current, blur, crosstalk and faulty bins."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ctresample.errors import UsageError
 from ctresample.geometry import Geometry
+from ctresample.noise.detector import gain_errors
 from ctresample.noise.dose import bow_tie, tube_current
 
 MAX_BOW_TIE_MM = 700.0
@@ -25,6 +26,8 @@ class Scanner:
         tube_current_modulation: strength from 0 to 1 with which the tube current follows each view's attenuation.
         blur_mm: full width at half maximum of the point spread along the detector, before counting.
         crosstalk: share of each bin's counted signal that either neighbour gets, from 0 to below 1/3.
+        faulty_bins: share of the bins with a wrong gain, which no calibration has taken out: they make rings.
+        gain_error: standard deviation of the logarithm of their gains, in standard deviations of all line integrals.
 
     Raises:
         UsageError: one of them is out of range.
@@ -34,6 +37,8 @@ class Scanner:
     tube_current_modulation: float = 0.0
     blur_mm: float = 0.0
     crosstalk: float = 0.0
+    faulty_bins: float = 0.0
+    gain_error: float = 0.0
 
     def __post_init__(self) -> None:
         if self.bow_tie_mm is not None and not 0 < self.bow_tie_mm <= MAX_BOW_TIE_MM:
@@ -51,6 +56,10 @@ class Scanner:
             raise UsageError(
                 f"crosstalk is {self.crosstalk}; expected the share that goes to each neighbour, from 0 to below 1/3"
             )
+        if not 0 <= self.faulty_bins <= 1:
+            raise UsageError(f"faulty_bins is {self.faulty_bins}; expected a share of the bins, from 0 to 1")
+        if not (math.isfinite(self.gain_error) and self.gain_error >= 0):
+            raise UsageError(f"gain_error is {self.gain_error}; expected a standard deviation of 0 or more")
 
     @property
     def shapes_photons(self) -> bool:
@@ -81,6 +90,14 @@ class Scanner:
             sent *= tube_current(attenuation, self.tube_current_modulation)[:, None]
         return sent.astype(np.float32)
 
+    def ring_pattern(
+        self, values: NDArray[np.floating], n_detectors: int, generator: np.random.Generator
+    ) -> NDArray[np.float32]:
+        """What the faulty bins add to line integrals ``values``: ``[detector]``, one detector for all slices."""
+        spread = self.gain_error * float(np.std(values, dtype=np.float64))
+        errors = gain_errors(n_detectors, share=self.faulty_bins, spread=spread, generator=generator)
+        return errors.astype(np.float32)
+
     def __str__(self) -> str:
         """What is not plain, in words; nothing where all is."""
         parts = []
@@ -92,4 +109,6 @@ class Scanner:
             parts.append(f"blur {self.blur_mm:g} mm")
         if self.crosstalk:
             parts.append(f"crosstalk {self.crosstalk:g}")
+        if self.faulty_bins and self.gain_error:
+            parts.append(f"gains of {self.faulty_bins:.3g} of the bins wrong by {self.gain_error:g}")
         return ", ".join(parts)

@@ -20,6 +20,8 @@ TRANSMISSION = np.exp(-np.random.default_rng(0).uniform(0, 6, (3, *GEOMETRY.shap
         ("tube_current_modulation", (-0.1, 1.1, np.nan)),
         ("blur_mm", (-1.0, np.nan, np.inf)),
         ("crosstalk", (-0.1, 1 / 3, np.nan)),
+        ("faulty_bins", (-0.1, 1.1, np.nan)),
+        ("gain_error", (-0.1, np.nan, np.inf)),
     ],
 )
 def test_out_of_range(option, bad):
