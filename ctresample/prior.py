@@ -92,6 +92,8 @@ class LatentPrior:
         config: see `PriorConfig`.
     """
 
+    kind = "latent prior"
+
     def __init__(self, vae: Autoencoder, unet: UNet2DModel, scheduler: DDIMScheduler, config: PriorConfig) -> None:
         channels = unet.config["in_channels"]
         if not channels == latent_channels(vae) == len(config.latent_mean) == len(config.latent_std):

@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ctresample.errors import UsageError
-from ctresample.pipelines.reconstruct import METHODS
+from ctresample.pipelines.methods import METHODS, method_named
 from ctresample.pipelines.scan_geometry import SliceBeam
-from ctresample.solvers.resample import PRESETS
-
-_COSTS = {"fbp": 2, "cgls": 5, "sirt": 50, "wls": 40, "tv": 200, "fast": 1100, "paper": 20000}
 
 
 @dataclass(frozen=True)
 class Run:
-    """One competitor: a method, and the preset it runs with (ReSample alone has any)."""
+    """One competitor: a method, and the preset it runs with, if it has any."""
 
     method: str
     preset: str = ""
@@ -28,7 +25,7 @@ class Run:
     @property
     def cost(self) -> int:
         """Rough time of a slice, relative to the others: for the time estimate."""
-        return _COSTS[self.preset or self.method]
+        return METHODS[self.method].cost_of(self.preset)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +46,10 @@ class Scan:
 
 
 def runs_of(methods: Sequence[str], presets: Sequence[str] = ("fast",)) -> list[Run]:
-    """A run for each method, and for ReSample one for each preset; `UsageError` on an unknown name."""
-    for kind, names, known in (("method", methods, METHODS), ("preset", presets, tuple(PRESETS))):
-        for name in names:
-            if name not in known:
-                raise UsageError(f"{kind} is {name!r}; expected one of {', '.join(known)}")
-    runs = (Run(m, p) for m in methods for p in (presets if m == "resample" else ("",)))
+    """A run for each method, and for one with presets a run for each preset; `UsageError` on an unknown name."""
+    known = [name for method in METHODS.values() for name in method.presets]
+    for name in presets:
+        if name not in known:
+            raise UsageError(f"preset is {name!r}; expected one of {', '.join(known)}")
+    runs = (Run(m, p) for m in methods for p in (presets if method_named(m).has_presets else ("",)))
     return list(dict.fromkeys(runs))

@@ -1,18 +1,20 @@
-"""A prior with the name and the hash by which results refer to it."""
+"""A learned model with the name and the hash by which results refer to it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from ctresample.pipelines.methods import Needs
 from ctresample.prior import LatentPrior, find_prior, weights_sha256
 
 
 @dataclass(frozen=True)
 class LoadedPrior:
-    """A prior ready to use.
+    """A learned model ready to use.
 
     Attributes:
         model: the networks, on their device.
@@ -20,13 +22,18 @@ class LoadedPrior:
         sha256: one hash over all its weights.
     """
 
-    model: LatentPrior
+    model: Any
     name: str
     sha256: str
 
     @classmethod
-    def load(cls, name_or_folder: str | Path, device: torch.device | str = "cpu") -> LoadedPrior:
-        """Load a bundled prior by name, or one from a folder; `PriorError` if there is none."""
+    def load(
+        cls, name_or_folder: str | Path, device: torch.device | str = "cpu", kind: Needs = "latent prior"
+    ) -> LoadedPrior:
+        """Load a bundled model of that kind by name, or one from a folder; `PriorError` if there is none."""
         folder = find_prior(name_or_folder)
-        model = LatentPrior.from_pretrained(folder, device)
+        model = _KINDS[kind].from_pretrained(folder, device)
         return cls(model, model.config.name, weights_sha256(folder))
+
+
+_KINDS = {"latent prior": LatentPrior}

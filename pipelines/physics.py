@@ -11,11 +11,11 @@ import torch
 from ctresample.consistency import linearised_problem
 from ctresample.errors import UsageError
 from ctresample.operators import LinearOperator, MeasurementModel, Polychromatic, Projector, Spectrum, Transmission
+from ctresample.pipelines.methods import METHODS
 from ctresample.sinogram import Sinogram
 
 Model = Literal["line-integrals", "counts"]
 MODELS: tuple[str, ...] = get_args(Model)
-NONLINEAR_METHODS = ("resample", "wls", "tv")
 
 LINEARISATIONS = 2
 """After the first image, which takes the problem to be linear."""
@@ -44,10 +44,10 @@ class Physics:
         """`UsageError` if a method or a sinogram cannot go by this."""
         if self.model not in MODELS:
             raise UsageError(f"model is {self.model!r}; expected one of {', '.join(MODELS)}")
-        if not self.is_linear and method not in NONLINEAR_METHODS:
+        if not self.is_linear and not METHODS[method].nonlinear:
             raise UsageError(
                 f"method {method} knows line integrals at one energy only; for counts or a tube's spectrum use one "
-                f"of {', '.join(NONLINEAR_METHODS)}"
+                f"of {', '.join(name for name, known in METHODS.items() if known.nonlinear)}"
             )
         if self.model == "counts" and sinogram.photons is None:
             raise UsageError("model counts needs the photons sent along each ray, but the sinogram states none")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,17 +14,15 @@ from ctresample.consistency import residual_ratio
 from ctresample.errors import UsageError
 from ctresample.geometry import ConeBeam
 from ctresample.operators import make_projector
+from ctresample.pipelines.methods import Method, method_named
 from ctresample.pipelines.physics import Physics
-from ctresample.pipelines.solve import solve_by_resample, solve_classically
-from ctresample.prior import LatentPrior
+from ctresample.pipelines.solve import Batch
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
 from ctresample.solvers.ramp import Window
-from ctresample.solvers.resample import PRESETS
 from ctresample.status import Status
 from ctresample.units import mu_to_hu
 
-METHODS = ("resample", "fbp", "sirt", "cgls", "wls", "tv")
 DEFAULT_PRIOR = "ct256"
 
 LINEAR = Physics()
@@ -34,7 +33,8 @@ def reconstruct(
     *,
     method: str = "resample",
     preset: str = "fast",
-    prior: LatentPrior | None = None,
+    settings: Any = None,
+    prior: Any = None,
     seed: int = 0,
     window: Window = "hann",
     physics: Physics = LINEAR,
@@ -46,17 +46,26 @@ def reconstruct(
 
     Args:
         sinogram: measured or simulated line integrals.
-        method: one of `METHODS`.
-        preset: of ReSample, one of `PRESETS`; other methods have none.
-        prior: for ReSample; its device must be ``device``.
-        seed: of ReSample; slice k draws from ``(seed, k)``, so that results do not depend on the batch size.
+        method: the name of one of `ctresample.pipelines.methods.METHODS`.
+        preset: the named settings of a method that has presets.
+        settings: of a method that has any, in place of the preset or of the defaults.
+        prior: the learned model of a method that needs one, of the kind it needs; its device must be ``device``.
+        seed: of methods that sample; slice k draws from ``(seed, k)``, so that results do not depend on the batch
+            size.
         window: of the ramp filter, for FBP.
         physics: what the measurement is taken to be; by default line integrals at one energy.
         device: where to compute.
         batch_size: slices reconstructed together.
         progress: told the fraction done, from 0 to 1.
     """
-    _check(sinogram, method, preset, prior, batch_size)
+    if batch_size < 1:
+        raise UsageError(f"batch_size is {batch_size}; expected at least 1 slice")
+    chosen = method_named(method)
+    if settings is not None and not chosen.has_settings:
+        raise UsageError(f"method {method} takes no settings; leave them out")
+    preset = preset if chosen.has_presets and settings is None else ""
+    settings = settings or chosen.load_settings(preset)
+    _check_model(chosen, prior, sinogram)
     physics.check(method, sinogram)
     began = time.perf_counter()
     A = make_projector(sinogram.geometry, sinogram.grid, device=device)
@@ -78,51 +87,46 @@ def reconstruct(
 
         y, s = values[batch], sigma[batch]
         problem = physics.problem(sinogram, A, y, s)
-        if method == "resample" and prior is not None:
-            generators = [torch.Generator().manual_seed(_seed_of(seed, k)) for k in range(batch.start, batch.stop)]
-            mu = solve_by_resample(
-                y,
-                A,
-                s,
-                problem,
-                prior,
-                settings=PRESETS[preset],
-                generators=generators,
+        mu = chosen.solve(
+            Batch(
+                y=y,
+                A=A,
+                sigma=s,
+                problem=problem,
                 mu_water_per_mm=sinogram.mu_water_per_mm,
+                window=window,
+                model=prior if chosen.needs else None,
+                settings=settings,
+                generators=[torch.Generator().manual_seed(_seed_of(seed, k)) for k in range(batch.start, batch.stop)],
                 watch=watch,
             )
-        else:
-            mu = solve_classically(method, y, A, s, problem, window, watch)
+        )
         residual = (problem.model(mu) - problem.data) / problem.sigma(mu)
         ratios += residual_ratio(residual).tolist() * (sinogram.n_slices if cone else 1)
         images.append(mu_to_hu(mu, sinogram.mu_water_per_mm).reshape(-1, *A.domain_shape[-2:]).cpu().numpy())
         if progress:
             progress(batch.stop / n)
-    learned = method == "resample"
     return Reconstruction(
         image_hu=np.concatenate(images),
         residual_ratio=tuple(ratios),
         residual_history=history.means(),
         seconds=time.perf_counter() - began,
-        settings=(asdict(PRESETS[preset]) if learned else {}) | ({} if physics.is_linear else asdict(physics)),
-        seed=seed if learned else None,
+        settings=({} if settings is None else asdict(settings)) | ({} if physics.is_linear else asdict(physics)),
+        seed=seed if chosen.needs else None,
         method=method,
-        preset=preset if learned else "",
+        preset=preset,
     )
 
 
-def _check(sinogram: Sinogram, method: str, preset: str, prior: LatentPrior | None, batch_size: int) -> None:
-    if batch_size < 1:
-        raise UsageError(f"batch_size is {batch_size}; expected at least 1 slice")
-    if method not in METHODS:
-        raise UsageError(f"method is {method!r}; expected one of {', '.join(METHODS)}")
-    if method != "resample":
+def _check_model(method: Method, model: Any, sinogram: Sinogram) -> None:
+    """Refuse a learned model that is missing, of another kind than the method's, or unfit for the image."""
+    if not method.needs:
         return
-    if preset not in PRESETS:
-        raise UsageError(f"preset is {preset!r}; expected one of {', '.join(PRESETS)}")
-    if prior is None:
-        raise UsageError("method resample needs a prior; give the name or folder of one")
-    prior.check_shape(sinogram.grid.shape)
+    if model is None:
+        raise UsageError(f"method {method.name} needs a {method.needs}; give the name or folder of one")
+    if model.kind != method.needs:
+        raise UsageError(f"method {method.name} needs a {method.needs}; the model given is a {model.kind}")
+    model.check_shape(sinogram.grid.shape)
 
 
 def _seed_of(seed: int, slice_index: int) -> int:

@@ -1,101 +1,114 @@
-"""One batch of a sinogram to attenuation images, by the method asked for."""
+"""One batch of a sinogram to attenuation images: the ways in which the solvers are called."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
+from typing import Any
 
 import torch
 
 from ctresample.geometry import ConeBeam
 from ctresample.operators import LinearOperator, Projector
 from ctresample.pipelines.physics import LINEARISATIONS, Problem
-from ctresample.prior import LatentPrior
-from ctresample.solvers.cgls import cgls
-from ctresample.solvers.fbp import fbp
 from ctresample.solvers.fdk import fdk
 from ctresample.solvers.ramp import Window
-from ctresample.solvers.resample import ReSampleSettings, resample
-from ctresample.solvers.sirt import sirt
 from ctresample.solvers.tv import tv
-from ctresample.solvers.wls import wls
 from ctresample.status import Status
 
 Watch = Callable[[float, Status], None]
 """Told the share of the batch done, and the status of the solver at work."""
 
+Solver = Callable[..., torch.Tensor]
+
 _ROUGH_HU = 10.0
 """A rough image will do where sampling starts: from its noised latents."""
 
 
-def solve_classically(
-    method: str, y: torch.Tensor, A: Projector, sigma: torch.Tensor, problem: Problem, window: Window, watch: Watch
-) -> torch.Tensor:
-    """Attenuation in 1/mm of line integrals ``y`` by a method without a prior.
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Slices, or a cone beam's scan, to be reconstructed together.
 
-    Args:
-        method: "fbp" (of a cone beam FDK), "sirt", "cgls", "wls" or "tv".
+    Attributes:
         y: line integrals ``(B, 1, *A.range_shape)``.
         A: the projector.
         sigma: standard deviation of ``y``.
         problem: what is really measured; where that is not ``y`` by ``A``, the image is refined by it.
+        mu_water_per_mm: attenuation of water that HU refer to.
         window: of the ramp filter.
+        model: the learned model, of a method that needs one.
+        settings: of a method that has any.
+        generators: one CPU generator a slice.
         watch: told of every step.
     """
-    if method == "fbp":
-        direct = fdk if isinstance(A.geometry, ConeBeam) else fbp
-        return direct(y, A.geometry, A.grid, window=window)
-    if method in ("sirt", "cgls"):
-        return {"sirt": sirt, "cgls": cgls}[method](
-            y, A, sigma=sigma, callback=lambda status: watch(status.step / status.n_steps, status)
-        )
-    rounds = count()
+
+    y: torch.Tensor
+    A: Projector
+    sigma: torch.Tensor
+    problem: Problem
+    mu_water_per_mm: float
+    window: Window
+    model: Any
+    settings: Any
+    generators: Sequence[torch.Generator]
+    watch: Watch
+
+
+def direct(solver: Solver, batch: Batch) -> torch.Tensor:
+    """In one step; of a cone beam by FDK."""
+    A = batch.A
+    solver = fdk if isinstance(A.geometry, ConeBeam) else solver
+    return solver(batch.y, A.geometry, A.grid, window=batch.window)
+
+
+def iterative(solver: Solver, batch: Batch) -> torch.Tensor:
+    """By a solver of line integrals without a prior."""
+    return solver(
+        batch.y,
+        batch.A,
+        sigma=batch.sigma,
+        callback=lambda status: batch.watch(status.step / status.n_steps, status),
+    )
+
+
+def penalised(solver: Solver, batch: Batch) -> torch.Tensor:
+    """By a solver that knows the spacing of pixels; what is not linear is linearised at the last image, in rounds."""
+    rounds, A, problem = count(), batch.A, batch.problem
+    spacing = [abs(step) / A.grid.pixel_size_mm for step in A.grid.steps_mm]
 
     def solve(y: torch.Tensor, A: LinearOperator, sigma: torch.Tensor) -> torch.Tensor:
-        solver = {"wls": wls, "tv": tv}[method]
-        return solver(y, A, sigma=sigma, spacing=spacing, callback=_one_of(next(rounds), problem, watch))
+        return solver(y, A, sigma=sigma, spacing=spacing, callback=_one_of(next(rounds), problem, batch.watch))
 
-    spacing = [abs(step) / A.grid.pixel_size_mm for step in A.grid.steps_mm]
-    x = solve(y, A, sigma)
+    x = solve(batch.y, A, batch.sigma)
     return x if problem.is_linear else problem.refined(x, solve)
 
 
-def solve_by_resample(
-    y: torch.Tensor,
-    A: Projector,
-    sigma: torch.Tensor,
-    problem: Problem,
-    prior: LatentPrior,
-    *,
-    settings: ReSampleSettings,
-    generators: Sequence[torch.Generator],
-    mu_water_per_mm: float,
-    watch: Watch,
-) -> torch.Tensor:
-    """Attenuation in 1/mm by ReSample, from a TV image where the settings want a start; see `solve_classically`."""
-    start = None
-    if settings.warm_start == "tv" or not problem.is_linear:  # the noise of counts follows from an image
+def sampled(solver: Solver, batch: Batch) -> torch.Tensor:
+    """By a solver with a diffusion prior, from a TV image where its settings want a ``warm_start``."""
+    problem, sigma, start = batch.problem, batch.sigma, None
+    wanted = getattr(batch.settings, "warm_start", None) == "tv"
+    if wanted or not problem.is_linear:  # the noise of counts follows from an image
         rounds = count()
 
         def solve(y: torch.Tensor, A: LinearOperator, sigma: torch.Tensor) -> torch.Tensor:
-            callback = _one_of(next(rounds), problem, lambda share, status: watch(0.3 * share, status))
+            callback = _one_of(next(rounds), problem, lambda share, status: batch.watch(0.3 * share, status))
             return tv(y, A, sigma=sigma, tolerance_hu=_ROUGH_HU, callback=callback)
 
-        start = solve(y, A, sigma)
+        start = solve(batch.y, batch.A, sigma)
         if not problem.is_linear:
             start, sigma = problem.refined(start, solve), problem.sigma(start)
     base = 0.0 if start is None else 0.3
-    return resample(
+    return solver(
         problem.data,
         problem.model,
-        prior,
+        batch.model,
         sigma=sigma,
-        settings=settings,
-        generators=generators,
-        start=start if settings.start_level < 1 else None,
-        mu_water_per_mm=mu_water_per_mm,
-        callback=lambda status: watch(base + (1 - base) * status.step / status.n_steps, status),
+        settings=batch.settings,
+        generators=batch.generators,
+        start=start if wanted else None,
+        mu_water_per_mm=batch.mu_water_per_mm,
+        callback=lambda status: batch.watch(base + (1 - base) * status.step / status.n_steps, status),
     )
 
 

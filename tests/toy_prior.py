@@ -66,6 +66,7 @@ def random_prior(prediction_type: str = "v_prediction", seed: int = 0) -> Latent
 class GaussianPrior:
     """Pixels independent and normal around water: ``z = HU / scale_hu`` is standard normal, its denoiser exact."""
 
+    kind = "latent prior"
     scale_hu = 100.0
 
     def __init__(self) -> None:

@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 import ctresample
+from ctresample.cli import options
 from ctresample.cli.benchmark import benchmark
 from ctresample.cli.dataset import dataset
 from ctresample.cli.demo import demo
@@ -77,9 +78,11 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     info: "ctresample info scan.h5",
     doctor: "ctresample doctor",
 }
+_LISTS: dict[Callable[..., None], str] = {reconstruct: options.METHOD_LIST, benchmark: options.METHOD_LIST}
 for _verb, _example in _EXAMPLES.items():
     # typer would keep the line breaks of all but the first paragraph
     _help = "\n\n".join(" ".join(paragraph.split()) for paragraph in (_verb.__doc__ or "").split("\n\n"))
+    _help += f"\n\n{_LISTS[_verb]}" if _verb in _LISTS else ""
     _name = _verb.__name__.rstrip("_").replace("_", "-")
     app.command(_name, help=_help, epilog=f"Example: [bold]{_example}[/bold]")(_verb)
 app.add_typer(train, name="train")

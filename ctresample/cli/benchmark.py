@@ -9,6 +9,7 @@ import typer
 
 from ctresample.cli import options
 from ctresample.cli.screen import screen
+from ctresample.pipelines.methods import METHODS
 
 
 def benchmark(
@@ -16,9 +17,11 @@ def benchmark(
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="New or empty folder for the results.")],
     views: Annotated[str, typer.Option(metavar="N,N,...", help="Numbers of views.")] = "25",
     methods: Annotated[
-        str, typer.Option(metavar="NAME,NAME,...", help="Of resample, fbp, sirt, cgls, tv.")
+        str, typer.Option(metavar="NAME,NAME,...", help="Of the methods above.")
     ] = "fbp,sirt,tv,resample",
-    preset: Annotated[str, typer.Option(metavar="NAME,...", help="Of ReSample: fast, paper or both.")] = "fast",
+    preset: Annotated[
+        str, typer.Option(metavar="NAME,...", help=f"Of ReSample: {', '.join(options.PRESETS)}.")
+    ] = "fast",
     geometry: options.SliceGeometry = "parallel",
     photons: options.Photons = None,
     electronic_noise: options.ElectronicNoise = 0.0,
@@ -51,7 +54,7 @@ def benchmark(
 
         runs, place = runs_of(names, presets), pick_device(device)
         volumes = read_ct_slices(dicom_dir, max_slices=max_slices, on_warning=show.note)
-        learned = LoadedPrior.load(prior, place) if "resample" in names else None
+        learned = LoadedPrior.load(prior, place) if any(METHODS[run.method].needs for run in runs) else None
         scan = Scan(size=size, beam=geometry, photons=photons, electronic_noise=electronic_noise)
         results = BenchmarkResults()
         for outcome in measure(

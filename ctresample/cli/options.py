@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from ctresample.errors import UsageError
+from ctresample.pipelines.methods import METHODS
 
 # Written out, for the modules that define them import torch; a test keeps them equal.
-Method = Literal["resample", "fbp", "sirt", "cgls", "wls", "tv"]
 Model = Literal["line-integrals", "counts"]
 Window = Literal["ramp", "shepp-logan", "cosine", "hamming", "hann"]
-Preset = Literal["fast", "paper"]
 SliceBeam = Literal["parallel", "fan", "fan-curved"]
 Beam = Literal[SliceBeam, "cone"]
 DEFAULT_PRIOR = "ct256"
 
 SCANNER, DOSE = "Scanner", "Dose"  # groups of options in the help
 
+
+def one_of(names: Collection[str]) -> Callable[[str], str]:
+    """A check of an option's value, for a choice that is made of a table."""
+
+    def check(value: str) -> str:
+        if value not in names:
+            raise typer.BadParameter(f"{value!r} is not one of {', '.join(names)}.")
+        return value
+
+    return check
+
+
+PRESETS = tuple(name for method in METHODS.values() for name in method.presets)
+METHOD_LIST = "Methods:\n" + "\n".join(f"[bold]{name}[/bold]: {method.title}" for name, method in METHODS.items())
+"""For the help of verbs that take any."""
+
+Method = Annotated[str, typer.Option(metavar="NAME", callback=one_of(METHODS), help="One of the methods above.")]
+Preset = Annotated[
+    str,
+    typer.Option(
+        metavar="|".join(PRESETS),
+        callback=one_of(PRESETS),
+        help="Of ReSample: fast, or the published recipe (very slow without a GPU).",
+    ),
+]
 DicomFolder = Annotated[
     Path, typer.Argument(metavar="DICOM_DIR", exists=True, file_okay=False, help="Folder with the DICOM files.")
 ]
@@ -49,7 +74,8 @@ Device = Annotated[
     str, typer.Option(metavar="auto|cpu|cuda", help="Where to compute. auto: the GPU where there is one.")
 ]
 Prior = Annotated[
-    str, typer.Option(metavar="NAME_OR_DIR", help="Learned prior for ReSample: a bundled one, or a folder.")
+    str,
+    typer.Option(metavar="NAME_OR_DIR", help="Learned model of a method that needs one: a bundled one, or a folder."),
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Slices computed together: more is faster and takes more memory.")]
 

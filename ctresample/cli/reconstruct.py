@@ -10,6 +10,7 @@ import typer
 
 from ctresample.cli import options
 from ctresample.cli.screen import screen
+from ctresample.pipelines.methods import METHODS
 
 
 def reconstruct(
@@ -17,10 +18,8 @@ def reconstruct(
         Path, typer.Argument(metavar="SCAN", exists=True, dir_okay=False, help="Sinogram file, such as scan.h5.")
     ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="New or empty folder for the results.")],
-    method: Annotated[options.Method, typer.Option(help="ReSample (learned) or a classical method.")] = "resample",
-    preset: Annotated[
-        options.Preset, typer.Option(help="Of ReSample: fast, or the published recipe (very slow without a GPU).")
-    ] = "fast",
+    method: options.Method = "resample",
+    preset: options.Preset = "fast",
     every: Annotated[
         int, typer.Option(min=1, metavar="K", help="Use every K-th view only: sparse views of a full scan.")
     ] = 1,
@@ -65,7 +64,8 @@ def reconstruct(
         place = pick_device(device)
         sinogram = read_sinogram(scan).every(every)
         truth = truth_for(sinogram, read_ct_series(against, on_warning=show.note)) if against else None
-        learned = LoadedPrior.load(prior, place) if method == "resample" else None
+        kind = METHODS[method].needs
+        learned = LoadedPrior.load(prior, place, kind) if kind else None
         n, n_views = sinogram.n_slices, sinogram.geometry.n_views
         step = f"{method}, {n} slice{'s'[: n > 1]}, {n_views} views"
         show.progress(0, step)

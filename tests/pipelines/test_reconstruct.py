@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ import torch
 
 from ctresample.errors import PriorError, UsageError
 from ctresample.geometry import ImageGrid
-from ctresample.pipelines.reconstruct import METHODS, reconstruct
+from ctresample.pipelines.methods import METHODS
+from ctresample.pipelines.reconstruct import reconstruct
 from ctresample.pipelines.simulate import simulate
 from ctresample.sinogram import Sinogram
 from ctresample.solvers.resample import PRESETS, ReSampleSettings
@@ -116,6 +118,14 @@ def test_settings_are_kept_with_the_result(sinogram, prior):
     assert (plain.preset, plain.seed, plain.settings) == ("", None, {})
 
 
+def test_settings_in_place_of_a_preset(sinogram, prior):
+    own = replace(SMALL["small fast"], n_steps=7)
+    done = reconstruct(sinogram, prior=prior, settings=own)
+    assert (done.preset, done.settings) == ("", asdict(own))
+    with pytest.raises(UsageError, match="method tv takes no settings"):
+        reconstruct(sinogram, method="tv", settings=own)
+
+
 def test_hu_refer_to_the_water_of_the_sinogram(sinogram):
     """The same line integrals seen with water half as dense: everything is twice as far from air."""
     half = replace(sinogram, mu_water_per_mm=sinogram.mu_water_per_mm / 2)
@@ -124,7 +134,7 @@ def test_hu_refer_to_the_water_of_the_sinogram(sinogram):
 
 
 def test_warm_start_is_a_tv_image_if_a_rough_one(sinogram, prior, monkeypatch):
-    module = importlib.import_module("ctresample.pipelines.solve")
+    module = importlib.import_module("ctresample.solvers.resample")
     starts = []
 
     def instead(y, A, prior, *, start, **_):
@@ -152,8 +162,13 @@ def test_unknown_preset(sinogram, prior):
 
 
 def test_resample_without_a_prior(sinogram):
-    with pytest.raises(UsageError, match="needs a prior"):
+    with pytest.raises(UsageError, match="method resample needs a latent prior"):
         reconstruct(sinogram, method="resample")
+
+
+def test_model_of_another_kind(sinogram):
+    with pytest.raises(UsageError, match="method resample needs a latent prior; the model given is a pixel prior"):
+        reconstruct(sinogram, prior=SimpleNamespace(kind="pixel prior"))
 
 
 def test_grid_that_does_not_fit_the_prior(volume, prior):

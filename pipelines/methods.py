@@ -1,0 +1,126 @@
+"""The methods of reconstruction: the one table that `reconstruct`, the command line and the benchmark go by.
+
+To add a method, write ``ctresample/solvers/<name>.py`` with a function of that name (hyphens made underscores) and
+add a line to `METHODS`. Solvers are named here and imported when used, so that the names are at hand without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Literal
+
+from ctresample.errors import UsageError
+
+Needs = Literal["", "latent prior", "pixel prior", "fbp-unet"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """One method of reconstruction.
+
+    Attributes:
+        name: as in the command line; hyphens become underscores in the names of its file and function.
+        title: one line for help and tables, with the citation.
+        way: how its solver is called: a function of `ctresample.pipelines.solve`.
+        needs: the kind of learned model it needs, which is the model's own ``kind``; "" for none.
+        settings: the frozen dataclass of its settings, in its file, the defaults being the tuned values; "" where
+            the function's own defaults hold.
+        presets: for a method with named settings (``PRESETS`` in its file): their names, with the cost of each.
+        zero_shot: whether its model, if any, was trained without knowing the measurement.
+        nonlinear: whether it can go by counts or a tube's spectrum.
+        cost: rough time of a slice, relative to the others: for estimates of progress.
+    """
+
+    name: str
+    title: str
+    way: str
+    needs: Needs = ""
+    settings: str = ""
+    presets: Mapping[str, int] = field(default_factory=dict)
+    zero_shot: bool = True
+    nonlinear: bool = False
+    cost: int = 0
+
+    @property
+    def has_presets(self) -> bool:
+        """Whether its settings go by names."""
+        return bool(self.presets)
+
+    @property
+    def has_settings(self) -> bool:
+        """Whether it has settings of its own, named or not."""
+        return self.has_presets or bool(self.settings)
+
+    def cost_of(self, preset: str = "") -> int:
+        """Rough time of a slice with a preset; presets made by the caller cost as much as the first."""
+        return self.presets.get(preset, next(iter(self.presets.values()))) if self.has_presets else self.cost
+
+    def load_settings(self, preset: str = "") -> Any:
+        """The settings it runs with: of a preset where it has any, else its defaults; None where it takes none.
+
+        Raises:
+            UsageError: there is no such preset.
+        """
+        if self.has_presets:
+            presets = self._module().PRESETS
+            if preset not in presets:
+                raise UsageError(f"preset is {preset!r}; expected one of {', '.join(presets)}")
+            return presets[preset]
+        return getattr(self._module(), self.settings)() if self.settings else None
+
+    def load_solver(self) -> Callable[..., Any]:
+        """The function in its file."""
+        return getattr(self._module(), self._file)
+
+    def solve(self, batch: Any) -> Any:
+        """Attenuation images of a `ctresample.pipelines.solve.Batch`."""
+        return getattr(import_module("ctresample.pipelines.solve"), self.way)(self.load_solver(), batch)
+
+    @property
+    def _file(self) -> str:
+        return self.name.replace("-", "_")
+
+    def _module(self) -> Any:
+        return import_module(f"ctresample.solvers.{self._file}")
+
+
+_ALL = (
+    Method(
+        name="resample",
+        title="latent diffusion with hard data consistency (Song et al., ICLR 2024)",
+        way="sampled",
+        needs="latent prior",
+        presets={"fast": 1100, "paper": 20000},
+        nonlinear=True,
+    ),
+    Method(
+        name="fbp", title="filtered back projection; of a cone beam FDK (Feldkamp et al., 1984)", way="direct", cost=2
+    ),
+    Method(
+        name="sirt",
+        title="simultaneous iterative reconstruction (Gregor and Benson, 2008)",
+        way="iterative",
+        cost=50,
+    ),
+    Method(name="cgls", title="conjugate gradients stopped at the noise level (Bjorck, 1996)", way="iterative", cost=5),
+    Method(
+        name="wls",
+        title="penalised weighted least squares (Sauer and Bouman, 1993)",
+        way="penalised",
+        nonlinear=True,
+        cost=40,
+    ),
+    Method(name="tv", title="total variation (Sidky et al., 2012)", way="penalised", nonlinear=True, cost=200),
+)
+
+METHODS: dict[str, Method] = {method.name: method for method in _ALL}
+"""By name, in the order of help and tables."""
+
+
+def method_named(name: str) -> Method:
+    """The method of that name; `UsageError` if there is none."""
+    if name not in METHODS:
+        raise UsageError(f"method is {name!r}; expected one of {', '.join(METHODS)}")
+    return METHODS[name]
