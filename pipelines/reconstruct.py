@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from ctresample.consistency import residual_ratio
 from ctresample.errors import UsageError
 from ctresample.geometry import ConeBeam
-from ctresample.operators import make_projector
+from ctresample.operators import Projector, make_projector
 from ctresample.pipelines.methods import Method, method_named
 from ctresample.pipelines.physics import Physics
 from ctresample.pipelines.solve import Batch
@@ -41,6 +41,8 @@ def reconstruct(
     device: torch.device | str = "cpu",
     batch_size: int = 8,
     progress: Callable[[float], None] | None = None,
+    projector: Projector | None = None,
+    slice_numbers: Sequence[int] | None = None,
 ) -> Reconstruction:
     """Images of every slice on the sinogram's grid.
 
@@ -57,9 +59,14 @@ def reconstruct(
         device: where to compute.
         batch_size: slices reconstructed together.
         progress: told the fraction done, from 0 to 1.
+        projector: of the sinogram's geometry and grid, on ``device``; by default `make_projector`'s.
+        slice_numbers: the k of each slice, where the sinogram is a part of a larger one; by default from 0.
     """
     if batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}; expected at least 1 slice")
+    numbers = range(len(sinogram.values)) if slice_numbers is None else slice_numbers
+    if len(numbers) != len(sinogram.values):
+        raise UsageError(f"there are {len(numbers)} slice numbers for {len(sinogram.values)} slices; expected one each")
     chosen = method_named(method)
     if settings is not None and not chosen.has_settings:
         raise UsageError(f"method {method} takes no settings; leave them out")
@@ -68,7 +75,7 @@ def reconstruct(
     _check_model(chosen, prior, sinogram)
     physics.check(method, sinogram)
     began = time.perf_counter()
-    A = make_projector(sinogram.geometry, sinogram.grid, device=device)
+    A = projector or make_projector(sinogram.geometry, sinogram.grid, device=device)
     cone = isinstance(sinogram.geometry, ConeBeam)
     # slices are scans of their own, a cone beam's detector rows are one scan
     values, sigma = (
@@ -97,7 +104,7 @@ def reconstruct(
                 window=window,
                 model=prior if chosen.needs else None,
                 settings=settings,
-                generators=[torch.Generator().manual_seed(_seed_of(seed, k)) for k in range(batch.start, batch.stop)],
+                generators=[torch.Generator().manual_seed(_seed_of(seed, k)) for k in numbers[batch]],
                 watch=watch,
             )
         )

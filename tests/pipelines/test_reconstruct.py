@@ -12,6 +12,7 @@ import torch
 
 from ctresample.errors import PriorError, UsageError
 from ctresample.geometry import ImageGrid
+from ctresample.operators import make_projector
 from ctresample.pipelines.methods import METHODS
 from ctresample.pipelines.reconstruct import reconstruct
 from ctresample.pipelines.simulate import simulate
@@ -182,3 +183,14 @@ def test_grid_that_does_not_fit_the_prior(volume, prior):
 def test_batch_size(sinogram, batch_size):
     with pytest.raises(UsageError, match=f"batch_size is {batch_size}"):
         reconstruct(sinogram, method="fbp", batch_size=batch_size)
+
+
+def test_a_part_of_a_scan_comes_out_as_in_the_whole(sinogram, prior):
+    whole = reconstruct(sinogram, preset="small fast", prior=prior, batch_size=1)
+    last = replace(sinogram, values=sinogram.values[2:], headers=())
+    projector = make_projector(sinogram.geometry, sinogram.grid)
+    part = reconstruct(last, preset="small fast", prior=prior, slice_numbers=[2], projector=projector)
+    np.testing.assert_array_equal(part.image_hu[0], whole.image_hu[2])
+    assert not np.array_equal(reconstruct(last, preset="small fast", prior=prior).image_hu, part.image_hu)
+    with pytest.raises(UsageError, match="2 slice numbers for 1 slices"):
+        reconstruct(last, preset="small fast", prior=prior, slice_numbers=[0, 1])
