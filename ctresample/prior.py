@@ -1,4 +1,4 @@
-"""A latent diffusion prior: an autoencoder, a denoiser on its latents and a noise schedule, all diffusers classes."""
+"""Diffusion priors of diffusers classes: what all have in common, and the latent one with its autoencoder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import logging
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, ClassVar, Self, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -41,7 +41,7 @@ class PriorConfig:
         image_size: rows and columns it was trained on; images must be a multiple of ``patch_size`` times the
             networks' own factors.
         patch_size: pixels along the edge of a patch that is stacked into channels before the autoencoder.
-        latent_mean: mean of each latent channel over the training data.
+        latent_mean: mean of each latent channel over the training data; empty for a prior of pixels.
         latent_std: standard deviation of each latent channel; latents are normalised with both.
         denoising_rmse_hu: ``[alpha_bar, error]`` pairs, noisiest first: root mean square error in HU of the decoded
             one-step estimate on validation patients. It tells a solver how far to trust the prior.
@@ -82,7 +82,85 @@ class PriorConfig:
         return config
 
 
-class LatentPrior:
+class DiffusionPrior:
+    """A denoiser of noisy ``z_t = sqrt(alpha_bar) z_0 + sqrt(1 - alpha_bar) epsilon``, and what ``z`` is of an image.
+
+    Args:
+        unet: the denoiser.
+        scheduler: holds the noise schedule and the kind of prediction.
+        config: see `PriorConfig`.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, unet: UNet2DModel, scheduler: DDIMScheduler, config: PriorConfig) -> None:
+        self.unet = unet.eval().requires_grad_(False)
+        self.scheduler, self.config = scheduler, config
+        self.alpha_bar: torch.Tensor = scheduler.alphas_cumprod.double()
+        self.device = torch.device("cpu")
+
+    def encode(self, hu: torch.Tensor) -> torch.Tensor:
+        """``z`` of images ``(B, 1, H, W)`` in HU."""
+        raise NotImplementedError
+
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
+        """Images ``(B, 1, H, W)`` in HU of ``z``."""
+        raise NotImplementedError
+
+    @property
+    def size_multiple(self) -> int:
+        """Image sides must be multiples of this: the product of all down-samplings."""
+        halvings = len(self.unet.config["block_out_channels"]) - 1
+        return self.config.patch_size * int(2**halvings)
+
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """`PriorError` if the networks cannot take images of ``(rows, columns)``."""
+        if len(shape) != 2:
+            raise PriorError(f"prior {self.config.name} takes slices; a cone beam's volume needs a classical method")
+        if any(side % self.size_multiple for side in shape):
+            raise PriorError(
+                f"prior {self.config.name} takes images whose sides are multiples of {self.size_multiple}; the image "
+                f"grid is {shape[0]} x {shape[1]}; choose another size"
+            )
+
+    def predict(self, z_t: torch.Tensor, t: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tweedie's estimate of the clean ``z`` and the noise, from the noisy one at schedule step ``t``.
+
+        Differentiable with respect to ``z_t``, as `encode` and `decode` are with respect to what they take.
+
+        Returns:
+            ``(z_0, epsilon)`` with ``z_t = sqrt(alpha_bar) z_0 + sqrt(1 - alpha_bar) epsilon``.
+        """
+        out = self.unet(z_t, t).sample
+        a, s = float(self.alpha_bar[t]) ** 0.5, float(1 - self.alpha_bar[t]) ** 0.5
+        kind = self.scheduler.config["prediction_type"]
+        if kind == "v_prediction":  # Salimans and Ho, ICLR 2022: v = a epsilon - s z_0
+            return a * z_t - s * out, a * out + s * z_t
+        if kind == "sample":
+            return out, (z_t - a * out) / s
+        return (z_t - s * out) / a, out
+
+    def spread_hu(self, t: int) -> float:
+        """How far the decoded estimate at step ``t`` lies from the truth in HU: the error seen on validation."""
+        alpha_bar, rmse_hu = zip(*sorted(self.config.denoising_rmse_hu), strict=True)
+        return float(np.interp(float(self.alpha_bar[t]), alpha_bar, rmse_hu))
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move the denoiser; returns self."""
+        self.unet.to(device)
+        self.device = torch.device(device)
+        return self
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write ``unet/`` (half precision safetensors), ``scheduler/`` and ``prior.json``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        copy.deepcopy(self.unet).half().save_pretrained(folder / "unet")
+        self.scheduler.save_pretrained(folder / "scheduler")
+        text = json.dumps(asdict(self.config), indent=1)
+        (folder / CONFIG_NAME).write_text(text + "\n", encoding="utf-8")
+
+
+class LatentPrior(DiffusionPrior):
     """Encode, decode and denoise normalised latents of CT images in HU.
 
     Args:
@@ -110,9 +188,8 @@ class LatentPrior:
                 f"{vae.config['out_channels']}, but patches of {config.patch_size} x {config.patch_size} pixels have "
                 f"{config.patch_size**2}; these must agree"
             )
-        self.vae, self.unet = vae.eval().requires_grad_(False), unet.eval().requires_grad_(False)
-        self.scheduler, self.config = scheduler, config
-        self.alpha_bar: torch.Tensor = scheduler.alphas_cumprod.double()
+        super().__init__(unet, scheduler, config)
+        self.vae = vae.eval().requires_grad_(False)
         self._mean = torch.tensor(config.latent_mean).view(1, -1, 1, 1)
         self._std = torch.tensor(config.latent_std).view(1, -1, 1, 1)
 
@@ -125,6 +202,8 @@ class LatentPrior:
         """
         folder = find_prior(name_or_folder)
         config = PriorConfig.load(folder)
+        if not config.latent_mean and not (folder / "vae").is_dir():
+            raise PriorError(f"{folder} is a prior of pixels; expected a latent one, with an autoencoder")
         try:
             parts: dict[str, Any] = {
                 "vae": load_autoencoder(folder / "vae"),
@@ -139,38 +218,19 @@ class LatentPrior:
 
     def save_pretrained(self, folder: Path) -> None:
         """Write ``vae/``, ``unet/`` (half precision safetensors), ``scheduler/`` and ``prior.json``."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, part in (("vae", self.vae), ("unet", self.unet)):
-            copy.deepcopy(part).half().save_pretrained(folder / name)
-        self.scheduler.save_pretrained(folder / "scheduler")
-        text = json.dumps(asdict(self.config), indent=1)
-        (folder / CONFIG_NAME).write_text(text + "\n", encoding="utf-8")
+        super().save_pretrained(folder)
+        copy.deepcopy(self.vae).half().save_pretrained(folder / "vae")
 
-    def to(self, device: torch.device | str) -> LatentPrior:
+    def to(self, device: torch.device | str) -> Self:
         """Move both networks; returns self."""
-        self.vae.to(device), self.unet.to(device)
+        self.vae.to(device)
         self._mean, self._std = self._mean.to(device), self._std.to(device)
-        return self
-
-    @property
-    def device(self) -> torch.device:
-        return self._mean.device
+        return super().to(device)
 
     @property
     def size_multiple(self) -> int:
         """Image sides must be multiples of this: the product of all down-samplings."""
-        halvings = len(self.unet.config["block_out_channels"]) - 1
-        return self.config.patch_size * downsampling(self.vae) * 2**halvings
-
-    def check_shape(self, shape: tuple[int, ...]) -> None:
-        """`PriorError` if the networks cannot take images of ``(rows, columns)``."""
-        if len(shape) != 2:
-            raise PriorError(f"prior {self.config.name} takes slices; a cone beam's volume needs a classical method")
-        if any(side % self.size_multiple for side in shape):
-            raise PriorError(
-                f"prior {self.config.name} takes images whose sides are multiples of {self.size_multiple}; the image "
-                f"grid is {shape[0]} x {shape[1]}; choose another size"
-            )
+        return downsampling(self.vae) * super().size_multiple
 
     def encode(self, hu: torch.Tensor) -> torch.Tensor:
         """Normalised latents ``(B, C, h, w)`` of images ``(B, 1, H, W)`` in HU."""
@@ -185,27 +245,6 @@ class LatentPrior:
         x = self.vae.decode(z * self._std + self._mean).sample
         x = x.mean(1, keepdim=True) if self._rgb else x
         return model_to_hu(F.pixel_shuffle(x, self.config.patch_size), self.config.hu_range)
-
-    @torch.no_grad()
-    def predict(self, z_t: torch.Tensor, t: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Tweedie's estimate of the clean latents and the noise, from noisy latents at schedule step ``t``.
-
-        Returns:
-            ``(z_0, epsilon)`` with ``z_t = sqrt(alpha_bar) z_0 + sqrt(1 - alpha_bar) epsilon``.
-        """
-        out = self.unet(z_t, t).sample
-        a, s = float(self.alpha_bar[t]) ** 0.5, float(1 - self.alpha_bar[t]) ** 0.5
-        kind = self.scheduler.config["prediction_type"]
-        if kind == "v_prediction":  # Salimans and Ho, ICLR 2022: v = a epsilon - s z_0
-            return a * z_t - s * out, a * out + s * z_t
-        if kind == "sample":
-            return out, (z_t - a * out) / s
-        return (z_t - s * out) / a, out
-
-    def spread_hu(self, t: int) -> float:
-        """How far the decoded estimate at step ``t`` lies from the truth in HU: the error seen on validation."""
-        alpha_bar, rmse_hu = zip(*sorted(self.config.denoising_rmse_hu), strict=True)
-        return float(np.interp(float(self.alpha_bar[t]), alpha_bar, rmse_hu))
 
 
 def latent_channels(vae: Autoencoder) -> int:
