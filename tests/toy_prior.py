@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DModel
 
+from ctresample.pixel_prior import PixelPrior
 from ctresample.prior import LatentPrior, PriorConfig
 
 CHANNELS = 4
@@ -70,7 +71,8 @@ class GaussianPrior:
     scale_hu = 100.0
 
     def __init__(self) -> None:
-        self.alpha_bar = scheduler("epsilon").alphas_cumprod.double()
+        self.scheduler = scheduler("epsilon")
+        self.alpha_bar = self.scheduler.alphas_cumprod.double()
         self.config = SimpleNamespace(name="gaussian", hu_range=(-1000.0, 1000.0))
 
     def check_shape(self, shape: tuple[int, int]) -> None:
@@ -88,3 +90,40 @@ class GaussianPrior:
 
     def spread_hu(self, t: int) -> float:
         return self.scale_hu * (1 - float(self.alpha_bar[t])) ** 0.5
+
+
+class ExactDenoiser(torch.nn.Module):
+    """Predicts the noise in values that are independent and standard normal: ``sqrt(1 - alpha_bar) z_t``."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.config = {"in_channels": channels, "out_channels": channels, "block_out_channels": (1,)}
+        self.spread = (1 - scheduler("epsilon").alphas_cumprod).sqrt()
+
+    def forward(self, z_t: torch.Tensor, t: int) -> SimpleNamespace:
+        return SimpleNamespace(sample=float(self.spread[t]) * z_t)
+
+
+def gaussian_pixel_prior(scale_hu: float = 100.0, patch_size: int = 1) -> PixelPrior:
+    """Pixels independent and normal around water with standard deviation ``scale_hu``, denoised exactly."""
+    schedule = scheduler("epsilon")
+    errors = tuple((float(a), scale_hu * (1 - float(a)) ** 0.5) for a in schedule.alphas_cumprod)
+    changes = {"hu_range": (-scale_hu, scale_hu), "patch_size": patch_size, "denoising_rmse_hu": errors}
+    settings = config(latent_mean=(), latent_std=(), **changes)
+    return PixelPrior(ExactDenoiser(patch_size**2), schedule, settings)
+
+
+def random_pixel_prior(prediction_type: str = "epsilon", channels: int = 1, patch_size: int = 1) -> PixelPrior:
+    """An untrained prior of pixels for images whose sides are multiples of ``2 * patch_size``; always the same."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        unet = UNet2DModel(
+            in_channels=channels,
+            out_channels=channels,
+            block_out_channels=(8, 16),
+            down_block_types=("DownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "UpBlock2D"),
+            layers_per_block=1,
+            norm_num_groups=4,
+        )
+    return PixelPrior(unet, scheduler(prediction_type), config(latent_mean=(), latent_std=(), patch_size=patch_size))

@@ -16,14 +16,18 @@ from ctresample.consistency.conjugate_gradients import (
     safe_ratio,
 )
 from ctresample.consistency.gauss_newton import gauss_newton, linearised_problem
+from ctresample.consistency.latent_gauss_newton import fit_latent_by_gauss_newton
+from ctresample.consistency.match_noise import match_noise
 
 __all__ = [
     "fit_latent_by_adamw",
+    "fit_latent_by_gauss_newton",
     "fit_pixels_by_adamw",
     "fit_to_noise",
     "gauss_newton",
     "inner_product",
     "linearised_problem",
+    "match_noise",
     "per_slice",
     "proximal_step",
     "residual_ratio",

@@ -48,7 +48,7 @@ def gauss_newton(
     for _ in range(n_iterations):
         J, y_J = linearised_problem(x, y, model)
         target = proximal_step(x0, y_J, J, spread=spread, n_iterations=cg_iterations)
-        x = _towards(target, x, lambda v: _squares(model(v) - y) + _squares((v - x0) / spread))
+        x = towards(target, x, lambda v: squares(model(v) - y) + squares((v - x0) / spread))
     return x
 
 
@@ -60,7 +60,7 @@ def linearised_problem(
     return J, y - (model(x) - J(x))
 
 
-def _towards(target: torch.Tensor, x: torch.Tensor, objective: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+def towards(target: torch.Tensor, x: torch.Tensor, objective: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
     """As far from ``x`` on the way to ``target`` as does not raise the objective, slice by slice."""
     step, now = per_slice(x.new_ones(len(x)), x), objective(x)
     for _ in range(MAX_HALVINGS):
@@ -72,6 +72,6 @@ def _towards(target: torch.Tensor, x: torch.Tensor, objective: Callable[[torch.T
     return torch.where(worse, x, moved)
 
 
-def _squares(v: torch.Tensor) -> torch.Tensor:
+def squares(v: torch.Tensor) -> torch.Tensor:
     """Sum of squares of each slice, ``(B,)``, in float64 so that batch size leaves no trace."""
     return v.double().square().flatten(1).sum(1)

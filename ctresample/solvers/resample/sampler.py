@@ -6,26 +6,24 @@ Consistency", ICLR 2024 (arXiv 2307.08123), Algorithm 1. Equation numbers are th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import torch
 
-from ctresample.consistency import (
-    fit_latent_by_adamw,
-    fit_pixels_by_adamw,
-    gauss_newton,
-    linearised_problem,
-    proximal_step,
-    residual_ratio,
-)
-from ctresample.errors import PriorError, UsageError
-from ctresample.operators import LinearOperator, MeasurementModel, Weighted, WeightedModel, weighted
+from ctresample.operators import MeasurementModel
 from ctresample.prior import LatentPrior
+from ctresample.solvers.resample.checks import check_finite, check_hu_range, check_inputs
+from ctresample.solvers.resample.defects import inner_step, tweedie
+from ctresample.solvers.resample.final import final_consistency
+from ctresample.solvers.resample.hard_consistency import Problem
+from ctresample.solvers.resample.resampling import normal_like, resampled
+from ctresample.solvers.resample.schedule import Step, steps_of
 from ctresample.solvers.resample.settings import ReSampleSettings
-from ctresample.solvers.tv import tv
 from ctresample.status import Callback, report
-from ctresample.units import MU_WATER_PER_MM, hu_to_mu, mu_to_hu
+from ctresample.units import MU_WATER_PER_MM
+
+SPREAD_AT_THE_END = 1.0
+"""Of the last fit in latents, which are standardised: it may go anywhere that the prior thinks possible."""
 
 
 def resample(
@@ -59,156 +57,80 @@ def resample(
         ``(B, 1, rows, columns)`` in 1/mm.
 
     Raises:
-        UsageError: generators or a start image are missing.
-        PriorError: the image does not fit the prior's networks, or the sampling diverged.
+        UsageError: generators or a start image are missing, or there are more steps than the prior's schedule has.
+        PriorError: the image does not fit the prior's networks or HU range, or the sampling diverged.
     """
     prior.check_shape(A.domain_shape)
-    if len(generators) != len(y):
-        raise UsageError(f"resample: there are {len(generators)} generators for {len(y)} slices; expected one a slice")
-    if start is None and settings.start_level < 1:
-        raise UsageError(f"resample: start_level is {settings.start_level}; below 1 a start image must be given")
-    problem = _Problem(y / sigma, weighted(A, 1 / sigma), prior, settings, mu_water_per_mm)
-    steps = timesteps(len(prior.alpha_bar), settings)
-    alpha_bar = [float(prior.alpha_bar[t]) for t in steps] + [float(prior.alpha_bar[0])]
-    z = problem.start(start, alpha_bar[0], generators)
-    z_0 = z
-    for i, t in enumerate(steps):
-        z_0, epsilon = prior.predict(z, t)
-        z = _ddim(z_0, epsilon, alpha_bar[i + 1])
-        stage = problem.stage(i, t)
-        if stage is not None:
-            z_0 = problem.look_ahead(z, z_0, steps[i + 1 :], alpha_bar[i + 1 :])
-            z_0 = problem.hard_consistency(z_0, t, stage)
-            variance = resampling_variance(alpha_bar[i], alpha_bar[i + 1], settings.variance_scale)
-            z = stochastic_resample(z_0, z, alpha_bar[i + 1], variance, generators)
-        if not torch.isfinite(z).all():
-            raise PriorError(f"resample diverged at step {i + 1} of {len(steps)}; is the prior's hu_range right?")
-        if not report(callback, "resample", i + 1, len(steps), problem.ratio):
-            break
-    if settings.final == "latent":
-        return problem.decode(problem.fit_latent(z_0))
-    spread = settings.final_spread_hu * mu_water_per_mm / 1000
-    x = problem.decode(z_0)
-    if not isinstance(A, LinearOperator):
-        A, y = linearised_problem(problem.proximal_step(x, spread), y, A)
-    return tv(y, A, sigma=sigma, anchor=x, spread=spread, tolerance_hu=0.5, max_iterations=settings.final_iterations)
+    check_inputs(len(y), settings, generators, start)
+    if start is not None:
+        check_hu_range(start, prior, mu_water_per_mm)
+    problem = Problem.whitened(y, A, sigma, prior, settings, mu_water_per_mm)
+    steps = steps_of(prior.scheduler, settings.n_steps, settings.start_level)
+    n, done, running = settings.chains * len(steps), 0, True
+
+    def told() -> bool:
+        nonlocal done, running
+        done += 1
+        running = report(callback, "resample", done, n, problem.ratio)
+        return running
+
+    images: list[torch.Tensor] = []
+    while running and len(images) < settings.chains:
+        z_0 = _chain(problem, steps, _start(problem, start, steps[0], generators), generators, told)
+        if settings.final == "latent":
+            z_0 = problem.fit_latent(z_0, spread=SPREAD_AT_THE_END)
+        images.append(problem.decode(z_0))
+    return final_consistency(torch.stack(images).mean(0), y, problem)
 
 
-def timesteps(n_train: int, settings: ReSampleSettings) -> list[int]:
-    """Schedule steps to visit, noisiest first: the DDIM steps ``1 + k n_train / n_steps`` up to the start level."""
-    last = n_train - 1
-    steps = {min(1 + k * n_train // settings.n_steps, last) for k in range(settings.n_steps)}
-    return sorted((t for t in steps if t <= settings.start_level * last), reverse=True) or [min(steps)]
-
-
-def resampling_variance(alpha_bar: float, alpha_bar_previous: float, scale: float) -> float:
-    """``sigma_t^2`` of the resampling, as published (eq. 13 with its gamma)."""
-    return scale * (1 - alpha_bar_previous) / alpha_bar * (1 - alpha_bar / alpha_bar_previous)
-
-
-def stochastic_resample(
-    z_0: torch.Tensor,
-    z: torch.Tensor,
-    alpha_bar: float,
-    variance: float,
-    generators: Sequence[torch.Generator],
-) -> torch.Tensor:
-    """Back onto the noisy manifold: a draw given both the consistent ``z_0`` and the unconditional ``z`` (Prop. 1).
-
-    ``z_0`` says that the noisy latent is normal around ``sqrt(alpha_bar) z_0`` with variance ``1 - alpha_bar``, the
-    sampler that it is normal around ``z`` with ``variance``; the draw is from the product of both.
-    """
-    total = variance + 1 - alpha_bar
-    mean = (variance * alpha_bar**0.5 * z_0 + (1 - alpha_bar) * z) / total
-    return mean + (variance * (1 - alpha_bar) / total) ** 0.5 * _normal_like(z, generators)
-
-
-def _ddim(z_0: torch.Tensor, epsilon: torch.Tensor, alpha_bar: float) -> torch.Tensor:
-    """Deterministic DDIM step to the level of ``alpha_bar``."""
+def ddim(z_0: torch.Tensor, epsilon: torch.Tensor, alpha_bar: float) -> torch.Tensor:
+    """Deterministic DDIM step to the level of ``alpha_bar`` (eq. 4 with eta = 0)."""
     return alpha_bar**0.5 * z_0 + (1 - alpha_bar) ** 0.5 * epsilon
 
 
-def _normal_like(z: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
-    draws = [torch.randn(z.shape[1:], generator=generator) for generator in generators]
-    return torch.stack(draws).to(z)
+def _chain(
+    problem: Problem,
+    steps: Sequence[Step],
+    z: torch.Tensor,
+    generators: Sequence[torch.Generator],
+    told: Callable[[], bool],
+) -> torch.Tensor:
+    """Algorithm 1 from noisy latents ``z``: the last clean estimate."""
+    s, prior = problem.settings, problem.prior
+    z_0 = z
+    for i, step in enumerate(steps):
+        z_0, epsilon = prior.predict(z, step.t)
+        z = ddim(z_0, epsilon, step.alpha_bar_previous)
+        z_0 = tweedie(z_0, epsilon, step.alpha_bar, s.defects)
+        if s.gradient_scale:
+            z = problem.gradient_step(z, z_0, step.alpha_bar)
+        stage = s.stage(i, step.level)
+        if stage is not None:
+            z_0 = _look_ahead(problem, z, z_0, steps[i:])
+            z_0 = problem.agree(z_0, step, stage, relative_level=step.t / max(steps[0].t, 1))
+            z = resampled(z_0, z, step, s, generators)
+        check_finite(z, i + 1, len(steps))
+        if not told():
+            break
+    return z_0
 
 
-@dataclass
-class _Problem:
-    """The whitened measurement and the ways to make an estimate agree with it."""
+def _look_ahead(problem: Problem, z: torch.Tensor, z_0: torch.Tensor, steps: Sequence[Step]) -> torch.Tensor:
+    """The estimate after a few more unconditional steps, cleaner than the present one (the first of ``steps``)."""
+    s, prior = problem.settings, problem.prior
+    for before, step in list(zip(steps, steps[1:], strict=False))[: s.inner_steps]:
+        z_0, epsilon = prior.predict(z, step.t)
+        z_0, levels = inner_step(z, z_0, epsilon, step, before, s.defects)
+        z = ddim(z_0, epsilon, levels.alpha_bar_previous)
+        z_0 = tweedie(z_0, epsilon, levels.alpha_bar, s.defects)
+    return z_0
 
-    y: torch.Tensor
-    A: Weighted | WeightedModel
-    prior: LatentPrior
-    settings: ReSampleSettings
-    mu_water: float
-    ratio: float = float("nan")
 
-    def start(
-        self, start: torch.Tensor | None, alpha_bar: float, generators: Sequence[torch.Generator]
-    ) -> torch.Tensor:
-        """Noisy latents at the first level; pure noise has no use for a start image."""
-        rows, columns = self.A.domain_shape
-        probe = self.encode(self.y.new_zeros(1, 1, rows, columns) if start is None else start)
-        noise = _normal_like(probe.expand(len(generators), -1, -1, -1), generators)
-        return noise if start is None else _ddim(probe, noise, alpha_bar)
-
-    def stage(self, i: int, t: int) -> str | None:
-        """Which hard consistency step ``i`` at schedule step ``t`` calls for."""
-        level = t / (len(self.prior.alpha_bar) - 1)
-        if level > self.settings.pixel_level or i % self.settings.skip:
-            return None
-        return "pixel" if level > self.settings.latent_level else "latent"
-
-    def look_ahead(
-        self, z: torch.Tensor, z_0: torch.Tensor, steps: Sequence[int], alpha_bar: Sequence[float]
-    ) -> torch.Tensor:
-        """The estimate after a few more unconditional steps, cleaner than the present one."""
-        for t, following in zip(steps[: self.settings.inner_steps], alpha_bar[1:], strict=False):
-            z_0, epsilon = self.prior.predict(z, t)
-            z = _ddim(z_0, epsilon, following)
-        return z_0
-
-    def hard_consistency(self, z_0: torch.Tensor, t: int, stage: str) -> torch.Tensor:
-        """Latents near ``z_0`` whose image agrees with the measurement."""
-        s = self.settings
-        if stage == "latent":
-            z_0 = self.fit_latent(z_0)
-            self.note(self.decode(z_0))
-            return z_0
-        x = self.decode(z_0)
-        if s.optimiser == "adamw":
-            low, high = self.prior.config.hu_range
-            unit = (high - low) / 2 * self.mu_water / 1000
-            agreed = fit_pixels_by_adamw(x, self.y, self.A, unit=unit, lr=s.pixel_lr, max_iterations=s.pixel_iterations)
-            self.note(agreed)
-            return self.encode(agreed)
-        spread = s.spread_scale * self.prior.spread_hu(t) * self.mu_water / 1000
-        agreed = self.proximal_step(x, spread)
-        self.note(agreed)
-        # the difference of two encodings carries the correction without the autoencoder's own error
-        return z_0 + self.encode(agreed) - self.encode(x)
-
-    def proximal_step(self, x: torch.Tensor, spread: float) -> torch.Tensor:
-        """The image near ``x`` that the measurement makes likely."""
-        n_cg = self.settings.cg_iterations
-        if isinstance(self.A, LinearOperator):
-            return proximal_step(x, self.y, self.A, spread=spread, n_iterations=n_cg)
-        n = self.settings.newton_iterations
-        return gauss_newton(x, self.y, self.A, spread=spread, n_iterations=n, cg_iterations=n_cg)
-
-    def fit_latent(self, z_0: torch.Tensor) -> torch.Tensor:
-        """Latents near ``z_0`` whose decoded image agrees with the measurement, by descent through the decoder."""
-        s = self.settings
-        return fit_latent_by_adamw(z_0, self.y, self.A, self.decode, lr=s.latent_lr, max_iterations=s.latent_iterations)
-
-    def encode(self, mu: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():
-            return self.prior.encode(mu_to_hu(mu, self.mu_water))
-
-    def decode(self, z: torch.Tensor) -> torch.Tensor:
-        with torch.set_grad_enabled(z.requires_grad):
-            return hu_to_mu(self.prior.decode(z), self.mu_water)
-
-    def note(self, mu: torch.Tensor) -> None:
-        self.ratio = float(residual_ratio(self.A(mu).detach() - self.y).mean())
+def _start(
+    problem: Problem, start: torch.Tensor | None, first: Step, generators: Sequence[torch.Generator]
+) -> torch.Tensor:
+    """Noisy latents at the first level; pure noise has no use for a start image."""
+    rows, columns = problem.A.domain_shape
+    probe = problem.encode(problem.y.new_zeros(1, 1, rows, columns) if start is None else start)
+    noise = normal_like(probe.expand(len(generators), -1, -1, -1), generators)
+    return noise if start is None else ddim(probe, noise, first.alpha_bar)

@@ -1,77 +1,140 @@
-"""The settings of ReSample, as fractions of the noise schedule."""
+"""The settings of ReSample: every choice of the algorithm by name."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from ctresample.errors import UsageError
+from ctresample.solvers.resample.defects import Defect
+
+WarmStart = Literal["tv"]
+PixelOptimiser = Literal["cg", "adamw"]
+LatentOptimiser = Literal["gauss-newton", "adamw"]
+Encoding = Literal["plain", "corrected"]
+Resampling = Literal["stochastic", "encoding"]
+Variance = Literal["published", "released"]
+Final = Literal["pixel", "latent", "none"]
+Stage = Literal["pixel", "latent"]
 
 
 @dataclass(frozen=True)
 class ReSampleSettings:
     """Every choice of the algorithm (Song et al., ICLR 2024, Algorithm 1).
 
-    Levels are fractions of the schedule: 1 is pure noise, 0 the clean image.
+    Levels are fractions of the schedule: 1 is pure noise, 0 the clean image. Below, ``a_t`` is the schedule's
+    cumulative product (alpha bar) at the present step and ``a_p`` at the next less noisy one.
 
     Attributes:
         n_steps: DDIM steps over the whole schedule; fewer are taken from a lower ``start_level``.
         start_level: level the sampling starts from.
         warm_start: what is encoded and noised to ``start_level``: a TV image, or nothing (pure noise).
-        pixel_level: below this level hard consistency is imposed in pixel space ...
-        latent_level: ... and below this one in latent space. 0 keeps it in pixel space to the end.
+        pixel_level: above this level there is no hard consistency; below, it is imposed in pixel space ...
+        latent_level: ... and below this one in latent space (section 3.3 splits the schedule in three). 0 keeps it
+            in pixel space to the end, and equal levels keep it in latent space.
         skip: hard consistency every so many steps.
         inner_steps: DDIM steps taken ahead of a hard step for a cleaner estimate, then undone by resampling.
-        optimiser: "cg" solves the proximal problem with the noise and the prior's own error as weights;
-            "adamw" is the published gradient descent, stopped at the noise level.
+        pixel_optimiser: "cg" solves the proximal problem with the noise and the prior's own error as weights;
+            "adamw" is the published gradient descent on eq. 8, stopped at the noise level.
+        latent_optimiser: of eq. 9: "gauss-newton" linearises the decoder and solves the proximal problem in latents;
+            "adamw" is the published gradient descent. Both stop at the noise level.
+        encoding: back from pixels to latents: "plain" as published, ``E(x)``; "corrected" adds only what the data
+            changed, ``z_0 + E(x) - E(D(z_0))``, so that the autoencoder's own error does not add up.
         cg_iterations: of one proximal step.
-        newton_iterations: of one proximal step, where the measurement model is nonlinear.
+        newton_iterations: of one proximal step in latents, or where the measurement model is nonlinear.
         spread_scale: how far the image may move in a proximal step, in units of the prior's error at that noise level.
             Above 1 the data are trusted more: in mid-run an estimate is further from the truth than a denoised truth.
+        spread_power: the scale is multiplied by ``(t / t_start) ** spread_power``: above 0, later steps move less.
         pixel_lr: AdamW step in pixel space, in units of half the prior's HU range.
         pixel_iterations: AdamW steps in pixel space at most.
         latent_lr: AdamW step in latent space.
         latent_iterations: AdamW steps in latent space at most.
-        variance_scale: gamma of the resampling variance. When large, resampling draws afresh around the consistent
-            estimate and keeps nothing of the unconditional path: the paper's stochastic encoding.
+        gradient_scale: of a gradient step on the data's misfit after every DDIM step, as in Latent-DPS; 0 for none.
+        resampling: after a hard step, back to noisy latents by "stochastic" resampling (Proposition 2), or by
+            stochastic "encoding", which keeps nothing of the unconditional path (Proposition 1, the ablation of
+            Figure 5).
+        variance: sigma_t^2 of the resampling: "published" is eq. 13,
+            ``gamma (1 - a_p) / a_t (1 - a_t / a_p)``; the "released" code has ``1 - a_t`` in place of ``a_t``.
+        variance_scale: its gamma. When large, stochastic resampling becomes stochastic encoding.
+        chains: samplings from independent noise, whose decoded images are averaged before the final step.
+        coupled: whether all slices of a volume get the same noise, so that neighbours do not flicker. Noise comes
+            from the generators alone, so this is for whoever makes them: seed them alike.
         final: how the output is made consistent: "pixel" by a proximal step with total variation on the decoded
-            image, "latent" as published, by a last descent in latent space, decoded.
+            image, "latent" as published, by a last fit in latent space, decoded; "none" leaves the decoded estimate.
         final_spread_hu: how far that proximal step expects the decoded image to be from the truth.
         final_iterations: iterations of that proximal step at most.
+        match_noise: whether the output is then moved until its residual is what the noise predicts.
+        defects: of the released code, to measure what they cost; see `ctresample.solvers.resample.defects`.
     """
 
     n_steps: int
     start_level: float = 1.0
-    warm_start: Literal["tv"] | None = None
+    warm_start: WarmStart | None = None
     pixel_level: float = 2 / 3
     latent_level: float = 1 / 3
     skip: int = 10
     inner_steps: int = 5
-    optimiser: Literal["cg", "adamw"] = "adamw"
+    pixel_optimiser: PixelOptimiser = "adamw"
+    latent_optimiser: LatentOptimiser = "adamw"
+    encoding: Encoding = "plain"
     cg_iterations: int = 30
     newton_iterations: int = 2
     spread_scale: float = 1.0
+    spread_power: float = 0.0
     pixel_lr: float = 1e-2
     pixel_iterations: int = 2000
     latent_lr: float = 5e-3
     latent_iterations: int = 500
+    gradient_scale: float = 0.0
+    resampling: Resampling = "stochastic"
+    variance: Variance = "published"
     variance_scale: float = 40.0
-    final: Literal["pixel", "latent"] = "latent"
+    chains: int = 1
+    coupled: bool = False
+    final: Final = "latent"
     final_spread_hu: float = 140.0
     final_iterations: int = 400
+    match_noise: bool = False
+    defects: tuple[Defect, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.n_steps < 1 or self.skip < 1 or self.inner_steps < 0:
-            raise UsageError("resample settings: n_steps and skip must be 1 or more, inner_steps 0 or more")
-        if not 0 <= self.latent_level <= self.pixel_level <= 1 or not 0 < self.start_level <= 1:
-            raise UsageError(
-                "resample settings: expected 0 <= latent_level <= pixel_level <= 1 and 0 < start_level <= 1"
-            )
-        if self.newton_iterations < 1:
-            raise UsageError("resample settings: newton_iterations must be 1 or more")
-        if not self.spread_scale > 0 or self.variance_scale < 0:
-            raise UsageError("resample settings: spread_scale must be above 0 and variance_scale 0 or more")
-        if not self.final_spread_hu > 0 or self.final_iterations < 1:
-            raise UsageError("resample settings: final_spread_hu must be above 0 and final_iterations 1 or more")
+        for names, least in _LEAST.items():
+            for name in names.split():
+                self._expect(name, least <= getattr(self, name) < math.inf, f"a number of {least} or more")
+        for name in ("spread_scale", "final_spread_hu"):
+            self._expect(name, 0 < getattr(self, name) < math.inf, "a number above 0")
+        self._expect("start_level", 0 < self.start_level <= 1, "a fraction above 0, at most 1")
+        self._expect("pixel_level", 0 <= self.pixel_level <= 1, "a fraction")
+        self._expect("latent_level", 0 <= self.latent_level <= self.pixel_level, "0 to pixel_level")
+        for name, kind in _CHOICES.items():
+            self._expect(name, getattr(self, name) in get_args(kind), f"one of {', '.join(get_args(kind))}")
+        self._expect("warm_start", self.warm_start in (None, *get_args(WarmStart)), "tv, or None")
+        self._expect("defects", set(self.defects) <= set(get_args(Defect)), f"some of {', '.join(get_args(Defect))}")
         if self.start_level == 1 and self.warm_start:
             raise UsageError("resample settings: a warm start needs a start_level below 1, where it is not all noise")
+
+    def stage(self, i: int, level: float) -> Stage | None:
+        """Which hard consistency the ``i``-th step of a run calls for, at that level of the schedule."""
+        if level > self.pixel_level or i % self.skip:
+            return None
+        return "pixel" if level > self.latent_level else "latent"
+
+    def _expect(self, name: str, holds: bool, expected: str) -> None:
+        if not holds:
+            raise UsageError(f"resample settings: {name} is {getattr(self, name)!r}; expected {expected}")
+
+
+_LEAST = {
+    "n_steps skip cg_iterations newton_iterations chains final_iterations": 1,
+    "inner_steps pixel_iterations latent_iterations": 0,
+    "pixel_lr latent_lr gradient_scale variance_scale spread_power": 0,
+}
+_CHOICES = {
+    "pixel_optimiser": PixelOptimiser,
+    "latent_optimiser": LatentOptimiser,
+    "encoding": Encoding,
+    "resampling": Resampling,
+    "variance": Variance,
+    "final": Final,
+}

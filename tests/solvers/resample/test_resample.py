@@ -9,14 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from scipy import stats
 
 from ctresample.consistency import residual_ratio
 from ctresample.errors import PriorError, UsageError
 from ctresample.geometry import FanBeam, ImageGrid, ParallelBeam
 from ctresample.operators import SparseProjector
-from ctresample.solvers.resample import PRESETS, ReSampleSettings, resample
-from ctresample.solvers.resample.sampler import resampling_variance, stochastic_resample, timesteps
+from ctresample.solvers.resample import ReSampleSettings, resample
+from ctresample.solvers.resample.schedule import steps_of
 from ctresample.units import MU_WATER_PER_MM, hu_to_mu, mu_to_hu
 
 GRID = ImageGrid((32, 32), 6.0)
@@ -29,7 +28,8 @@ CG = ReSampleSettings(
     latent_level=0.0,
     skip=1,
     inner_steps=0,
-    optimiser="cg",
+    pixel_optimiser="cg",
+    encoding="corrected",
     cg_iterations=6,
     variance_scale=40.0,
     final="pixel",
@@ -42,7 +42,6 @@ ADAMW = ReSampleSettings(
     latent_level=1 / 3,
     skip=5,
     inner_steps=2,
-    optimiser="adamw",
     pixel_lr=1e-2,
     pixel_iterations=40,
     latent_lr=5e-3,
@@ -58,6 +57,11 @@ SETTINGS = pytest.mark.parametrize("settings", [CG, ADAMW], ids=["cg", "adamw"])
 
 def generators(*seeds: int) -> list[torch.Generator]:
     return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+def timesteps_of(settings: ReSampleSettings, toy_prior) -> list[int]:
+    scheduler = toy_prior.scheduler("epsilon")
+    return [step.t for step in steps_of(scheduler, settings.n_steps, settings.start_level)]
 
 
 class Case:
@@ -166,40 +170,6 @@ def test_cuda_draws_the_noise_of_the_cpu(settings, phantoms, toy_prior):
 # ---------------------------------------------------------------- the sampler
 
 
-@pytest.mark.parametrize("n_steps", [20, 50, 200, 333, 500, 1000])
-def test_timesteps_are_those_of_diffusers(n_steps, toy_prior):
-    scheduler = toy_prior.scheduler("epsilon")
-    assert scheduler.config["timestep_spacing"] == "leading"
-    scheduler.set_timesteps(n_steps)
-    expected = [int(t) for t in scheduler.timesteps]
-    if n_steps == 1000:
-        assert expected[0] == 1000  # past the end of the schedule: diffusers could not take this one either
-        expected = expected[1:]
-    assert timesteps(1000, ReSampleSettings(n_steps=n_steps)) == expected
-
-
-@pytest.mark.parametrize("n_steps", [7, 60, 999])
-def test_timesteps_that_do_not_divide_the_schedule_still_span_it(n_steps):
-    steps = timesteps(1000, ReSampleSettings(n_steps=n_steps))
-    assert len(steps) == n_steps
-    gaps = -np.diff(steps)
-    assert gaps.min() > 0
-    assert gaps.max() - gaps.min() <= 1
-    assert steps[-1] == 1
-    assert steps[0] + gaps.min() >= 1000 - 1
-
-
-@pytest.mark.parametrize("level", [1.0, 0.5, 0.35, 0.1])
-def test_timesteps_begin_at_the_start_level(level):
-    every = timesteps(1000, ReSampleSettings(n_steps=100))
-    steps = timesteps(1000, ReSampleSettings(n_steps=100, start_level=level))
-    assert steps == [t for t in every if t <= level * 999]
-
-
-def test_there_is_always_a_timestep():
-    assert timesteps(1000, ReSampleSettings(n_steps=5, start_level=1e-6)) == [1]
-
-
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction", "sample"])
 def test_unconditional_steps_are_those_of_diffusers(prediction_type, case, toy_prior):
     """Without hard consistency what is left is DDIM with eta = 0."""
@@ -234,51 +204,13 @@ def test_start_image_is_noised_to_its_level(case, toy_prior):
     assert level[0] == pytest.approx(float(expected) ** 0.5, rel=0.1)
 
 
-# ---------------------------------------------------------------- stochastic resampling
-
-
-@pytest.mark.parametrize(("alpha_bar", "variance"), [(0.3, 0.05), (0.9, 0.4), (0.999, 1e-4), (0.5, 40.0)])
-def test_resampling_draws_from_the_product_of_two_gaussians(alpha_bar, variance):
-    n = 60_000
-    z_0, z = 1.7, -0.4
-    narrow = torch.full((1, 1, 1, n), z_0), torch.full((1, 1, 1, n), z)
-    draws = stochastic_resample(*narrow, alpha_bar, variance, generators(0)).double().flatten().numpy()
-    # precisions add, means are weighted by them
-    precisions = np.array([1 / (1 - alpha_bar), 1 / variance])
-    mean = precisions @ [alpha_bar**0.5 * z_0, z] / precisions.sum()
-    standardised = (draws - mean) * precisions.sum() ** 0.5
-    assert abs(standardised.mean()) * n**0.5 < 4
-    chi2 = stats.chi2(n - 1)
-    assert chi2.ppf(1e-5) < (n - 1) * standardised.var(ddof=1) < chi2.ppf(1 - 1e-5)
-
-
-def test_resampling_trusts_the_consistent_latent_when_the_variance_is_large():
-    z_0, z = torch.ones(1, 1, 4, 4), torch.zeros(1, 1, 4, 4)
-    assert torch.allclose(stochastic_resample(z_0, z, 1 - 1e-12, 10.0, generators(0)), z_0, atol=1e-4)
-    assert torch.allclose(stochastic_resample(z_0, z, 0.5, 1e-12, generators(0)), z, atol=1e-4)
-
-
-def test_resampling_variance_by_hand():
-    """Equation 13: gamma (1 - a_{t-1}) / a_t (1 - a_t / a_{t-1})."""
-    assert resampling_variance(0.4, 0.5, 40.0) == pytest.approx(40 * 0.5 / 0.4 * 0.2)
-    assert resampling_variance(0.5, 0.5, 40.0) == 0
-
-
-def test_each_slice_draws_from_its_own_generator():
-    zero = torch.zeros(2, 1, 8, 8)
-    draws = stochastic_resample(zero, zero, 0.5, 1.0, generators(1, 2))
-    swapped = stochastic_resample(zero, zero, 0.5, 1.0, generators(2, 1))
-    assert torch.equal(draws, swapped.flip(0))
-    assert not torch.equal(draws[0], draws[1])
-
-
 # ---------------------------------------------------------------- hard consistency
 
 
 @pytest.fixture
 def consistency_steps(monkeypatch):
     """How often each of the three ways to agree with the data was taken, as resample goes on."""
-    module = importlib.import_module("ctresample.solvers.resample.sampler")  # the name alone is the function
+    module = importlib.import_module("ctresample.solvers.resample.hard_consistency")
     taken = Counter()
 
     def counting(name):
@@ -304,7 +236,7 @@ def test_stages_follow_the_level(case, toy_prior, consistency_steps):
         consistency_steps.clear()
 
     case.run(toy_prior.random_prior(), settings, callback=watch)
-    for i, (t, taken) in enumerate(zip(timesteps(1000, settings), seen, strict=True)):
+    for i, (t, taken) in enumerate(zip(timesteps_of(settings, toy_prior), seen, strict=True)):
         if t / 999 > settings.pixel_level or i % settings.skip:
             expected = {}
         else:
@@ -316,21 +248,21 @@ def test_stages_follow_the_level(case, toy_prior, consistency_steps):
 
 def test_conjugate_gradients_at_every_step(case, toy_prior, consistency_steps):
     case.run(toy_prior.random_prior(), CG)
-    assert consistency_steps == {"proximal_step": len(timesteps(1000, CG))}
+    assert consistency_steps == {"proximal_step": len(timesteps_of(CG, toy_prior))}
 
 
 def test_proximal_steps_are_as_wide_as_asked(case, toy_prior, monkeypatch):
-    module = importlib.import_module("ctresample.solvers.resample.sampler")
+    module = importlib.import_module("ctresample.solvers.resample.hard_consistency")
     prior, seen = toy_prior.random_prior(), []
     monkeypatch.setattr(module, "proximal_step", lambda x, y, A, **options: seen.append(options["spread"]) or x)
     settings = replace(CG, spread_scale=3.0, **NO_FINAL_FIT)
     case.run(prior, settings, mu_water_per_mm=2 * MU_WATER_PER_MM)
-    expected = [3 * prior.spread_hu(t) * 2 * MU_WATER_PER_MM / 1000 for t in timesteps(1000, settings)]
+    expected = [3 * prior.spread_hu(t) * 2 * MU_WATER_PER_MM / 1000 for t in timesteps_of(settings, toy_prior)]
     assert seen == pytest.approx(expected)
 
 
 def test_final_proximal_step_is_anchored_at_the_decoded_estimate(case, toy_prior, monkeypatch):
-    module = importlib.import_module("ctresample.solvers.resample.sampler")
+    module = importlib.import_module("ctresample.solvers.resample.final")
     prior, called = toy_prior.random_prior(), {}
     monkeypatch.setattr(module, "tv", lambda y, A, **options: called.update(options) or options["anchor"])
     settings = replace(CG, final_spread_hu=70.0, final_iterations=33)
@@ -359,7 +291,7 @@ def test_consistency_is_imposed_on_the_estimate_some_steps_ahead(
     stop_at, inner_steps, used, case, toy_prior, monkeypatch
 ):
     """Those steps are DDIM as well; at the end of the schedule there are fewer of them left."""
-    module = importlib.import_module("ctresample.solvers.resample.sampler")
+    module = importlib.import_module("ctresample.solvers.resample.hard_consistency")
     given = []
     monkeypatch.setattr(module, "fit_pixels_by_adamw", lambda x, *_, **__: given.append(x) or x)
     prior = toy_prior.random_prior()
@@ -381,7 +313,7 @@ def test_consistency_is_imposed_on_the_estimate_some_steps_ahead(
 
 
 def test_pixel_steps_are_taken_in_units_of_half_the_hu_range(case, toy_prior, monkeypatch):
-    module = importlib.import_module("ctresample.solvers.resample.sampler")
+    module = importlib.import_module("ctresample.solvers.resample.hard_consistency")
     units = []
     monkeypatch.setattr(module, "fit_pixels_by_adamw", lambda x, *_, unit, **__: units.append(unit) or x)
     case.run(toy_prior.random_prior(), ADAMW)
@@ -400,44 +332,6 @@ def test_the_error_of_the_encoder_does_not_add_up(case, toy_prior):
     assert torch.allclose(biased, exact, rtol=1e-2, atol=1e-5)
 
 
-@pytest.mark.parametrize("beam", [ParallelBeam, FanBeam])
-@pytest.mark.parametrize("sigma", [0.003, 0.02])
-def test_mean_over_seeds_is_the_posterior_mean(beam, sigma, phantoms, toy_prior):
-    """Pixels known to be normal and independent, measured in few views: linear algebra has the answer.
-
-    Every pixel's mean over the seeds must be right within what so few draws allow, as tested by chi square.
-    """
-    prior, n_seeds = toy_prior.GaussianPrior(), 256
-    grid = ImageGrid((6, 6), 4.0)
-    A = SparseProjector(beam.for_grid(grid, 4), grid, dtype=torch.float64)
-    rng = np.random.default_rng(0)
-    M = phantoms.matrix_of(A)
-    sigmas = sigma * rng.uniform(0.5, 2, len(M))
-    spread, mean = prior.scale_hu * MU_WATER_PER_MM / 1000, hu_to_mu(0.0)
-    truth = mean + spread * rng.standard_normal(grid.shape[0] * grid.shape[1])
-    y = M @ truth + sigmas * rng.standard_normal(len(M))
-    W = M / sigmas[:, None]
-    posterior = np.linalg.solve(W.T @ W + np.eye(len(truth)) / spread**2, W.T @ (y / sigmas) + mean / spread**2)
-    draws = resample(
-        phantoms.as_batch(y.reshape(A.range_shape), dtype=A.dtype).expand(n_seeds, -1, -1, -1),
-        A,
-        prior,
-        sigma=phantoms.as_batch(sigmas.reshape(A.range_shape), dtype=A.dtype),
-        settings=replace(
-            CG, n_steps=50, start_level=1.0, warm_start=None, cg_iterations=40, variance_scale=1e4, **NO_FINAL_FIT
-        ),
-        generators=generators(*range(n_seeds)),
-    )
-    draws = draws.flatten(1).numpy()
-    of_mean = draws.std(axis=0, ddof=1) / n_seeds**0.5
-    surprise = (((draws.mean(axis=0) - posterior) / of_mean) ** 2).sum()
-    # pixels are correlated, which widens the distribution of the sum: hence twice its expectation and no quantile
-    assert surprise < 2 * len(truth)
-    # and that is sharp: neither the prior's mean nor the truth would pass
-    for other in (mean, truth):
-        assert (((draws.mean(axis=0) - other) / of_mean) ** 2).sum() > 10 * len(truth)
-
-
 # ---------------------------------------------------------------- callback and errors
 
 
@@ -446,7 +340,7 @@ def test_callback_is_told_every_step_and_can_stop(settings, case, toy_prior):
     prior = toy_prior.random_prior()
     seen = []
     x = case.run(prior, settings, callback=seen.append)
-    n = len(timesteps(1000, settings))
+    n = len(timesteps_of(settings, toy_prior))
     assert [(status.solver, status.step, status.n_steps) for status in seen] == [
         ("resample", step, n) for step in range(1, n + 1)
     ]
@@ -489,33 +383,3 @@ def test_one_generator_a_slice(case, toy_prior, seeds):
 def test_a_low_start_level_needs_a_start(case, toy_prior):
     with pytest.raises(UsageError, match=r"start_level is 0\.5"):
         case.run(toy_prior.random_prior(), CG, start=None)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"n_steps": 0},
-        {"skip": 0},
-        {"inner_steps": -1},
-        {"latent_level": 0.8},
-        {"latent_level": -0.1},
-        {"pixel_level": 1.1},
-        {"start_level": 0.0},
-        {"start_level": 1.5},
-        {"start_level": 1.0, "warm_start": "tv"},
-        {"spread_scale": 0.0},
-        {"variance_scale": -1.0},
-        {"final_spread_hu": 0.0},
-        {"final_iterations": 0},
-    ],
-    ids=str,
-)
-def test_settings(changes):
-    with pytest.raises(UsageError, match="resample settings"):
-        replace(ReSampleSettings(n_steps=10), **changes)
-
-
-def test_presets_by_name():
-    assert {"fast", "paper"} <= set(PRESETS)
-    assert PRESETS["paper"].optimiser == "adamw"
-    assert PRESETS["fast"].n_steps < PRESETS["paper"].n_steps

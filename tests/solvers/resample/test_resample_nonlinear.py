@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from ctresample.consistency import residual_ratio
-from ctresample.errors import UsageError
 from ctresample.geometry import ImageGrid, ParallelBeam
 from ctresample.operators import Polychromatic, SparseProjector, Transmission, WeightedModel
 from ctresample.solvers.resample import ReSampleSettings, resample
@@ -23,7 +22,8 @@ CG = ReSampleSettings(
     latent_level=0.0,
     skip=1,
     inner_steps=0,
-    optimiser="cg",
+    pixel_optimiser="cg",
+    encoding="corrected",
     cg_iterations=6,
     final="pixel",
     final_spread_hu=100.0,
@@ -102,8 +102,3 @@ def test_newton_iterations_are_those_of_the_settings(phantoms, toy_prior, monkey
     case.run(toy_prior.GaussianPrior(), replace(CG, n_steps=4, newton_iterations=3))
     n_steps = 2  # below the start level
     assert len(linearisations) == 3 * (n_steps + 1)
-
-
-def test_settings():
-    with pytest.raises(UsageError, match="newton_iterations must be 1 or more"):
-        ReSampleSettings(n_steps=10, newton_iterations=0)

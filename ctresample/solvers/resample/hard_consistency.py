@@ -1,0 +1,166 @@
+"""Hard data consistency of latents: the measurement, and the ways to make an estimate agree with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from ctresample.consistency import (
+    fit_latent_by_adamw,
+    fit_latent_by_gauss_newton,
+    fit_pixels_by_adamw,
+    gauss_newton,
+    proximal_step,
+    residual_ratio,
+)
+from ctresample.operators import LinearOperator, MeasurementModel, Weighted, WeightedModel, weighted
+from ctresample.prior import LatentPrior
+from ctresample.solvers.resample.defects import WEIGHT_DECAY, fixed_stop
+from ctresample.solvers.resample.schedule import Step
+from ctresample.solvers.resample.settings import ReSampleSettings, Stage
+from ctresample.units import hu_to_mu, mu_to_hu
+
+
+@dataclass
+class Problem:
+    """A measurement of a batch of slices, and latents brought to agree with it.
+
+    Attributes:
+        y: whitened measurement ``(B, 1, *range_shape)``.
+        A: whitened model.
+        sigma: what whitened them, shaped as ``y``.
+        model: the model before that.
+        prior: the latent diffusion prior.
+        settings: see `ReSampleSettings`.
+        mu_water: attenuation of water that HU refer to, in 1/mm.
+        ratio: residual after the last hard step over what the noise predicts, mean over the batch.
+    """
+
+    y: torch.Tensor
+    A: Weighted | WeightedModel
+    sigma: torch.Tensor
+    model: MeasurementModel
+    prior: LatentPrior
+    settings: ReSampleSettings
+    mu_water: float
+    ratio: float = float("nan")
+
+    @classmethod
+    def whitened(
+        cls,
+        y: torch.Tensor,
+        A: MeasurementModel,
+        sigma: torch.Tensor,
+        prior: LatentPrior,
+        settings: ReSampleSettings,
+        mu_water: float,
+    ) -> Problem:
+        """The problem whose noise has variance one."""
+        return cls(y / sigma, weighted(A, 1 / sigma), sigma.expand_as(y), A, prior, settings, mu_water)
+
+    def agree(self, z_0: torch.Tensor, step: Step, stage: Stage, *, relative_level: float = 1.0) -> torch.Tensor:
+        """Latents near ``z_0`` whose image agrees with the measurement (eq. 8 in pixel, eq. 9 in latent space).
+
+        Args:
+            z_0: clean estimate ``(B, C, h, w)``.
+            step: where in the schedule; it tells how far the prior's estimate is to be trusted.
+            stage: which space to work in.
+            relative_level: of the step, as a fraction of the level that the run started from.
+        """
+        s = self.settings
+        scale = s.spread_scale * relative_level**s.spread_power
+        if stage == "latent":
+            # a latent of unit variance, known from itself with noise, is uncertain by the square root of 1 - alpha_bar
+            z_0 = self.fit_latent(z_0, spread=scale * (1 - step.alpha_bar) ** 0.5)
+            self._note(self.decode(z_0))
+            return z_0
+        x = self.decode(z_0)
+        agreed = self.fit_pixels(x, spread=scale * self.prior.spread_hu(step.t) * self.mu_water / 1000)
+        self._note(agreed)
+        if s.encoding == "plain":
+            return self.encode(agreed)
+        # the difference of two encodings carries the correction without the autoencoder's own error
+        return z_0 + self.encode(agreed) - self.encode(x)
+
+    def fit_pixels(self, x: torch.Tensor, *, spread: float) -> torch.Tensor:
+        """The image near ``x`` that the measurement makes likely; AdamW knows no ``spread``, in 1/mm."""
+        s = self.settings
+        if s.pixel_optimiser == "cg":
+            return self.proximal_step(x, spread)
+        return fit_pixels_by_adamw(
+            x, self.y, self.A, unit=self.unit, lr=s.pixel_lr, max_iterations=s.pixel_iterations, **self._descent
+        )
+
+    def proximal_step(self, x: torch.Tensor, spread: float) -> torch.Tensor:
+        """``argmin_v |A v - y|^2 + |v - x|^2 / spread^2``."""
+        n_cg = self.settings.cg_iterations
+        if isinstance(self.A, LinearOperator):
+            return proximal_step(x, self.y, self.A, spread=spread, n_iterations=n_cg)
+        n = self.settings.newton_iterations
+        return gauss_newton(x, self.y, self.A, spread=spread, n_iterations=n, cg_iterations=n_cg)
+
+    def fit_latent(self, z_0: torch.Tensor, *, spread: float) -> torch.Tensor:
+        """Latents near ``z_0`` whose decoded image agrees with the measurement; AdamW knows no ``spread``."""
+        s = self.settings
+        if s.latent_optimiser == "gauss-newton":
+            return fit_latent_by_gauss_newton(
+                z_0,
+                self.y,
+                self.A,
+                self.decode,
+                spread=spread,
+                n_iterations=s.newton_iterations,
+                cg_iterations=s.cg_iterations,
+            )
+        return fit_latent_by_adamw(
+            z_0, self.y, self.A, self.decode, lr=s.latent_lr, max_iterations=s.latent_iterations, **self._descent
+        )
+
+    def gradient_step(self, z: torch.Tensor, z_0: torch.Tensor, alpha_bar: float) -> torch.Tensor:
+        """``z`` after a step down the gradient of the misfit, as in Latent-DPS but without the network's Jacobian.
+
+        ``z - gradient_scale * sqrt(alpha_bar) * d|r| / dz_0`` for each slice, the norm not squared. The residual ``r``
+        is in what the model measures of half the prior's HU range along its longest ray, so that the scale depends
+        neither on dose nor on units.
+        """
+        with torch.enable_grad():
+            v = z_0.detach().requires_grad_()
+            r = (self.A(self.decode(v)) - self.y) * self.sigma
+            misfits = r.flatten(1).norm(dim=1) / self._measurement_unit
+            (gradient,) = torch.autograd.grad(misfits.sum(), v)
+        return z - self.settings.gradient_scale * alpha_bar**0.5 * gradient
+
+    @property
+    def unit(self) -> float:
+        """Half the prior's HU range, in 1/mm: one unit of what its networks see."""
+        low, high = self.prior.config.hu_range
+        return (high - low) / 2 * self.mu_water / 1000
+
+    @cached_property
+    def _measurement_unit(self) -> torch.Tensor:
+        """What the model measures of an image of ``unit`` along its longest ray, ``(B,)``; to first order from air."""
+        air = self.sigma.new_zeros(len(self.sigma), 1, *self.model.domain_shape)
+        return self.model.linearised(air)(air + self.unit).abs().flatten(1).amax(1)
+
+    @cached_property
+    def _descent(self) -> dict[str, Any]:
+        """What defects of the released code change in its descents."""
+        defects = self.settings.defects
+        stop = {"target": fixed_stop(self._measurement_unit, self.sigma)} if "fixed-stop" in defects else {}
+        return stop | ({"weight_decay": WEIGHT_DECAY} if "weight-decay" in defects else {})
+
+    def encode(self, mu: torch.Tensor) -> torch.Tensor:
+        """Normalised latents of images in 1/mm."""
+        with torch.no_grad():
+            return self.prior.encode(mu_to_hu(mu, self.mu_water))
+
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
+        """Images in 1/mm of normalised latents, differentiable where ``z`` asks for it."""
+        with torch.set_grad_enabled(z.requires_grad):
+            return hu_to_mu(self.prior.decode(z), self.mu_water)
+
+    def _note(self, mu: torch.Tensor) -> None:
+        self.ratio = float(residual_ratio(self.A(mu).detach() - self.y).mean())
