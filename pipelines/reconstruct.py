@@ -53,7 +53,7 @@ def reconstruct(
         settings: of a method that has any, in place of the preset or of the defaults.
         prior: the learned model of a method that needs one, of the kind it needs; its device must be ``device``.
         seed: of methods that sample; slice k draws from ``(seed, k)``, so that results do not depend on the batch
-            size.
+            size; or all from ``(seed, 0)`` where the settings are ``coupled``.
         window: of the ramp filter, for FBP.
         physics: what the measurement is taken to be; by default line integrals at one energy.
         device: where to compute.
@@ -72,6 +72,7 @@ def reconstruct(
         raise UsageError(f"method {method} takes no settings; leave them out")
     preset = preset if chosen.has_presets and settings is None else ""
     settings = settings or chosen.load_settings(preset)
+    coupled = getattr(settings, "coupled", False)  # then every slice draws the same noise
     _check_model(chosen, prior, sinogram)
     physics.check(method, sinogram)
     began = time.perf_counter()
@@ -104,7 +105,7 @@ def reconstruct(
                 window=window,
                 model=prior if chosen.needs else None,
                 settings=settings,
-                generators=[torch.Generator().manual_seed(_seed_of(seed, k)) for k in numbers[batch]],
+                generators=[torch.Generator().manual_seed(_seed_of(seed, 0 if coupled else k)) for k in numbers[batch]],
                 watch=watch,
             )
         )

@@ -127,6 +127,15 @@ def test_settings_in_place_of_a_preset(sinogram, prior):
         reconstruct(sinogram, method="tv", settings=own)
 
 
+def test_coupled_slices_draw_the_same_noise(sinogram, prior):
+    """Equal data then give equal images, whatever their place."""
+    same = replace(sinogram, values=np.stack([sinogram.values[0]] * 3))
+    settings = replace(SMALL["small fast"], final="none")
+    coupled = reconstruct(same, prior=prior, settings=replace(settings, coupled=True), batch_size=2).image_hu
+    alone = reconstruct(same, prior=prior, settings=settings).image_hu
+    assert np.abs(coupled - alone[0]).max() < 0.1 * np.abs(alone[1:] - alone[0]).max()
+
+
 def test_hu_refer_to_the_water_of_the_sinogram(sinogram):
     """The same line integrals seen with water half as dense: everything is twice as far from air."""
     half = replace(sinogram, mu_water_per_mm=sinogram.mu_water_per_mm / 2)
