@@ -66,25 +66,25 @@ def fit_to_noise(
     goal = target**2 * y[0].numel()
     x, r = x0, y - A(x0)
     s = A.T(r)
-    p, ss = s, inner_product(s, s)
+    p, ss = s, inner_product(s, s, torch.float64)
     for step in range(1, max_iterations + 1):
         q = A(p)
         # ps is ss but for rounding; with ss, which leaves the true slope once converged, the residual would grow
-        qq, rr, ps = inner_product(q, q), inner_product(r, r), inner_product(p, s)
+        qq, rr, ps = (inner_product(a, b, torch.float64) for a, b in ((q, q), (r, r), (p, s)))
         running = rr > goal
         alpha = safe_ratio(ps, qq)
         # |r - a q|^2 = rr - 2 a ps + a^2 qq falls until a = alpha; where that passes the goal, solve for it
         passes = rr - alpha * ps < goal
         exact = safe_ratio(ps - (ps**2 - qq * (rr - goal)).clamp_min(0).sqrt(), qq)
-        alpha = torch.where(passes, exact, alpha) * running
+        alpha = (torch.where(passes, exact, alpha) * running).to(x.dtype)
         x, r = x + alpha * p, r - alpha * q
         if not report(callback, "cgls", step, max_iterations, float(residual_ratio(r).mean())):
             break
         if bool((passes | ~running).all()):
             break
         s = A.T(r)
-        ss, old = inner_product(s, s), ss
-        p = s + safe_ratio(ss, old) * p
+        ss, old = inner_product(s, s, torch.float64), ss
+        p = s + safe_ratio(ss, old).to(x.dtype) * p
     return x
 
 
@@ -93,9 +93,13 @@ def per_slice(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return values.view(-1, *[1] * (like.ndim - 1))
 
 
-def inner_product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Inner product of each slice, shaped `per_slice`; summed in float64 so that batch size leaves no trace."""
-    return per_slice((a.double() * b.double()).flatten(1).sum(1).to(a.dtype), a)
+def inner_product(a: torch.Tensor, b: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
+    """Inner product of each slice, shaped `per_slice`; summed in float64 so that batch size leaves no trace.
+
+    It comes in the type of ``a`` unless ``dtype`` says otherwise: fourth powers of data that are almost without noise,
+    and so have large weights, are too much for float32.
+    """
+    return per_slice((a.double() * b.double()).flatten(1).sum(1).to(dtype or a.dtype), a)
 
 
 def safe_ratio(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

@@ -60,8 +60,8 @@ def _matched(
 def _share(r_fit: torch.Tensor, r_prior: torch.Tensor, target: float) -> torch.Tensor:
     """How far to go, from 0 to 1 for each slice: ``|r_fit + s (r_prior - r_fit)|`` is ``target`` noise levels."""
     d = r_prior - r_fit
-    a, b = inner_product(d, d), inner_product(r_fit, d)
-    c = inner_product(r_fit, r_fit) - target**2 * r_fit[0].numel()
-    s = safe_ratio((b**2 - a * c).clamp_min(0).sqrt() - b, a)
+    a, b, c = (inner_product(u, v, torch.float64) for u, v in ((d, d), (r_fit, d), (r_fit, r_fit)))
+    c = c - target**2 * r_fit[0].numel()
+    s = safe_ratio((b**2 - a * c).clamp_min(0).sqrt() - b, a).clamp(0, 1).to(d.dtype)
     between = (residual_ratio(r_fit) < target) & (residual_ratio(r_prior) > target)
-    return torch.where(per_slice(between, s), s.clamp(0, 1), 0.0)
+    return torch.where(per_slice(between, s), s, 0.0)
