@@ -45,3 +45,9 @@ class DeviceError(CTResampleError):
 
 class OutputError(CTResampleError):
     """An output place that cannot be written."""
+
+
+class Stopped(CTResampleError):
+    """Work that the user interrupted and that can go on."""
+
+    exit_code = 130  # 128 + SIGINT, as shells count

@@ -11,9 +11,11 @@ import ctresample
 from ctresample.data_tools.dicom_reader import read_ct_slices
 from ctresample.data_tools.dicom_writer import write_ct_slices
 from ctresample.errors import CTResampleError
-from ctresample.pipelines.benchmark import Outcome, benchmark
-from ctresample.pipelines.benchmark_results import BenchmarkResults, facts_of
-from ctresample.pipelines.benchmark_runs import Run, Scan
+from ctresample.pipelines.benchmark.compare import Outcome, compare
+from ctresample.pipelines.benchmark.conditions import Condition
+from ctresample.pipelines.benchmark.outputs import facts_of, write_table_and_report
+from ctresample.pipelines.benchmark.pictures import Pictures
+from ctresample.pipelines.benchmark.runs import Run
 from ctresample.pipelines.dicom_export import DICOM_FOLDER, method_label, provenance_of
 from ctresample.pipelines.loaded_prior import LoadedPrior
 from ctresample.pipelines.work import Progress
@@ -22,7 +24,8 @@ from ctresample.solvers.resample import PRESETS
 
 SLICES = Path(ctresample.__file__).parent / "demo_data"
 VIEWS = 25
-SCAN = Scan(photons=1e5)
+SIZE = 256
+SCAN = Condition(n_views=VIEWS, photons=1e5)
 LEARNED = Run("resample", "fast")
 RUNS = (Run("fbp"), Run("tv"), LEARNED)
 
@@ -32,7 +35,8 @@ def demo(
     *,
     prior: LoadedPrior,
     slices: Path = SLICES,
-    scan: Scan = SCAN,
+    scan: Condition = SCAN,
+    size: int = SIZE,
     seed: int = 0,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
@@ -44,6 +48,7 @@ def demo(
         prior: for ReSample; on ``device``.
         slices: folder of DICOM slices.
         scan: how to scan them.
+        size: rows and columns of the images.
         seed: of noise and ReSample.
         device: where to reconstruct.
         progress: told how far it is.
@@ -56,34 +61,45 @@ def demo(
     """
     if not slices.is_dir():
         raise CTResampleError(f"{slices}, the folder of sample slices, is missing; install ctresample anew")
-    results, learned = BenchmarkResults(), list[Outcome]()
-    for outcome in benchmark(
+    outcomes, pictures = list[Outcome](), Pictures()
+    for outcome in compare(
         read_ct_slices(slices),
         runs=RUNS,
-        views=[VIEWS],
-        scan=scan,
-        prior=prior.model,
-        seed=seed,
+        conditions=[scan],
+        seeds=[seed],
+        size=size,
+        models={"latent prior": prior.model},
         device=device,
         progress=progress,
     ):
-        results.add(outcome)
-        if outcome.run == LEARNED:
-            learned.append(outcome)
-    learned.sort(key=lambda outcome: outcome.index)
+        if outcome.image is None:
+            raise CTResampleError(
+                f"the demo failed on {outcome.row.slice} by {outcome.row.label}: {outcome.row.failure}"
+            )
+        outcomes.append(outcome)
+        pictures.add(outcome)
+    outcomes.sort(key=lambda outcome: (outcome.cell.index, RUNS.index(outcome.run)))
+    rows = [outcome.row for outcome in outcomes]
     label = method_label(LEARNED.method, LEARNED.preset, VIEWS)
     write_ct_slices(
-        [outcome.image for outcome in learned],
+        [outcome.image for outcome in outcomes if outcome.image is not None and outcome.run == LEARNED],
         folder / DICOM_FOLDER,
         description=label,
         provenance=provenance_of(
             label,
             sampling=asdict(PRESETS[LEARNED.preset]),
-            scan={"views": VIEWS, "geometry": scan.beam, "size": scan.size, "noise": scan.noise},
+            scan={"scan": scan.words, "size": size},
             prior=prior,
             seed=seed,
         ),
     )
-    facts = facts_of(results, scan, prior, seed)
-    results.write(folder, title=f"CT slices from {VIEWS} views: FBP, TV and ReSample", facts=facts)
-    return results.rows
+    facts = facts_of(rows, [scan], {"latent prior": prior}, size=size, device=str(device))
+    write_table_and_report(
+        folder,
+        rows,
+        pictures.slices(rows, baseline="tv"),
+        title=f"CT slices from {VIEWS} views: FBP, TV and ReSample",
+        facts=facts,
+        baseline="tv",
+    )
+    return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -53,6 +54,29 @@ def check_new_file(path: Path) -> None:
             raise OutputError(f"{path} exists; delete it or choose another name")
         probe.touch()
         probe.unlink()
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write UTF-8 text so that a reader, or a crash, finds the old file or the new one, never half.
+
+    Args:
+        path: the file, in a folder that exists.
+        text: its whole content; line ends are written as they are.
+
+    Raises:
+        OutputError: the file cannot be written; an older one is left as it was.
+    """
+    # Beside the target, for a rename is atomic only within one file system; and not by tempfile,
+    # which would leave the result readable by its owner alone.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="")
+        temporary.replace(path)
+    except (OSError, UnicodeEncodeError) as error:
+        raise OutputError(f"cannot write {path}: {error}; choose a file in a folder that exists") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _check_free(path: Path, replaces: frozenset[str]) -> bool:

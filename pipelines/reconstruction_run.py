@@ -16,7 +16,7 @@ from ctresample.data_tools.dicom_writer import write_ct_series
 from ctresample.pipelines.dicom_export import DICOM_FOLDER, method_label, provenance_of
 from ctresample.pipelines.finite_json import finite
 from ctresample.pipelines.loaded_prior import LoadedPrior
-from ctresample.pipelines.results_table import write_text_atomically
+from ctresample.pipelines.output import write_text_atomically
 from ctresample.pipelines.scan_geometry import beam_of
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram

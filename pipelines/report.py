@@ -1,4 +1,4 @@
-"""One HTML file that shows a benchmark: figures, pictures in two windows, differences to the truth.
+"""One HTML file that shows a benchmark: figures, pictures in two windows, one part enlarged, differences to the truth.
 
 Self-contained: the pictures are PNG inside the file, there is no script, and a content security
 policy forbids it to fetch anything. The file says nothing about a patient beyond the pixels, the
@@ -19,8 +19,11 @@ from numpy.typing import NDArray
 
 from ctresample import metrics, units
 from ctresample.errors import UsageError
-from ctresample.pipelines.results_table import FIGURES, best_rows, summarise, write_text_atomically
-from ctresample.result import ResultRow
+from ctresample.pipelines.benchmark.figures import COMPARED, MAIN
+from ctresample.pipelines.benchmark.markdown import reading, with_interval
+from ctresample.pipelines.benchmark.summary import SummaryRow, best_rows
+from ctresample.pipelines.output import write_text_atomically
+from ctresample.pipelines.zoom import Zoom
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -46,16 +49,25 @@ class SliceImages:
     Attributes:
         truth_hu: ``[y, x]`` in HU.
         by_method: label to show -> ``[y, x]`` in HU, of the same shape; in the order to show.
-        views: number of projection angles that the methods were given.
+        condition: name of the scan.
+        zoom: the region to show enlarged in the first window, framed in red; None for none.
     """
 
     truth_hu: NDArray[np.floating[Any]]
     by_method: Mapping[str, NDArray[np.floating[Any]]]
-    views: int
+    condition: str
+    zoom: Zoom | None = None
 
 
 def write_report(
-    path: Path, *, title: str, facts: Mapping[str, str], rows: Sequence[ResultRow], images: Mapping[str, SliceImages]
+    path: Path,
+    *,
+    title: str,
+    facts: Mapping[str, str],
+    summary: Sequence[SummaryRow],
+    images: Mapping[str, SliceImages],
+    baseline: str = "",
+    failures: Sequence[str] = (),
 ) -> None:
     """Write the report; the file is replaced whole or not at all.
 
@@ -64,22 +76,25 @@ def write_report(
         title: shown as heading and as title of the browser tab.
         facts: what a reader needs to repeat or doubt the result, in the order to show: views,
             photons, name of the prior and hash of its weights, seed, version.
-        rows: the results table, for the summary. Their one data range holds for the pictures too.
-        images: slice name -> pictures, in the order to show; may be fewer slices than ``rows`` has.
+        summary: of the results, from `summarise`. Its one data range holds for the pictures too.
+        images: slice name -> pictures, in the order to show; may be fewer slices than were measured.
             PSNR, SSIM and RMSE beside the pictures are computed from these.
+        baseline: label of the method that the summary's differences are to.
+        failures: a line for each reconstruction that failed.
 
     Raises:
-        UsageError: there are no rows, or a slice has no method.
+        UsageError: there are no results, a slice has no method, or the zoomed region lies outside.
         GeometryError: a slice and its truth differ in shape, or are smaller than 11 x 11.
-        CTResampleError: the rows differ in data range, or a pixel is not finite.
+        CTResampleError: a pixel is not finite.
         OutputError: the file cannot be written.
     """
     # Here, because most commands that import this package write no report.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    if not rows:
+    if not summary:
         raise UsageError("a report needs at least one row of results, found none")
-    data_range_hu = summarise(rows)[0].data_range_hu
+    # the same for all; where every reconstruction failed there is none, and nothing to compute with it
+    data_range_hu = summary[0].data_range_hu
     colour_bar = _difference_picture(np.linspace(-DIFFERENCE_HU, DIFFERENCE_HU, 4 * _DIFFERENCE_LEVELS)[np.newaxis])
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -91,8 +106,11 @@ def write_report(
     html = environment.get_template("report.html.j2").render(
         title=title,
         facts=facts,
-        figures=FIGURES,
-        groups=_summary_groups(rows),
+        figures=MAIN,
+        compared=COMPARED,
+        groups=_summary_groups(summary, baseline),
+        baseline=baseline,
+        failures=failures,
         data_range_hu=data_range_hu,
         slices=[_slice(name, pictures, data_range_hu) for name, pictures in images.items()],
         open_slices=OPEN_SLICES,
@@ -102,19 +120,28 @@ def write_report(
     write_text_atomically(path, html)
 
 
-def _summary_groups(rows: Sequence[ResultRow]) -> list[dict[str, Any]]:
-    """The summary as text, one group for each number of views."""
-    summary = summarise(rows)
-    marks = {figure.name: best_rows(summary, figure) for figure in FIGURES}
-    groups: dict[int, list[dict[str, Any]]] = {}
+def _summary_groups(summary: Sequence[SummaryRow], baseline: str) -> list[dict[str, Any]]:
+    """The summary as text, one group for each condition."""
+    marks = {figure.name: best_rows(summary, figure) for figure in MAIN}
+    groups: dict[str, list[dict[str, Any]]] = {}
     for index, row in enumerate(summary):
-        pairs = [(figure, getattr(row, figure.name)) for figure in FIGURES]
+        pairs = [(figure, row.figures[figure.name]) for figure in MAIN]
         cells = [
             {"mean": figure.text(pair.mean), "sd": figure.text(pair.sd), "best": marks[figure.name][index]}
             for figure, pair in pairs
         ]
-        groups.setdefault(row.views, []).append({"row": row, "cells": cells})
-    return [{"views": views, "lines": lines} for views, lines in groups.items()]
+        differences = [with_interval(row.differences.get(figure.name), figure) for figure in COMPARED]
+        line = {"row": row, "cells": cells, "differences": differences if row.differences else []}
+        groups.setdefault(row.condition, []).append(line)
+    return [
+        {
+            "condition": condition,
+            "lines": lines,
+            "compared": [line for line in lines if line["differences"]],
+            "reading": reading([line["row"] for line in lines], baseline),
+        }
+        for condition, lines in groups.items()
+    ]
 
 
 def _slice(name: str, images: SliceImages, data_range_hu: float) -> dict[str, Any]:
@@ -132,16 +159,36 @@ def _slice(name: str, images: SliceImages, data_range_hu: float) -> dict[str, An
         }
         for window, (level, width) in ((window, units.WINDOWS[window]) for window in WINDOWS)
     ]
+    zoom = images.zoom and _zoom(images.zoom, shown)
     # In float64: stored integers would wrap around.
     differences = [np.subtract(hu, truth, dtype=np.float64) for hu in images.by_method.values()]
     return {
         "name": name,
-        "views": images.views,
+        "condition": images.condition,
         "columns": columns,
         "strips": strips,
+        "zoom": zoom,
         "differences": [_data_uri(_difference_picture(difference)) for difference in differences],
         "height": truth.shape[0],
         "width": truth.shape[1],
+    }
+
+
+def _zoom(zoom: Zoom, shown: Sequence[NDArray[np.floating[Any]]]) -> dict[str, Any]:
+    """The enlarged parts, and the place of the frame in hundredths of the picture."""
+    rows, columns = shown[0].shape
+    zoom.check(shown[0].shape)
+    level, width = units.WINDOWS[WINDOWS[0]]
+    return {
+        "note": f"{zoom.size} × {zoom.size} pixels from row {zoom.row}, column {zoom.column}",
+        "sources": [_data_uri(_window_picture(zoom.cut(hu), level, width)) for hu in shown],
+        "frame": {
+            "left": 100 * zoom.column / columns,
+            "top": 100 * zoom.row / rows,
+            "width": 100 * zoom.size / columns,
+            "height": 100 * zoom.size / rows,
+        },
+        "size": zoom.size,
     }
 
 
@@ -153,7 +200,7 @@ def _method_columns(images: SliceImages, data_range_hu: float) -> list[dict[str,
         "ssim": [metrics.ssim(hu, truth, data_range_hu=data_range_hu) for hu in methods],
         "rmse_hu": [metrics.rmse_hu(hu, truth) for hu in methods],
     }
-    figures = [figure for figure in FIGURES if figure.name in values]
+    figures = [figure for figure in MAIN if figure.name in values]
     marks = {figure.name: figure.best_of(values[figure.name]) for figure in figures}
     return [
         {

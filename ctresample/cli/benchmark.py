@@ -3,31 +3,96 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ctresample.cli import options
 from ctresample.cli.screen import screen
-from ctresample.pipelines.methods import METHODS
+from ctresample.errors import Stopped, UsageError
+
+if TYPE_CHECKING:
+    from ctresample.pipelines.benchmark.conditions import Condition
+    from ctresample.pipelines.zoom import Zoom
+
+FAILED = 3
+"""Exit status where some reconstructions failed and the rest is there."""
+
+SCANS, MODELS, TABLE = "Scans: every combination of these", "Learned models", "Table and report"
 
 
 def benchmark(
     dicom_dir: options.DicomFolder,
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="New or empty folder for the results.")],
-    views: Annotated[str, typer.Option(metavar="N,N,...", help="Numbers of views.")] = "25",
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="DIR", help="Folder for the results: new, empty, or to go on with.")
+    ],
     methods: Annotated[
         str, typer.Option(metavar="NAME,NAME,...", help="Of the methods above.")
     ] = "fbp,sirt,tv,resample",
     preset: Annotated[
         str, typer.Option(metavar="NAME,...", help=f"Of ReSample: {', '.join(options.PRESETS)}.")
     ] = "fast",
-    geometry: options.SliceGeometry = "parallel",
-    photons: options.Photons = None,
-    electronic_noise: options.ElectronicNoise = 0.0,
+    views: Annotated[
+        str | None, typer.Option(metavar="N,N,...", help="Numbers of views. Default: 25.", rich_help_panel=SCANS)
+    ] = None,
+    geometry: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...", help="Of parallel, fan, fan-curved. Default: parallel.", rich_help_panel=SCANS
+        ),
+    ] = None,
+    photons: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,...",
+            help="Photons sent along each ray; none for no noise. Default: none.",
+            rich_help_panel=SCANS,
+        ),
+    ] = None,
+    electronic_noise: Annotated[
+        float,
+        typer.Option(metavar="SD", help="Read-out noise in photons, where there are photons.", rich_help_panel=SCANS),
+    ] = 0.0,
+    conditions: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Published scans instead: paper-25, dm4ct-i to -v, dm4ct-i-endpoint to -v-endpoint.",
+            rich_help_panel=SCANS,
+        ),
+    ] = None,
+    draws: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Noise draws: seeds from --seed on.", rich_help_panel=SCANS)
+    ] = 1,
     size: options.Size = 256,
     max_slices: Annotated[int | None, typer.Option(min=1, help="Take only so many slices, in order of path.")] = None,
-    prior: options.Prior = options.DEFAULT_PRIOR,
+    slices_of: Annotated[
+        str | None,
+        typer.Option(metavar="NAME=N,...", help="Of these methods or presets take only N slices, spread over all."),
+    ] = None,
+    prior: Annotated[
+        str, typer.Option(metavar="NAME_OR_DIR", help="Of latent methods.", rich_help_panel=MODELS)
+    ] = options.DEFAULT_PRIOR,
+    pixel_prior: Annotated[
+        str | None, typer.Option(metavar="NAME_OR_DIR", help="Of pixel-space methods.", rich_help_panel=MODELS)
+    ] = None,
+    fbp_unet: Annotated[
+        str | None, typer.Option(metavar="NAME_OR_DIR", help="Of fbp-unet.", rich_help_panel=MODELS)
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Method to compare the others with. Default: tv, if it runs.", rich_help_panel=TABLE
+        ),
+    ] = None,
+    zoom: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROW,COLUMN,SIZE",
+            help="The square to enlarge, from its first pixel. Default: where the baseline errs most.",
+            rich_help_panel=TABLE,
+        ),
+    ] = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     batch_size: options.BatchSize = 8,
@@ -35,45 +100,101 @@ def benchmark(
     """Compare methods on your own CT images.
 
     Takes every axial CT slice found below the folder, each on its own: patients and series may be mixed. Scans it,
-    reconstructs it by each method and compares with the original. Writes OUT/results.csv (a row a slice and method)
-    and OUT/report.html (pictures). Neither names a patient; the pictures are of the patients.
-    """
-    options.check_noise(photons, electronic_noise)
-    n_views = options.whole_numbers("--views", views)
-    names, presets = options.words("--methods", methods), options.words("--preset", preset)
-    from ctresample.pipelines.output import new_folder
+    reconstructs it by each method and compares with the original. Writes OUT/results.csv and results.json (a row a
+    slice, method and noise draw), results.md (mean, standard deviation, paired differences with confidence intervals)
+    and report.html (pictures). None names a patient; the pictures are of the patients.
 
-    with screen() as show, new_folder(out) as folder:
+    A benchmark that was stopped goes on when the command is repeated. Exit status 3: some reconstructions failed, which
+    the report says; the rest is there.
+    """
+    scans = _conditions(views, geometry, photons, electronic_noise, conditions)
+    names, presets = options.words("--methods", methods), options.words("--preset", preset)
+    limits = options.numbers_by_name("--slices-of", slices_of) if slices_of else {}
+    region = _zoom(zoom) if zoom else None
+
+    with screen() as show:
         show.progress(0, "loading")
         from ctresample.data_tools.dicom_reader import read_ct_slices
         from ctresample.device import pick_device
-        from ctresample.pipelines.benchmark import benchmark as measure
-        from ctresample.pipelines.benchmark_results import BenchmarkResults, facts_of
-        from ctresample.pipelines.benchmark_runs import Scan, runs_of
-        from ctresample.pipelines.loaded_prior import LoadedPrior
+        from ctresample.pipelines.benchmark.models import load_models
+        from ctresample.pipelines.benchmark.resumable import run_benchmark
+        from ctresample.pipelines.benchmark.runs import runs_of
 
-        runs, place = runs_of(names, presets), pick_device(device)
+        runs, place = runs_of(names, presets, limits), pick_device(device)
+        reference = ("tv" if "tv" in names else "") if baseline is None else baseline
+        models = load_models(runs, {"latent prior": prior, "pixel prior": pixel_prior, "fbp-unet": fbp_unet}, place)
         volumes = read_ct_slices(dicom_dir, max_slices=max_slices, on_warning=show.note)
-        learned = LoadedPrior.load(prior, place) if any(METHODS[run.method].needs for run in runs) else None
-        scan = Scan(size=size, beam=geometry, photons=photons, electronic_noise=electronic_noise)
-        results = BenchmarkResults()
-        for outcome in measure(
-            volumes,
-            runs=runs,
-            views=n_views,
-            scan=scan,
-            prior=learned.model if learned else None,
-            seed=seed,
-            device=place,
-            batch_size=batch_size,
-            progress=show.progress,
-        ):
-            results.add(outcome)
-        facts = facts_of(results, scan, learned, seed)
-        results.write(folder, title="Sparse-view CT: methods compared", facts=facts)
+        try:
+            rows = run_benchmark(
+                out,
+                volumes,
+                runs=runs,
+                conditions=scans,
+                seeds=range(seed, seed + draws),
+                size=size,
+                models=models,
+                device=place,
+                batch_size=batch_size,
+                baseline=reference,
+                zoom=region,
+                progress=show.progress,
+            )
+        except KeyboardInterrupt:
+            raise Stopped(f"interrupted; what was finished is kept in {out}: repeat the command to go on") from None
     from rich.console import Console
 
-    from ctresample.pipelines.results_table import print_summary
+    from ctresample.pipelines.benchmark.console import print_summary
 
-    print_summary(results.rows, Console())
-    typer.echo(f"Pictures: {out / 'report.html'}   Table: {out / 'results.csv'}")
+    print_summary(rows, Console())
+    typer.echo(f"Pictures: {out / 'report.html'}   Tables: {out / 'results.md'}, {out / 'results.csv'}")
+    if failed := [row for row in rows if row.failure]:
+        first = failed[0]
+        typer.echo(
+            f"{len(failed)} of {len(rows)} reconstructions failed; the first: {first.label}, {first.slice}: "
+            f"{first.failure}",
+            err=True,
+        )
+        raise typer.Exit(FAILED)
+
+
+def _conditions(
+    views: str | None, geometry: str | None, photons: str | None, electronic_noise: float, names: str | None
+) -> list[Condition]:
+    """Published scans by name, or every combination of views, beams and doses."""
+    given = {"--views": views, "--geometry": geometry, "--photons": photons, "--electronic-noise": electronic_noise}
+    if names is not None:
+        for option, value in given.items():
+            if value:
+                raise UsageError(f"--conditions names whole scans, so that {option} has no place; leave one out")
+        from ctresample.pipelines.benchmark.conditions import CONDITIONS
+
+        wanted = options.words("--conditions", names)
+        for name in wanted:
+            if name not in CONDITIONS:
+                raise UsageError(f"condition is {name!r}; expected one of {', '.join(CONDITIONS)}")
+        return [CONDITIONS[name] for name in wanted]
+    counts = options.whole_numbers("--views", views or "25")
+    beams = options.words("--geometry", geometry or "parallel")
+    for beam in beams:
+        if beam not in options.SLICE_BEAMS:
+            raise UsageError(f"--geometry has {beam!r}; expected {', '.join(options.SLICE_BEAMS)}")
+    doses = options.doses("--photons", photons or "none")
+    options.check_noise(next((dose for dose in doses if dose), None), electronic_noise)
+    from ctresample.pipelines.benchmark.conditions import Condition
+
+    return [
+        Condition(n_views=n, beam=beam, photons=dose, electronic_noise=electronic_noise if dose else 0.0)  # type: ignore[arg-type]  # checked above
+        for n in counts
+        for beam in beams
+        for dose in doses
+    ]
+
+
+def _zoom(text: str) -> Zoom:
+    """The square of ``ROW,COLUMN,SIZE``."""
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != 3 or not all(part.isdecimal() for part in parts):
+        raise UsageError(f"--zoom is {text!r}; expected ROW,COLUMN,SIZE in pixels, such as 100,80,48")
+    from ctresample.pipelines.zoom import Zoom
+
+    return Zoom(*map(int, parts))

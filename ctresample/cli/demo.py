@@ -40,7 +40,7 @@ def demo(
         rows = run_demo(folder, prior=LoadedPrior.load(prior, place), seed=seed, device=place, progress=show.progress)
     from rich.console import Console
 
-    from ctresample.pipelines.results_table import print_summary
+    from ctresample.pipelines.benchmark.console import print_summary
 
     print_summary(rows, Console())
     typer.echo(f"Pictures: {out / 'report.html'}   DICOM: {out / 'dicom'}   Table: {out / 'results.csv'}")

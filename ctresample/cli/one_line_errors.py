@@ -41,8 +41,9 @@ class OneLineErrors(TyperGroup):
                 traceback.print_exc()
             line, status = _line_and_status(error)
             _complain(line)
-        if status == _INTERRUPTED:
-            _complain("interrupted; no result was written")
+        else:
+            if status == _INTERRUPTED:
+                _complain("interrupted; no result was written")
         sys.exit(status or 0)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import typer
 
@@ -15,6 +16,7 @@ from ctresample.pipelines.methods import METHODS
 Model = Literal["line-integrals", "counts"]
 Window = Literal["ramp", "shepp-logan", "cosine", "hamming", "hann"]
 SliceBeam = Literal["parallel", "fan", "fan-curved"]
+SLICE_BEAMS: tuple[str, ...] = get_args(SliceBeam)
 Beam = Literal[SliceBeam, "cone"]
 DEFAULT_PRIOR = "ct256"
 
@@ -49,9 +51,6 @@ DicomFolder = Annotated[
     Path, typer.Argument(metavar="DICOM_DIR", exists=True, file_okay=False, help="Folder with the DICOM files.")
 ]
 Size = Annotated[int, typer.Option(min=16, help="Rows and columns of the reconstructed image.")]
-SliceGeometry = Annotated[
-    SliceBeam, typer.Option(help="Parallel rays over 180°, or a fan on a flat or curved detector over 360°.")
-]
 NewSinogram = Annotated[
     Path, typer.Option("-o", "--out", metavar="FILE", help="The new sinogram file, such as scan.h5.")
 ]
@@ -94,6 +93,28 @@ def whole_numbers(option: str, text: str) -> list[int]:
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise UsageError(f"{option} is {text!r}; expected whole numbers above 0 with commas between, such as 25,60")
     return list(dict.fromkeys(map(int, parts)))
+
+
+def doses(option: str, text: str) -> list[float | None]:
+    """Photons a ray in a comma-separated list, each once; None for the word ``none``."""
+    found: list[float | None] = []
+    for part in words(option, text):
+        dose = number_or(option, part, "none")
+        if not isinstance(dose, str) and not (math.isfinite(dose) and dose > 0):
+            raise UsageError(f"{option} is {text!r}; expected photons above 0, or none, with commas between")
+        found.append(None if isinstance(dose, str) else dose)
+    return list(dict.fromkeys(found))
+
+
+def numbers_by_name(option: str, text: str) -> dict[str, int]:
+    """Whole numbers above 0 in a list such as ``paper=6,dps=4``, by name."""
+    found = {}
+    for part in words(option, text):
+        name, equals, number = part.partition("=")
+        if not (name and equals and number.isdecimal() and int(number) > 0):
+            raise UsageError(f"{option} is {text!r}; expected names with whole numbers above 0, such as paper=6")
+        found[name] = int(number)
+    return found
 
 
 def number_or(option: str, text: str, word: str) -> float | str:

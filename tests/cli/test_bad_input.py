@@ -130,6 +130,20 @@ def test_wrong_words(fails, scan, series, tmp_path, out):
     assert "'art'" in fails(2, "benchmark", series, "-o", out, "--methods", "fbp,art")
     assert "'slow'" in fails(2, "benchmark", series, "-o", out, "--preset", "slow")
     assert "--methods" in fails(2, "benchmark", series, "-o", out, "--methods", "fbp,,tv")
+    for words, message in (
+        (("--views", "25,x"), "--views is '25,x'"),
+        (("--photons", "1e5,-1"), "--photons is '1e5,-1'"),
+        (("--photons", "some"), "expected a number or 'none'"),
+        (("--geometry", "cone"), "--geometry has 'cone'"),
+        (("--electronic-noise", 5), "without --photons"),
+        (("--conditions", "dm4ct-ii", "--views", 20), "--views has no place"),
+        (("--conditions", "dm4ct-vi"), "condition is 'dm4ct-vi'; expected one of paper-25"),
+        (("--slices-of", "tv"), "--slices-of is 'tv'"),
+        (("--slices-of", "paper=2"), "'paper' is limited, but it does not run"),
+        (("--zoom", "1,2"), "--zoom is '1,2'"),
+        (("--baseline", "sirt"), "the baseline is 'sirt'; expected one of the methods that run: fbp"),
+    ):
+        assert message in fails(2, "benchmark", series, "-o", out, "--methods", "fbp", *words)
     assert "--out" in fails(2, "reconstruct", scan)
     assert "No such command" in fails(2, "recnstruct", scan)
     noise = ("--views", 5, "--electronic-noise", 10)

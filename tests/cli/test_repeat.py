@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ctresample.data_tools.dicom_reader import read_ct_series
-from ctresample.pipelines.results_table import read_results_csv
+from ctresample.pipelines.benchmark.table import read_results_csv
 
 
 @pytest.fixture

@@ -10,10 +10,8 @@ from pydicom import dcmread
 
 from ctresample.data_tools.dicom_reader import read_ct_series
 from ctresample.data_tools.sinogram_file import read_sinogram
-from ctresample.pipelines.results_table import read_results_csv
+from ctresample.pipelines.benchmark.table import COLUMNS, read_results_csv
 from ctresample.solvers.resample import PRESETS
-
-COLUMNS = "slice,method,preset,views,psnr_db,data_range_hu,ssim,rmse_hu,residual_ratio,seconds"
 
 
 def test_simulate(scan):
@@ -86,7 +84,7 @@ def test_benchmark(cli, make_series, prior, tmp_path):
     done = cli(*words, "--size", 32, "--photons", "1e5", "--prior", prior)
     assert done.exit_code == 0, done.output
     assert "resample" in done.stdout
-    assert (out / "results.csv").read_text().splitlines()[0] == COLUMNS
+    assert (out / "results.csv").read_text().splitlines()[0] == ",".join(COLUMNS)
     rows = read_results_csv(out / "results.csv")
     names = ("slice-001", "slice-002", "slice-003")
     runs = (("fbp", ""), ("tv", ""), ("resample", "fast"))
@@ -95,8 +93,10 @@ def test_benchmark(cli, make_series, prior, tmp_path):
     ]
     assert all(row.data_range_hu == 3000 and row.seconds > 0 and math.isfinite(row.psnr_db) for row in rows)
     html = (out / "report.html").read_text()
-    assert "slice-003, 12 views" in html
-    assert "Weights (SHA-256)" in html
+    assert "slice-003, 12 views, parallel, 100,000 photons a ray" in html
+    assert "Latent prior" in html
+    assert "Differences to tv" in html
+    assert "minus tv" in (out / "results.md").read_text()
     assert "Doe^Jane" not in html
 
 
@@ -108,11 +108,64 @@ def test_benchmark_max_slices(cli, series, tmp_path):
     assert [(row.slice, row.views) for row in rows] == [("slice-001", 25), ("slice-002", 25)]
 
 
+def test_benchmark_of_published_scans_goes_on(cli, series, tmp_path):
+    words = ("benchmark", series, "-o", tmp_path / "out", "--methods", "fbp,cgls", "--size", 32, "--draws", 2)
+    more = (
+        "--conditions",
+        "dm4ct-ii,dm4ct-v-endpoint",
+        "--slices-of",
+        "cgls=1",
+        "--baseline",
+        "fbp",
+        "--zoom",
+        "2,3,9",
+    )
+    done = cli(*words, *more)
+    assert done.exit_code == 0, done.output
+    rows = read_results_csv(tmp_path / "out" / "results.csv")
+    assert {(row.condition, row.views) for row in rows} == {("dm4ct-ii", 20), ("dm4ct-v-endpoint", 40)}
+    assert [(row.slice, row.seed) for row in rows if row.method == "cgls"] == [("slice-002", 0), ("slice-002", 1)] * 2
+    assert "9 × 9 pixels from row 2, column 3" in (tmp_path / "out" / "report.html").read_text()
+    (tmp_path / "out" / "report.html").unlink()
+    assert cli(*words, *more).exit_code == 0
+    assert (tmp_path / "out" / "report.html").is_file()
+    assert repr(read_results_csv(tmp_path / "out" / "results.csv")) == repr(rows)  # seconds, too: kept
+
+
+def test_benchmark_with_failures(cli, series, tmp_path, monkeypatch):
+    from ctresample.errors import PriorError
+    from ctresample.pipelines.benchmark import compare
+
+    def fragile(sinogram, **options):
+        if options["method"] == "cgls":
+            raise PriorError("resample diverged")
+        return reconstruct(sinogram, **options)
+
+    reconstruct = compare.reconstruct
+    monkeypatch.setattr(compare, "reconstruct", fragile)
+    done = cli("benchmark", series, "-o", tmp_path / "out", "--methods", "fbp,cgls", "--size", 32)
+    assert done.exit_code == 3
+    assert "3 of 6 reconstructions failed; the first: cgls, slice-001: PriorError: resample diverged" in done.stderr
+    assert len(read_results_csv(tmp_path / "out" / "results.csv")) == 6
+
+
+def test_benchmark_interrupted(cli, series, tmp_path, monkeypatch):
+    from ctresample.pipelines.benchmark import resumable
+
+    def stopped(*_args, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(resumable, "run_benchmark", stopped)
+    done = cli("benchmark", series, "-o", tmp_path / "out", "--methods", "fbp")
+    assert done.exit_code == 130
+    (line,) = (line for line in done.stderr.splitlines() if "error" in line)
+    assert "repeat the command to go on" in line
+
+
 def test_demo_twice(cli, series, prior, tmp_path, monkeypatch):
     from ctresample.pipelines import demo
-    from ctresample.pipelines.benchmark_runs import Scan
 
-    smaller = functools.partial(demo.demo, slices=series, scan=Scan(size=32, photons=1e5))
+    smaller = functools.partial(demo.demo, slices=series, size=32)
     monkeypatch.setattr(demo, "demo", smaller)
     out = tmp_path / "demo-output"
     for _ in range(2):
@@ -125,7 +178,7 @@ def test_demo_twice(cli, series, prior, tmp_path, monkeypatch):
     assert [row.method for row in rows] == ["fbp", "tv", "resample"] * 3
     assert {row.views for row in rows} == {25}
     html = (out / "report.html").read_text()
-    for fact in ("toy", "100,000 photons", "Seed"):
+    for fact in ("toy", "100,000 photons", "seed 0"):
         assert fact in html
     assert dcmread(out / "dicom" / "0001.dcm").SeriesDescription == "ReSample fast, 25 views"
 

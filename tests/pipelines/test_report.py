@@ -16,11 +16,30 @@ import pytest
 from PIL import Image
 
 from ctresample.errors import CTResampleError, GeometryError, OutputError, UsageError
+from ctresample.pipelines.benchmark.summary import summarise
 from ctresample.pipelines.report import OPEN_SLICES, SliceImages, write_report
+from ctresample.pipelines.zoom import Zoom
 from ctresample.result import ResultRow
 
-FBP = ResultRow("s1", "fbp", "default", 25, 24.0, 3000.0, 0.41, 189.3, 2.5, 0.1)
-TV = ResultRow("s1", "tv", "default", 25, 31.0, 3000.0, 0.87, 84.6, 1.1, 3.0)
+FBP = ResultRow(
+    condition="25 views",
+    views=25,
+    seed=0,
+    slice="s1",
+    patient=0,
+    method="fbp",
+    preset="default",
+    psnr_db=24.0,
+    data_range_hu=3000.0,
+    ssim=0.41,
+    rmse_hu=189.3,
+    soft_tissue_rmse_hu=150.0,
+    residual_ratio=2.5,
+    seconds=0.1,
+)
+TV = replace(
+    FBP, method="tv", psnr_db=31.0, ssim=0.87, rmse_hu=84.6, soft_tissue_rmse_hu=80.0, residual_ratio=1.1, seconds=3.0
+)
 ROWS = [FBP, replace(FBP, slice="s2", psnr_db=26.0), TV, replace(TV, slice="s2", psnr_db=34.0)]
 FACTS = {"Photons": "100 000", "Weights (SHA-256)": "9f2c41d0"}
 
@@ -68,12 +87,14 @@ def phantom(n: int = 32) -> np.ndarray:
 
 def slice_images(n: int = 32) -> SliceImages:
     truth = phantom(n)
-    return SliceImages(truth, {"FBP": truth + 30.0, "TV": truth + 3.0}, 25)
+    return SliceImages(truth, {"FBP": truth + 30.0, "TV": truth + 3.0}, "25 views", Zoom(8, 4, 6))
 
 
 def report(tmp_path: Path, **changes: Any) -> Page:
-    arguments: dict[str, Any] = {"title": "Benchmark", "facts": FACTS, "rows": ROWS, "images": {"s1": slice_images()}}
-    write_report(tmp_path / "report.html", **(arguments | changes))
+    arguments: dict[str, Any] = {"title": "Benchmark", "facts": FACTS, "images": {"s1": slice_images()}}
+    rows = changes.pop("rows", ROWS)
+    summary = summarise(rows, baseline=changes.get("baseline", ""), generator=np.random.default_rng(0))
+    write_report(tmp_path / "report.html", summary=summary, **(arguments | changes))
     return Page(tmp_path / "report.html")
 
 
@@ -107,7 +128,14 @@ def test_captions_are_the_figures_of_that_slice_and_method(tmp_path: Path) -> No
 
 
 def test_the_best_of_each_column_is_marked(tmp_path: Path) -> None:
-    assert report(tmp_path).best == ["0.10", "32.50", "0.870", "84.6", "1.10"]  # FBP is the faster, TV the better
+    assert report(tmp_path).best == [
+        "0.10",
+        "32.50",
+        "0.870",
+        "84.6",
+        "80.0",
+        "1.10",
+    ]  # FBP is the faster, TV the better
 
 
 def test_it_needs_nothing_outside_itself(tmp_path: Path) -> None:
@@ -137,7 +165,7 @@ def test_windows_map_hu_to_grey(tmp_path: Path) -> None:
     truth = phantom(16)
     truth[0, :5] = [-160, 40, 240, 3000, -1024]
     truth[1, :3] = [-1350, -600, 150]
-    page = report(tmp_path, images={"s1": SliceImages(truth, {"TV": truth}, 25)})
+    page = report(tmp_path, images={"s1": SliceImages(truth, {"TV": truth}, "25 views")})
     soft, lung = page.picture("Truth, soft tissue window"), page.picture("Truth, lung window")
     assert np.asarray(soft)[0, :5].tolist() == [0, 128, 255, 255, 0]
     assert np.asarray(lung)[1, :3].tolist() == [0, 128, 255]
@@ -149,7 +177,7 @@ def test_differences_are_blue_below_white_at_and_red_above(tmp_path: Path, kind:
     image = truth.copy()
     image[0, :4] += np.array([-200, 200, -150, 150]).astype(kind)
     image[1, 0] = 20000  # 40000 HU off: wraps around in 16 bits
-    page = report(tmp_path, images={"s1": SliceImages(truth, {"TV": image}, 25)})
+    page = report(tmp_path, images={"s1": SliceImages(truth, {"TV": image}, "25 views")})
     colours = np.asarray(page.picture("TV minus truth").convert("RGB")).astype(int)
     assert colours[5, 5].min() > 240
     assert np.ptp(colours[5, 5]) < 5
@@ -163,10 +191,33 @@ def test_differences_are_blue_below_white_at_and_red_above(tmp_path: Path, kind:
 def test_pictures_are_of_one_size_and_carry_nothing_but_pixels(tmp_path: Path) -> None:
     page = report(tmp_path)
     alts = [image["alt"] or "" for image in page.all("img") if "Colour bar" not in (image["alt"] or "")]
-    assert len(alts) == len(set(alts)) == 3 + 3 + 2  # two windows of truth and methods, two differences
-    for picture in map(page.picture, alts):
-        assert picture.size == (32, 32)
+    assert len(alts) == len(set(alts)) == 3 + 3 + 3 + 2  # two windows and a part of truth and methods, two differences
+    for alt in alts:
+        picture = page.picture(alt)
+        assert picture.size == ((6, 6) if "enlarged" in alt else (32, 32))
         assert picture.info == {}
+
+
+def test_the_part_in_the_frame_is_the_part_that_is_enlarged(tmp_path: Path) -> None:
+    truth = np.linspace(-160, 240, 32 * 32).reshape(32, 32)
+    images = SliceImages(truth, {"TV": truth + 50}, "25 views", Zoom(8, 4, 6))
+    page = report(tmp_path, images={"s1": images})
+    for name in ("Truth", "TV"):
+        whole, part = page.picture(f"{name}, soft tissue window"), page.picture(f"{name}, enlarged part")
+        np.testing.assert_array_equal(np.asarray(part), np.asarray(whole)[8:14, 4:10])
+    styles = [frame["style"] for frame in page.all("i")]
+    assert styles == ["left: 12.50%; top: 25.00%; width: 18.75%; height: 18.75%"] * 2  # in one window only
+    assert "6 × 6 pixels from row 8, column 4" in page.text
+
+
+def test_differences_and_failures_are_told(tmp_path: Path) -> None:
+    failed = replace(TV, slice="s3", failure="PriorError: diverged")
+    page = report(tmp_path, rows=[*ROWS, failed], baseline="fbp default", failures=["tv, s3: PriorError: diverged"])
+    assert "Differences to fbp default" in page.text
+    assert "tv default +7.50 [+7.00, +8.00] +0.460 [+0.460, +0.460]" in page.text
+    assert "Differences to fbp default are paired, with 95 % intervals by bootstrap over slices" in page.text
+    assert "Failures tv, s3: PriorError: diverged" in page.text
+    assert "Differences" not in report(tmp_path).text
 
 
 def test_only_the_first_slices_are_unfolded(tmp_path: Path) -> None:
@@ -178,7 +229,7 @@ def test_ten_slices_of_four_methods_stay_below_eight_megabytes(tmp_path: Path) -
     # Noise in every pixel of every picture is the worst case, for noise does not compress.
     draw = np.random.default_rng(0).normal
     truth = phantom(256) + draw(0, 20, (256, 256))
-    images = SliceImages(truth, {f"m{sd}": truth + draw(0, sd, truth.shape) for sd in (20, 40, 80, 160)}, 25)
+    images = SliceImages(truth, {f"m{sd}": truth + draw(0, sd, truth.shape) for sd in (20, 40, 80, 160)}, "25 views")
     report(tmp_path, images={f"s{i}": images for i in range(10)})
     assert (tmp_path / "report.html").stat().st_size < 8e6
 
@@ -187,10 +238,14 @@ def test_ten_slices_of_four_methods_stay_below_eight_megabytes(tmp_path: Path) -
     ("changes", "error", "message"),
     [
         ({"rows": []}, UsageError, "at least one row"),
-        ({"rows": [FBP, replace(TV, data_range_hu=2000.0)]}, CTResampleError, "data ranges"),
-        ({"images": {"s7": SliceImages(phantom(), {}, 25)}}, UsageError, "s7"),
-        ({"images": {"s7": SliceImages(phantom(), {"TV": phantom(16)}, 25)}}, GeometryError, "shape"),
-        ({"images": {"s7": SliceImages(phantom() * np.nan, {"TV": phantom()}, 25)}}, CTResampleError, "not finite"),
+        ({"images": {"s7": replace(slice_images(), zoom=Zoom(30, 0, 6))}}, UsageError, "zoomed region"),
+        ({"images": {"s7": SliceImages(phantom(), {}, "25 views")}}, UsageError, "s7"),
+        ({"images": {"s7": SliceImages(phantom(), {"TV": phantom(16)}, "25 views")}}, GeometryError, "shape"),
+        (
+            {"images": {"s7": SliceImages(phantom() * np.nan, {"TV": phantom()}, "25 views")}},
+            CTResampleError,
+            "not finite",
+        ),
     ],
 )
 def test_what_cannot_be_reported_leaves_the_old_report(
@@ -209,7 +264,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_importing_needs_no_heavy_package() -> None:
     code = (
-        "import sys, ctresample.metrics, ctresample.result, ctresample.pipelines.results_table, "
+        "import sys, ctresample.metrics, ctresample.result, ctresample.pipelines.benchmark.summary, ctresample.pipelines.benchmark.table, "
         "ctresample.pipelines.report\n"
         "print(*{'torch', 'matplotlib', 'rich', 'jinja2', 'skimage', 'PIL'} & set(sys.modules))"
     )

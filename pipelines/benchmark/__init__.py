@@ -1,0 +1,1 @@
+"""Methods against the truth: scan known slices, reconstruct them by each method, score the images, resumably."""

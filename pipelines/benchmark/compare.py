@@ -1,0 +1,266 @@
+"""Scan known slices, reconstruct them by each method, score the images."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ctresample.errors import CTResampleError, UsageError
+from ctresample.operators import make_projector
+from ctresample.pipelines.benchmark.conditions import Condition
+from ctresample.pipelines.benchmark.memory import PeakMemory
+from ctresample.pipelines.benchmark.runs import Run
+from ctresample.pipelines.benchmark.scoring import image_figures
+from ctresample.pipelines.benchmark.tally import COUNTED, CountedProjector, Tally, counted_networks
+from ctresample.pipelines.methods import METHODS
+from ctresample.pipelines.reconstruct import reconstruct
+from ctresample.pipelines.scan_geometry import reconstruction_grid
+from ctresample.pipelines.simulate import scanned, simulate
+from ctresample.pipelines.work import Progress, Work
+from ctresample.result import ResultRow
+from ctresample.sinogram import Sinogram
+from ctresample.volume import Volume
+
+GROUP = 64
+"""Slices scanned as one sinogram at most. It bounds the memory, and as it does not follow the batch size, neither do
+the random numbers of a slice."""
+
+PATIENT_ID = "00100020"
+
+_SCAN_COST = 10  # of a slice, in the unit of Run.cost
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One slice under one method on one scan: what one row of the results is about."""
+
+    condition: str
+    seed: int
+    index: int
+    label: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a cell.
+
+    Attributes:
+        cell: which it is; its ``index`` is that of the slice among those given, from 0.
+        truth_hu: ``[y, x]`` in HU.
+        image: the reconstruction, one slice, with the place and header of its source; None where the method failed.
+        run: what made it.
+        row: its line of the results table.
+    """
+
+    cell: Cell
+    truth_hu: NDArray[np.float32]
+    image: Volume | None
+    run: Run
+    row: ResultRow
+
+
+def compare(
+    volumes: Sequence[Volume],
+    *,
+    runs: Sequence[Run],
+    conditions: Sequence[Condition],
+    seeds: Sequence[int] = (0,),
+    size: int = 256,
+    models: Mapping[str, Any] | None = None,
+    device: torch.device | str = "cpu",
+    batch_size: int = 8,
+    done: Collection[Cell] = frozenset(),
+    progress: Progress | None = None,
+) -> Iterator[Outcome]:
+    """Scan and reconstruct each slice, and compare with the truth.
+
+    The truth is what was scanned: the slice on the reconstruction's grid, with values below -1000 HU made air.
+    Slices with equal matrix and pixel size are scanned together and worked on in batches, the same scans for every
+    method. Results depend neither on the batch size, but for rounding, nor on slices that come later. Seconds are
+    those of a batch over its slices, without the making of the system matrix, which all methods share.
+
+    A method that fails on a slice has a row that says why, and the rest goes on.
+
+    Args:
+        volumes: one slice each.
+        runs: the competitors.
+        conditions: the scans.
+        seeds: of noise and sampling: as many noise draws.
+        size: rows and columns of the reconstruction.
+        models: learned models by kind, as methods need them; on ``device``.
+        device: where to reconstruct.
+        batch_size: slices reconstructed together.
+        done: cells that are not wanted again. A batch none of which is missing is left out; of one that lacks some,
+            all are computed, so that they come out as if nothing had been done before, and the missing are yielded.
+        progress: told how far the whole is.
+
+    Yields:
+        Scan by scan, of a scan all slices of one run, then all of the next.
+
+    Raises:
+        UsageError: a volume of several slices, or a method without the model that it needs.
+        PriorError: a model that takes no images of this size.
+    """
+    models = models or {}
+    check_contest(volumes, runs, models, size)
+    patients = patient_numbers(volumes)
+    groups = _groups(volumes)
+    n_digits = max(3, len(str(len(volumes))))
+    whole = sum(len(run.slices(len(volumes))) * run.cost for run in runs) + len(volumes) * _SCAN_COST
+    work = Work(len(conditions) * len(seeds) * whole, progress)
+    for condition, seed, group in ((c, s, g) for c in conditions for s in seeds for g in groups):
+        members = [volumes[index] for index in group]
+        group_seed = _seed_of(seed, group)
+        cells = {run.label: [Cell(condition.name, seed, index, run.label) for index in group] for run in runs}
+        batches = [(run, batch) for run in runs for batch in _batches(run, group, len(volumes), batch_size)]
+        missing = [(run, b) for run, b in batches if not all(cells[run.label][k] in done for k in b)]
+        what = f"{len(group)} slice{'s'[: len(group) > 1]}, {condition.name}"
+        work.start(f"scan, {what}", _SCAN_COST * len(group))
+        if missing:
+            grid, _ = reconstruction_grid(members[0], size)
+            sinogram = _scan(members, condition, condition.geometry(grid), size, group_seed)
+            truths = [scanned(volume, size) for volume in members]
+            projector = make_projector(sinogram.geometry, sinogram.grid, device=device)
+        for run, batch in batches:
+            work.start(f"{run.label}, {what}", run.cost * len(batch))
+            if (run, batch) not in missing:
+                continue
+            tried = _Tried(sinogram, projector, run, group_seed, models.get(METHODS[run.method].needs), device)
+            for k, (image, figures) in zip(batch, tried.batch(batch, truths, work.share), strict=True):
+                cell = cells[run.label][k]
+                if cell in done:
+                    continue
+                row = ResultRow(
+                    condition=condition.name,
+                    views=condition.n_views,
+                    seed=seed,
+                    slice=f"slice-{cell.index + 1:0{n_digits}d}",
+                    patient=patients[cell.index],
+                    method=run.method,
+                    preset=run.preset,
+                    **figures,
+                )
+                truth = truths[k]
+                yield Outcome(cell, truth.hu[0], None if image is None else truth.with_hu(image[None]), run, row)
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """Reconstructions of one sinogram by one method, each either an image with its figures or a failure."""
+
+    sinogram: Sinogram
+    projector: Any
+    run: Run
+    seed: int
+    model: Any
+    device: torch.device | str
+
+    def batch(
+        self, numbers: Sequence[int], truths: Sequence[Volume], progress: Any
+    ) -> list[tuple[NDArray[np.float32] | None, dict[str, Any]]]:
+        """Slices of these numbers together; where that fails, one by one, so that each is judged by itself."""
+        began = time.perf_counter()
+        try:
+            return self._images(numbers, truths, progress)
+        except (CTResampleError, ArithmeticError, RuntimeError) as error:  # torch's own, out of memory too
+            if len(numbers) > 1:
+                return [self.batch([number], truths, progress)[0] for number in numbers]
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            return [(None, {"failure": reason, "seconds": time.perf_counter() - began})]
+
+    def _images(
+        self, numbers: Sequence[int], truths: Sequence[Volume], progress: Any
+    ) -> list[tuple[NDArray[np.float32] | None, dict[str, Any]]]:
+        whole, n = self.sinogram, len(numbers)
+        kept = list(numbers)
+        part = replace(whole, values=whole.values[kept], headers=())
+        tally = Tally()
+        with counted_networks(self.model, tally), PeakMemory(self.device) as memory:
+            result = reconstruct(
+                part,
+                method=self.run.method,
+                preset=self.run.preset,
+                settings=self.run.settings,
+                prior=self.model,
+                seed=self.seed,
+                device=self.device,
+                batch_size=n,
+                progress=progress,
+                projector=CountedProjector(self.projector, tally),
+                slice_numbers=kept,
+            )
+        common = {
+            "seconds": result.seconds / n,
+            "peak_memory_mb": memory.megabytes,
+            **{name: tally[name] / n for name in COUNTED},
+        }
+        return [
+            (image, {**image_figures(image, truths[k].hu[0]), "residual_ratio": ratio, **common})
+            for k, image, ratio in zip(numbers, result.image_hu, result.residual_ratio, strict=True)
+        ]
+
+
+def patient_numbers(volumes: Sequence[Volume]) -> list[int]:
+    """A number a slice by its PatientID, which is not kept; slices without a header are of one patient."""
+    names = [json.dumps(v.headers[0].get(PATIENT_ID, {}).get("Value", "")) if v.headers else "" for v in volumes]
+    order = list(dict.fromkeys(names))
+    return [order.index(name) for name in names]
+
+
+def check_contest(volumes: Sequence[Volume], runs: Sequence[Run], models: Mapping[str, Any], size: int) -> None:
+    """Refuse what could not be compared at all.
+
+    Raises:
+        UsageError: a volume of several slices, or a method without the model that it needs.
+        PriorError: a model that takes no images of ``size`` x ``size`` pixels.
+    """
+    for index, volume in enumerate(volumes):
+        if len(volume.hu) != 1:
+            raise UsageError(f"volume {index} has {len(volume.hu)} slices; a benchmark takes them one by one")
+    for run in runs:
+        needs = METHODS[run.method].needs
+        if needs and needs not in models:
+            raise UsageError(f"method {run.method} needs a {needs}; give the name or folder of one")
+        if needs:
+            models[needs].check_shape((size, size))
+
+
+def _groups(volumes: Sequence[Volume]) -> list[list[int]]:
+    """Indices of slices with equal matrix and pixel size, at most `GROUP` together, in the order given."""
+    alike: dict[tuple[object, ...], list[int]] = {}
+    for index, volume in enumerate(volumes):
+        spacing = tuple(round(mm, 6) for mm in volume.spacing_mm[:2])
+        alike.setdefault((volume.hu.shape, spacing), []).append(index)
+    return [indices[first : first + GROUP] for indices in alike.values() for first in range(0, len(indices), GROUP)]
+
+
+def _batches(run: Run, group: Sequence[int], n_slices: int, batch_size: int) -> list[tuple[int, ...]]:
+    """Places in the group of the slices that a run gets, in batches."""
+    wanted = set(run.slices(n_slices))
+    places = [place for place, index in enumerate(group) if index in wanted]
+    return [tuple(places[first : first + batch_size]) for first in range(0, len(places), batch_size)]
+
+
+def _seed_of(seed: int, group: Sequence[int]) -> int:
+    """Each group has its own, or the first slices of all would share their noise."""
+    return seed if group[0] == 0 else int(np.random.SeedSequence([seed, group[0]]).generate_state(1)[0])
+
+
+def _scan(members: Sequence[Volume], condition: Condition, geometry: Any, size: int, seed: int) -> Sinogram:
+    stack = Volume(np.concatenate([volume.hu for volume in members]), members[0].affine)
+    return simulate(
+        stack,
+        geometry=geometry,
+        size=size,
+        photons=condition.photons,
+        electronic_noise=condition.electronic_noise,
+        scanner=condition.scanner,
+        seed=seed,
+    )

@@ -1,0 +1,92 @@
+"""The scans that methods are compared on, by number or by name."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ctresample.geometry import Geometry, Grid
+from ctresample.noise import Scanner
+from ctresample.pipelines.scan_geometry import SliceBeam, scan_geometry
+from ctresample.pipelines.simulate import PLAIN
+
+PHOTONS = 1e5
+"""A ray, where a published configuration has noise of a level it does not state in photons."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """How slices are scanned; see `simulate`.
+
+    Attributes:
+        n_views: views, equally spaced over the arc.
+        beam: "parallel", "fan" or "fan-curved".
+        arc_rad: None for 180 degrees (parallel) or 360 degrees (fan).
+        end_point: whether the last view lies at the end of the arc (``linspace(0, arc, n)``). Of 180 degrees in
+            parallel beam it then is the first one mirrored: a view is spent twice.
+        photons: sent along each ray; None for no noise.
+        electronic_noise: read-out noise in photons.
+        scanner: what else the scanner does.
+        known_as: its name, if it has one.
+    """
+
+    n_views: int
+    beam: SliceBeam = "parallel"
+    arc_rad: float | None = None
+    end_point: bool = False
+    photons: float | None = None
+    electronic_noise: float = 0.0
+    scanner: Scanner = PLAIN
+    known_as: str = ""
+
+    @property
+    def name(self) -> str:
+        """Short and without doubt, for tables."""
+        return self.known_as or f"{self.n_views} views, {self.beam}, {self._dose}"
+
+    @property
+    def words(self) -> str:
+        """All that is known of it."""
+        arc = "" if self.arc_rad is None else f" over {math.degrees(self.arc_rad):g}°"
+        end = ", end point included" if self.end_point else ""
+        read_out = f", electronic noise {self.electronic_noise:g} photons" if self.photons else ""
+        scanner = f", {self.scanner}" if str(self.scanner) else ""
+        return f"{self.n_views} views{arc}{end}, {self.beam} beam, {self._dose}{read_out}{scanner}"
+
+    @property
+    def _dose(self) -> str:
+        return "no noise" if self.photons is None else f"{self.photons:,.6g} photons a ray"
+
+    def geometry(self, grid: Grid) -> Geometry:
+        """The scan of a slice on this grid."""
+        scan = scan_geometry(grid, beam=self.beam, n_views=self.n_views, arc_rad=self.arc_rad)
+        if not self.end_point:
+            return scan
+        arc_rad = self.arc_rad or (math.pi if self.beam == "parallel" else 2 * math.pi)
+        return scan.with_angles(np.linspace(0, arc_rad, self.n_views))
+
+
+_RINGS = Scanner(faulty_bins=0.05, gain_error=0.25)
+
+_PUBLISHED = (
+    Condition(known_as="paper-25", n_views=25, photons=PHOTONS),
+    Condition(known_as="dm4ct-i", n_views=40),
+    Condition(known_as="dm4ct-ii", n_views=20, photons=1e5),
+    Condition(known_as="dm4ct-iii", n_views=80, photons=1e4),
+    Condition(known_as="dm4ct-iv", n_views=80, photons=1e5, scanner=_RINGS),
+    Condition(known_as="dm4ct-v", n_views=40, arc_rad=3 * math.pi / 4),
+)
+_END_POINTS = tuple(
+    replace(condition, known_as=f"{condition.known_as}-endpoint", end_point=True)
+    for condition in _PUBLISHED
+    if condition.known_as.startswith("dm4ct")
+)
+
+CONDITIONS = {condition.name: condition for condition in (*_PUBLISHED, *_END_POINTS)}
+"""By name. ``paper-25``: the views of Song et al. (ICLR 2024), with noise. ``dm4ct-i`` to ``-v``: those of DM4CT (Shi
+et al., ICLR 2026, arXiv 2602.18589): 40 views without noise; 20 with mild and 80 with strong noise (1e5 and 1e4
+photons); 80 with noise and rings; 40 over 135 degrees. Theirs add noise to projections of images in [-1, 1], where air
+attenuates more than tissue; here photons pass through attenuation in 1/mm, so that figures do not compare with theirs.
+``-endpoint``: with their view angles, end point included."""

@@ -1,0 +1,84 @@
+"""The measured columns of a results table: how each is headed, rounded for reading, and which value is the best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measured column.
+
+    Attributes:
+        name: the column, an attribute of ``ResultRow``.
+        heading: with its unit.
+        decimals: shown in tables; the CSV keeps six significant digits.
+        best: the highest value, the lowest, or the one nearest to 1 by its logarithm.
+    """
+
+    name: str
+    heading: str
+    decimals: int
+    best: Literal["high", "low", "one"] = "low"
+
+    def text(self, value: float) -> str:
+        """The value as shown to a reader: fixed decimals, a dash where there is none."""
+        return "–" if math.isnan(value) else f"{value:.{self.decimals}f}"
+
+    def signed(self, value: float) -> str:
+        """The same of a difference."""
+        return "–" if math.isnan(value) else f"{value:+.{self.decimals}f}".replace("-", "−")
+
+    def best_of(self, values: Sequence[float]) -> list[bool]:
+        """Mark the best; values that read the same share the mark, and a lone value gets none."""
+        costs = [self._cost(value) for value in values]
+        return [len(costs) > 1 and cost < math.inf and cost == min(costs) for cost in costs]
+
+    def _cost(self, value: float) -> float:
+        if math.isnan(value):
+            return math.inf
+        shown = round(value, self.decimals)
+        if self.best == "one":
+            return abs(math.log(shown)) if shown > 0 else math.inf
+        return -shown if self.best == "high" else shown
+
+
+MAIN = (
+    Figure("psnr_db", "PSNR dB", 2, "high"),
+    Figure("ssim", "SSIM", 3, "high"),
+    Figure("rmse_hu", "RMSE HU", 1),
+    Figure("soft_tissue_rmse_hu", "Soft RMSE HU", 1),
+    Figure("residual_ratio", "Residual ratio", 2, "one"),
+    Figure("seconds", "Seconds", 2),
+)
+"""What a reader wants first."""
+
+REGIONS = (
+    Figure("mae_hu", "MAE HU", 1),
+    Figure("soft_tissue_mae_hu", "Soft MAE HU", 1),
+    Figure("lung_rmse_hu", "Lung window RMSE HU", 1),
+    Figure("lung_mae_hu", "Lung window MAE HU", 1),
+    Figure("body_rmse_hu", "Body RMSE HU", 1),
+    Figure("body_mae_hu", "Body MAE HU", 1),
+)
+"""Errors of parts of the image."""
+
+COSTS = (
+    Figure("denoiser_calls", "Denoiser", 0),
+    Figure("encoder_calls", "Encoder", 0),
+    Figure("decoder_calls", "Decoder", 0),
+    Figure("denoiser_backwards", "Denoiser backward", 0),
+    Figure("encoder_backwards", "Encoder backward", 0),
+    Figure("decoder_backwards", "Decoder backward", 0),
+    Figure("projections", "Projections", 0),
+    Figure("back_projections", "Back projections", 0),
+    Figure("peak_memory_mb", "Peak memory MB", 0),
+)
+"""What a slice takes; the calls do not depend on the machine."""
+
+FIGURES = MAIN + REGIONS + COSTS
+COMPARED = tuple(figure for figure in MAIN if figure.best != "one" and figure.name != "seconds")
+"""Figures whose differences to a baseline are shown."""

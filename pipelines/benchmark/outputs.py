@@ -1,0 +1,113 @@
+"""Write the results of a benchmark: CSV, JSON, Markdown and an HTML report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import ctresample
+from ctresample.pipelines.benchmark.conditions import Condition
+from ctresample.pipelines.benchmark.markdown import markdown
+from ctresample.pipelines.benchmark.summary import summarise
+from ctresample.pipelines.benchmark.table import write_results_csv
+from ctresample.pipelines.finite_json import finite
+from ctresample.pipelines.loaded_prior import LoadedPrior
+from ctresample.pipelines.output import write_text_atomically
+from ctresample.pipelines.report import SliceImages, write_report
+from ctresample.result import ResultRow
+
+CSV_NAME, JSON_NAME, MARKDOWN_NAME, REPORT_NAME = "results.csv", "results.json", "results.md", "report.html"
+
+
+def facts_of(
+    rows: Sequence[ResultRow],
+    conditions: Sequence[Condition],
+    models: Mapping[str, LoadedPrior],
+    *,
+    size: int,
+    device: str,
+) -> dict[str, str]:
+    """What a reader needs to repeat or doubt the results."""
+    import torch
+
+    seeds = sorted({row.seed for row in rows})
+    on = f"{torch.cuda.get_device_name(device)}" if device.startswith("cuda") else f"CPU, {_threads(torch)}"
+    facts = {
+        "Slices": f"{len({row.slice for row in rows})} of {len({row.patient for row in rows})} patients",
+        **{
+            ("Scan" if condition.name == condition.words else condition.name): condition.words
+            for condition in conditions
+        },
+        "Image": f"{size} × {size} pixels",
+        "Noise draws": f"{len(seeds)} (seed{'s'[: len(seeds) > 1]} {', '.join(map(str, seeds))})",
+        "Computed on": on,
+        "ctresample": ctresample.__version__,
+    }
+    for kind, model in models.items():
+        facts[kind.capitalize()] = f"{model.name}, weights SHA-256 {model.sha256}"
+    return facts
+
+
+def _threads(torch: Any) -> str:
+    n = torch.get_num_threads()
+    return f"{n} thread{'s'[: n > 1]}"
+
+
+def write_table_and_report(
+    folder: Path,
+    rows: Sequence[ResultRow],
+    images: Mapping[str, SliceImages],
+    *,
+    title: str,
+    facts: Mapping[str, str],
+    baseline: str = "",
+) -> None:
+    """Write ``results.csv`` and ``report.html``.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    summary = summarise(rows, baseline=baseline, generator=np.random.default_rng(0))
+    write_results_csv(folder / CSV_NAME, rows)
+    failures = [f"{r.label}, {r.slice}, {r.condition}, seed {r.seed}: {r.failure}" for r in rows if r.failure]
+    write_report(
+        folder / REPORT_NAME,
+        title=title,
+        facts=facts,
+        summary=summary,
+        images=images,
+        baseline=baseline,
+        failures=failures,
+    )
+
+
+def write_all(
+    folder: Path,
+    rows: Sequence[ResultRow],
+    images: Mapping[str, SliceImages],
+    *,
+    title: str,
+    facts: Mapping[str, str],
+    baseline: str,
+) -> None:
+    """Write all four files; the numbers of each are the same.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    summary = summarise(rows, baseline=baseline, generator=np.random.default_rng(0))
+    record = {
+        "facts": facts,
+        "baseline": baseline,
+        "summary": [asdict(row) for row in summary],
+        "rows": [asdict(row) for row in rows],
+    }
+    write_text_atomically(folder / JSON_NAME, json.dumps(finite(record), indent=1, ensure_ascii=False) + "\n")
+    text = markdown(summary, rows, baseline=baseline, facts=facts)
+    write_text_atomically(folder / MARKDOWN_NAME, f"# {title}\n\n{text}")
+    write_table_and_report(folder, rows, images, title=title, facts=facts, baseline=baseline)

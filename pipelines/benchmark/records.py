@@ -1,0 +1,138 @@
+"""Results of a benchmark on disk, kept one by one, so that a run that was stopped in any way goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from ctresample.errors import OutputError
+from ctresample.pipelines.finite_json import finite
+from ctresample.pipelines.output import write_text_atomically
+from ctresample.result import ResultRow
+
+SETTINGS_NAME = "settings.json"
+RECORDS_NAME = "results.jsonl"
+
+_FIGURES = {field.name for field in fields(ResultRow) if field.type == "float"}
+
+
+class Records:
+    """The rows of one folder.
+
+    ``settings.json`` says what was asked for; ``results.jsonl`` has a line a row, each on the disk before the next is
+    begun. A last line without its end, as a crash leaves it, is taken off.
+
+    Args:
+        folder: missing, empty, or of an earlier run; it is made.
+        settings: all that results follow from, as JSON.
+        grows: names of settings whose entries may be more, or fewer, than those of the earlier run.
+
+    Raises:
+        OutputError: the folder holds something else, or results of other settings: the first difference is named.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any], *, grows: Collection[str] = ()) -> None:
+        settings = dict(json.loads(json.dumps(finite(settings))))  # as it will be read
+        self._path = folder / RECORDS_NAME
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            found = {entry.name for entry in folder.iterdir()}
+            if SETTINGS_NAME in found:
+                before = json.loads((folder / SETTINGS_NAME).read_text(encoding="utf-8"))
+                settings = _merged(folder, before, settings, grows)
+            elif found:
+                raise OutputError(f"{folder} is not empty and holds no benchmark; choose a new folder")
+            else:
+                before = None
+            self.rows = _whole_lines(self._path)
+            self._file = self._path.open("ab")
+        except (OSError, json.JSONDecodeError) as error:
+            raise OutputError(
+                f"{folder} cannot be written or read ({error}); choose a folder with access and space"
+            ) from error
+        if settings != before:
+            write_text_atomically(folder / SETTINGS_NAME, json.dumps(settings, indent=1) + "\n")
+
+    def add(self, row: ResultRow) -> None:
+        """Keep one more row; it is on the disk when this returns.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        line = json.dumps(finite(asdict(row)), ensure_ascii=False) + "\n"
+        try:
+            self._file.write(line.encode())
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise OutputError(f"{self._path} cannot be written ({error.strerror}); make space and go on") from error
+        self.rows.append(row)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+def _merged(folder: Path, before: dict[str, Any], now: dict[str, Any], grows: Collection[str]) -> dict[str, Any]:
+    """The settings of both runs; `OutputError` naming the first that differs."""
+    merged = dict(now)
+    for name in dict.fromkeys([*before, *now]):
+        old, new = before.get(name), now.get(name)
+        if name in grows and isinstance(old, dict) and isinstance(new, dict):
+            merged[name] = old | new
+            old = {key: value for key, value in old.items() if key in new}
+            new = {key: value for key, value in new.items() if key in old}
+        if old != new:
+            what, old, new = _difference(name, old, new)
+            raise OutputError(
+                f"{folder} holds a benchmark of another {what}: {_short(old)} there, {_short(new)} now; choose a new "
+                "folder, or the same again to go on"
+            )
+    return merged
+
+
+def _difference(name: str, old: Any, new: Any) -> tuple[str, Any, Any]:
+    """Follow two values down to where they first differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in dict.fromkeys([*old, *new]):
+            if old.get(key) != new.get(key):
+                return _difference(f"{name} {key}", old.get(key), new.get(key))
+    return name, old, new
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _whole_lines(path: Path) -> list[ResultRow]:
+    """All rows; what follows the last line end is cut off the file."""
+    if not path.exists():
+        return []
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    rows = []
+    for number, line in enumerate(whole.splitlines(), start=1):
+        try:
+            rows.append(row_from_record(json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise OutputError(f"{path}, line {number}: {error}; delete this line to have it computed again") from None
+    if whole != content:
+        with path.open("r+b") as file:
+            file.truncate(len(whole))
+            os.fsync(file.fileno())
+    return rows
+
+
+def row_from_record(record: Mapping[str, Any]) -> ResultRow:
+    """A row of its JSON, where null stands for what JSON cannot say: infinity of a PSNR, else not a number."""
+    values = dict(record)
+    for name in _FIGURES & values.keys():
+        if values[name] is None:
+            perfect = name == "psnr_db" and values.get("rmse_hu") == 0
+            values[name] = float("inf") if perfect else float("nan")
+    return ResultRow(**values)

@@ -1,0 +1,154 @@
+"""A whole benchmark in a folder, which goes on where it was stopped."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import ctresample
+from ctresample.errors import UsageError
+from ctresample.pipelines.benchmark.compare import Cell, check_contest, compare, patient_numbers
+from ctresample.pipelines.benchmark.conditions import Condition
+from ctresample.pipelines.benchmark.outputs import facts_of, write_all
+from ctresample.pipelines.benchmark.pictures import Pictures, pictured_slices
+from ctresample.pipelines.benchmark.records import Records
+from ctresample.pipelines.benchmark.runs import Run
+from ctresample.pipelines.loaded_prior import LoadedPrior
+from ctresample.pipelines.work import Progress
+from ctresample.pipelines.zoom import Zoom
+from ctresample.result import ResultRow
+from ctresample.volume import Volume
+
+IMAGES_NAME = "images"
+
+N_PICTURES = 6
+"""Slices that the report shows; with ten methods each takes about two megabytes."""
+
+
+def run_benchmark(
+    folder: Path,
+    volumes: Sequence[Volume],
+    *,
+    runs: Sequence[Run],
+    conditions: Sequence[Condition],
+    seeds: Sequence[int] = (0,),
+    size: int = 256,
+    models: Mapping[str, LoadedPrior] | None = None,
+    device: torch.device | str = "cpu",
+    batch_size: int = 8,
+    baseline: str = "",
+    zoom: Zoom | None = None,
+    title: str = "Sparse-view CT: methods compared",
+    grows: Collection[str] = (),
+    progress: Progress | None = None,
+    on_row: Callable[[ResultRow], None] | None = None,
+) -> list[ResultRow]:
+    """Compare methods and write the results; the same call on the same folder goes on where it was stopped.
+
+    Every row is on the disk before the next batch begins. Figures come out as those of an undisturbed run.
+
+    Args:
+        folder: new, empty, or of an earlier call with the same settings and data.
+        volumes: one slice each.
+        runs: the competitors.
+        conditions: the scans.
+        seeds: of noise and sampling: as many noise draws.
+        size: rows and columns of the reconstruction.
+        models: learned models by kind.
+        device: where to reconstruct.
+        batch_size: slices reconstructed together.
+        baseline: label of the method that the others are compared with.
+        zoom: the region that the report shows enlarged; None for where the baseline's error is largest.
+        title: of the report.
+        grows: of "runs", "conditions" and "seeds", what may differ from the earlier call: results are added.
+        progress: told how far the whole is.
+        on_row: told of every new row.
+
+    Returns:
+        All rows of these runs, conditions and seeds, by condition, slice, run and seed.
+
+    Raises:
+        OutputError: the folder holds something else, or results of other settings or data.
+        UsageError: the baseline does not run, the zoomed region lies outside, two conditions have one name, or a
+            method's model is missing.
+        PriorError: a model that takes no images of this size.
+    """
+    models = models or {}
+    labels = [run.label for run in runs]
+    names = [condition.name for condition in conditions]
+    if baseline and baseline not in labels:
+        raise UsageError(f"the baseline is {baseline!r}; expected one of the methods that run: {', '.join(labels)}")
+    for what, given in (("method", labels), ("condition", names)):
+        if len(set(given)) < len(given):
+            raise UsageError(f"a {what} is there twice ({', '.join(given)}); leave one out")
+    networks = {kind: model.model for kind, model in models.items()}
+    check_contest(volumes, runs, networks, size)
+    if zoom:
+        zoom.check((size, size))
+    settings = {
+        "ctresample": ctresample.__version__,
+        "data": _digest(volumes),
+        "size": size,
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+        "batch_size": batch_size,
+        "models": {kind: {"name": model.name, "sha256": model.sha256} for kind, model in models.items()},
+        "seeds": {str(seed): seed for seed in seeds},
+        "conditions": {condition.name: asdict(condition) for condition in conditions},
+        "runs": {run.label: {"settings": run.all_settings(), "max_slices": run.max_slices} for run in runs},
+    }
+    records = Records(folder, settings, grows=grows)
+    try:
+        pictures = Pictures(folder / IMAGES_NAME)
+        pictured = pictured_slices(runs, len(volumes), N_PICTURES)
+        digits = max(3, len(str(len(volumes))))
+        cells = {
+            (name, seed, f"slice-{index + 1:0{digits}d}", run.label): Cell(name, seed, index, run.label)
+            for name in names
+            for index in range(len(volumes))
+            for run in runs
+            for seed in seeds
+            if index in run.slices(len(volumes))
+        }
+        kept = {(row.condition, row.seed, row.slice, row.label): row for row in records.rows}
+        for outcome in compare(
+            volumes,
+            runs=runs,
+            conditions=conditions,
+            seeds=seeds,
+            size=size,
+            models=networks,
+            device=device,
+            batch_size=batch_size,
+            done={cell for key, cell in cells.items() if key in kept},
+            progress=progress,
+        ):
+            if outcome.cell.index in pictured and outcome.cell.seed == seeds[0]:
+                pictures.add(outcome)
+            records.add(outcome.row)
+            if on_row:
+                on_row(outcome.row)
+    finally:
+        records.close()
+    kept = {(row.condition, row.seed, row.slice, row.label): row for row in records.rows}
+    rows = [kept[key] for key in cells]
+    facts = facts_of(rows, conditions, models, size=size, device=str(device))
+    facts |= {f"{run.label}": f"{run.max_slices} slices only" for run in runs if run.max_slices}
+    images = pictures.slices(rows, baseline=baseline, zoom=zoom)
+    write_all(folder, rows, images, title=title, facts=facts, baseline=baseline)
+    return rows
+
+
+def _digest(volumes: Sequence[Volume]) -> dict[str, Any]:
+    """What tells data apart and says nothing of a patient."""
+    digest = hashlib.sha256()
+    for volume in volumes:
+        digest.update(volume.hu.tobytes())
+        digest.update(volume.affine.tobytes())
+    numbers = patient_numbers(volumes)
+    return {"slices": len(volumes), "patients": len(set(numbers)), "sha256": digest.hexdigest()}

@@ -1,0 +1,73 @@
+"""The competitors of a benchmark: methods with their presets or settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ctresample.errors import UsageError
+from ctresample.pipelines.methods import METHODS, method_named
+
+
+@dataclass(frozen=True)
+class Run:
+    """One competitor.
+
+    Attributes:
+        method: by name.
+        preset: the named settings it runs with, if it has any.
+        settings: in place of a preset's; ``preset`` then is the name that they go by.
+        max_slices: take only so many slices, spread evenly over all; None for all.
+    """
+
+    method: str
+    preset: str = ""
+    settings: Any = None
+    max_slices: int | None = None
+
+    @property
+    def label(self) -> str:
+        """For pictures and tables."""
+        return f"{self.method} {self.preset}".strip()
+
+    @property
+    def cost(self) -> int:
+        """Rough time of a slice, relative to the others: for the time estimate."""
+        return METHODS[self.method].cost_of(self.preset)
+
+    def all_settings(self) -> dict[str, Any]:
+        """Every setting by name, for the record."""
+        settings = self.settings or METHODS[self.method].load_settings(self.preset)
+        return {} if settings is None else asdict(settings)
+
+    def slices(self, n_slices: int) -> list[int]:
+        """Which of so many slices it gets."""
+        n = min(self.max_slices or n_slices, n_slices)
+        return [(2 * k + 1) * n_slices // (2 * n) for k in range(n)]
+
+
+def runs_of(
+    methods: Sequence[str], presets: Sequence[str] = ("fast",), max_slices: Mapping[str, int] | None = None
+) -> list[Run]:
+    """A run for each method, and for one with presets a run for each preset.
+
+    Args:
+        methods: names.
+        presets: of the method that has any.
+        max_slices: for some of these methods or presets, how many slices they get.
+
+    Raises:
+        UsageError: an unknown name, or one in ``max_slices`` that does not run.
+    """
+    known = [name for method in METHODS.values() for name in method.presets]
+    for name in presets:
+        if name not in known:
+            raise UsageError(f"preset is {name!r}; expected one of {', '.join(known)}")
+    pairs = dict.fromkeys((m, p) for m in methods for p in (presets if method_named(m).has_presets else ("",)))
+    limits = dict(max_slices or {})
+    names = {name for pair in pairs for name in pair if name}
+    for name in limits:
+        if name not in names:
+            raise UsageError(f"the number of slices of {name!r} is limited, but it does not run; leave it out")
+    return [Run(m, p, max_slices=limits.get(p, limits.get(m))) for m, p in pairs]

@@ -1,0 +1,48 @@
+"""Scans by name: their angles, dose and rings."""
+
+import math
+
+import numpy as np
+import pytest
+
+from ctresample.geometry import FanBeam, ImageGrid, ParallelBeam
+from ctresample.pipelines.benchmark.conditions import CONDITIONS, Condition
+
+GRID = ImageGrid((32, 32), 8.0)
+VIEWS = {"i": 40, "ii": 20, "iii": 80, "iv": 80, "v": 40}
+PHOTONS = {"i": None, "ii": 1e5, "iii": 1e4, "iv": 1e5, "v": None}
+
+
+def test_the_paper():
+    scan = CONDITIONS["paper-25"]
+    angles = scan.geometry(GRID).angles_rad
+    np.testing.assert_allclose(angles, np.linspace(0, np.pi, 25, endpoint=False))
+    assert scan.photons == 1e5
+
+
+@pytest.mark.parametrize("number", VIEWS)
+def test_dm4ct(number):
+    plain, doubled = CONDITIONS[f"dm4ct-{number}"], CONDITIONS[f"dm4ct-{number}-endpoint"]
+    arc = 0.75 * math.pi if number == "v" else math.pi
+    np.testing.assert_allclose(plain.geometry(GRID).angles_rad, np.arange(VIEWS[number]) * arc / VIEWS[number])
+    np.testing.assert_allclose(doubled.geometry(GRID).angles_rad, np.linspace(0, arc, VIEWS[number]))
+    for scan in (plain, doubled):
+        assert isinstance(scan.geometry(GRID), ParallelBeam)
+        assert scan.photons == PHOTONS[number]
+        assert (scan.scanner.faulty_bins > 0) == (number == "iv")
+    assert ("135°" in plain.words) == (number == "v")
+
+
+def test_the_doubled_end_point_is_the_first_view_from_behind():
+    scan = CONDITIONS["dm4ct-i-endpoint"].geometry(GRID)
+    (points, ways), (points_behind, ways_behind) = scan.rays(0), scan.rays(39)
+    np.testing.assert_allclose(points_behind, points[::-1], atol=1e-9)
+    np.testing.assert_allclose(ways_behind, -ways, atol=1e-9)
+
+
+def test_names_tell_all_that_differs():
+    scans = [Condition(n_views=n, beam=b, photons=p) for n in (8, 9) for b in ("parallel", "fan") for p in (None, 1e4)]
+    assert len({scan.name for scan in scans}) == 8
+    assert scans[-1].name == "9 views, fan, 10,000 photons a ray"
+    assert isinstance(scans[-1].geometry(GRID), FanBeam)
+    assert all(name == scan.name for name, scan in CONDITIONS.items())
