@@ -62,6 +62,12 @@ def direct(solver: Solver, batch: Batch) -> torch.Tensor:
     return solver(batch.y, A.geometry, A.grid, window=batch.window)
 
 
+def corrected(solver: Solver, batch: Batch) -> torch.Tensor:
+    """In one step, and by a network trained for the scan."""
+    A = batch.A
+    return solver(batch.y, A.geometry, A.grid, batch.model, mu_water_per_mm=batch.mu_water_per_mm)
+
+
 def iterative(solver: Solver, batch: Batch) -> torch.Tensor:
     """By a solver of line integrals without a prior."""
     return solver(
@@ -106,7 +112,7 @@ def sampled(solver: Solver, batch: Batch) -> torch.Tensor:
         sigma=sigma,
         settings=batch.settings,
         generators=batch.generators,
-        start=start if wanted else None,
+        **({"start": start} if wanted else {}),
         mu_water_per_mm=batch.mu_water_per_mm,
         callback=lambda status: batch.watch(base + (1 - base) * status.step / status.n_steps, status),
     )
