@@ -29,6 +29,10 @@ class PixelPrior(DiffusionPrior):
     kind = "pixel prior"
 
     def __init__(self, unet: UNet2DModel, scheduler: DDIMScheduler, config: PriorConfig) -> None:
+        if config.latent_mean:
+            raise PriorError(
+                f"prior {config.name} is a latent one, of {len(config.latent_mean)} channels; expected one of pixels"
+            )
         channels, stacked = unet.config["in_channels"], config.patch_size**2
         self._rgb = channels == 3 and config.patch_size == 1
         if channels != unet.config["out_channels"] or (channels != stacked and not self._rgb):
@@ -49,8 +53,6 @@ class PixelPrior(DiffusionPrior):
         """
         folder = find_prior(name_or_folder)
         config = PriorConfig.load(folder)
-        if config.latent_mean:
-            raise PriorError(f"{folder} is a latent prior; expected one of pixels")
         try:
             unet = load_network(UNet2DModel, folder / "unet")
             scheduler = DDIMScheduler.from_pretrained(folder / "scheduler", local_files_only=True)

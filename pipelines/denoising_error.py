@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ctresample.prior import LatentPrior
+from ctresample.prior import DiffusionPrior
 
 N_LEVELS = 12
 """Noise levels looked at, from 98 % of the schedule down to 0.2 %; their square roots are evenly spread, for at low
@@ -31,7 +31,7 @@ class LevelError:
 
 @torch.no_grad()
 def denoising_error(
-    prior: LatentPrior,
+    prior: DiffusionPrior,
     hu: torch.Tensor,
     generator: torch.Generator,
     *,

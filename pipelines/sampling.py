@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import torch
 
-from ctresample.prior import LatentPrior
+from ctresample.prior import DiffusionPrior
 
 
 @torch.no_grad()
-def ddim(prior: LatentPrior, z: torch.Tensor, levels: Sequence[int]) -> torch.Tensor:
+def ddim(prior: DiffusionPrior, z: torch.Tensor, levels: Sequence[int]) -> torch.Tensor:
     """Clean latents from noisy ones by deterministic steps (Song, Meng and Ermon, ICLR 2021, eq. 12 with sigma 0).
 
     Args:
@@ -28,7 +28,7 @@ def ddim(prior: LatentPrior, z: torch.Tensor, levels: Sequence[int]) -> torch.Te
 
 
 @torch.no_grad()
-def latent_shape(prior: LatentPrior, size: int) -> tuple[int, int, int]:
+def latent_shape(prior: DiffusionPrior, size: int) -> tuple[int, int, int]:
     """Channels, rows and columns of the latents of ``size`` x ``size`` pixels."""
     channels, rows, columns = prior.encode(torch.zeros(1, 1, size, size, device=prior.device)).shape[1:]
     return channels, rows, columns

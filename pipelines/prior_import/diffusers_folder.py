@@ -1,4 +1,4 @@
-"""A diffusers pipeline's folder: autoencoder, UNet and scheduler, each in a folder of its own."""
+"""A diffusers pipeline's folder: UNet, scheduler and (of a latent model) autoencoder, each in a folder of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ctresample.errors import PriorError
 from ctresample.pipelines.prior_import.foreign_model import ForeignModel
 from ctresample.pipelines.prior_import.schedule import ddim_scheduler
 from ctresample.pipelines.prior_import.weights_file import check_safe
-from ctresample.prior import latent_channels, load_autoencoder, load_network, reason_of
+from ctresample.prior import Autoencoder, latent_channels, load_autoencoder, load_network, reason_of
 
 AUTOENCODER_FOLDERS = ("vae", "vqvae", "autoencoder")
 
@@ -30,30 +30,25 @@ def read_diffusers_folder(folder: Path) -> ForeignModel:
     if missing or len(found) > 1:
         problem = f"no {missing[0]}" if missing else "more than one autoencoder"
         raise PriorError(
-            f"{folder} is no latent diffusion pipeline: it has {problem}; expected unet, scheduler and one of "
-            f"{', '.join(AUTOENCODER_FOLDERS)}"
+            f"{folder} is no diffusion pipeline: it has {problem}; expected unet, scheduler and, of a latent model, "
+            f"one of {', '.join(AUTOENCODER_FOLDERS)}"
         )
-    if not found:
-        raise PriorError(
-            f"{folder} has no autoencoder ({', '.join(AUTOENCODER_FOLDERS)}): a diffusion model of pixels cannot be a "
-            "prior of ctresample; expected a latent one"
-        )
-    autoencoder, unet_folder = found[0], folder / "unet"
+    unet_folder = folder / "unet"
     unet_config = _config(unet_folder / "config.json")
     _check_unconditional(unet_folder, unet_config)
-    files = tuple(path for part in (autoencoder, unet_folder) for path in _weights(part))
-    vae = load_autoencoder(autoencoder)
+    files = tuple(path for part in (*found, unet_folder) for path in _weights(part))
+    vae = load_autoencoder(found[0]) if found else None
     try:
         unet = load_network(UNet2DModel, unet_folder)
     except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
         raise PriorError(f"{unet_folder} cannot be loaded as a UNet2DModel: {reason_of(error)}") from None
     scheduler_path = folder / "scheduler" / "scheduler_config.json"
-    mean, std = _normalisation(_config(autoencoder / "config.json"), vae.config, latent_channels(vae), autoencoder)
+    mean, std = _normalisation(_config(found[0] / "config.json"), vae, found[0]) if vae else ((), ())
     size = unet.config["sample_size"]
     if not size:
         raise PriorError(
-            f"{unet_folder / 'config.json'} has no sample_size; add the rows and columns of the latents that it was "
-            "trained on"
+            f"{unet_folder / 'config.json'} has no sample_size; add the rows and columns of the latents, or the "
+            "images, that it was trained on"
         )
     scheduler_config = _config(scheduler_path)
     return ForeignModel(
@@ -63,7 +58,8 @@ def read_diffusers_folder(folder: Path) -> ForeignModel:
         latent_mean=mean,
         latent_std=std,
         latent_size=size if isinstance(size, int) else size[0],
-        kind=f"diffusers pipeline of {type(vae).__name__}, UNet2DModel and {scheduler_config.get('_class_name')}",
+        kind="diffusers pipeline of "
+        f"{f'{type(vae).__name__}, ' if vae else ''}UNet2DModel and {scheduler_config.get('_class_name')}",
         files=files,
     )
 
@@ -110,7 +106,7 @@ def _weights(folder: Path) -> list[Path]:
 
 
 def _normalisation(
-    written: dict[str, Any], config: Any, n_channels: int, folder: Path
+    written: dict[str, Any], vae: Autoencoder, folder: Path
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation by which the pipeline's latents ``(z - mean) / std`` come from the autoencoder's.
 
@@ -121,6 +117,7 @@ def _normalisation(
             f"{folder / 'config.json'} has no scaling_factor, and what that means for a VQModel differs between "
             'versions of diffusers; add "scaling_factor": 1.0 for latents used as they are'
         )
+    config, n_channels = vae.config, latent_channels(vae)
     scale = config["scaling_factor"]
     mean = config.get("latents_mean") or [config.get("shift_factor") or 0.0] * n_channels
     std = config.get("latents_std") or [1.0] * n_channels

@@ -12,10 +12,10 @@ from ctresample.prior import Autoencoder
 
 @dataclass(frozen=True)
 class ForeignModel:
-    """A latent diffusion model in diffusers' classes.
+    """A diffusion model in diffusers' classes.
 
     Attributes:
-        vae: its autoencoder.
+        vae: its autoencoder; None for a model of pixels, whose "latents" are the image.
         unet: the denoiser of normalised latents.
         scheduler: the noise schedule and the kind of prediction.
         latent_mean: of each latent channel, subtracted before the denoiser.
@@ -26,7 +26,7 @@ class ForeignModel:
         assumed: what the source left open, and how it was taken.
     """
 
-    vae: Autoencoder
+    vae: Autoencoder | None
     unet: UNet2DModel
     scheduler: DDIMScheduler
     latent_mean: tuple[float, ...]

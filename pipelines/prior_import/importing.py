@@ -17,7 +17,8 @@ from ctresample.pipelines.output import new_folder
 from ctresample.pipelines.prior_import.compvis_checkpoint import read_compvis_checkpoint
 from ctresample.pipelines.prior_import.diffusers_folder import read_diffusers_folder
 from ctresample.pipelines.prior_import.foreign_model import ForeignModel
-from ctresample.prior import CONFIG_NAME, LatentPrior, PriorConfig, downsampling
+from ctresample.pixel_prior import PixelPrior
+from ctresample.prior import CONFIG_NAME, DiffusionPrior, LatentPrior, PriorConfig, downsampling
 from ctresample.units import check_hu_range
 
 MEASURED_PIXELS = 16 * 256**2
@@ -44,7 +45,8 @@ def import_prior(
     """Write a prior's folder from a diffusers pipeline's or a CompVis latent diffusion checkpoint.
 
     Args:
-        source: folder with an autoencoder, ``unet`` and ``scheduler``, or a checkpoint's file.
+        source: folder with ``unet``, ``scheduler`` and an autoencoder; without one it is a prior of pixels. Or the
+            file of a latent diffusion checkpoint.
         out: the prior's folder, missing or empty.
         validation: CT slices that the model was not trained on, see `TrainingSlices.read`.
         hu_range: HU that the model was trained to see as -1 and 1; a source with a ``prior.json`` says it itself.
@@ -80,7 +82,7 @@ def import_prior(
         tell(_READING, "reading the validation slices")
         images = _images(TrainingSlices.read(validation), prior.config.image_size, hu_range)
         spread = _latent_spread(prior, images)
-        if on_note and not 1 / _ODD_SPREAD < spread < _ODD_SPREAD:
+        if on_note and model.vae and not 1 / _ODD_SPREAD < spread < _ODD_SPREAD:
             on_note(
                 f"the latents of the validation slices have standard deviation {spread:.3g} where the denoiser expects "
                 "about 1: check --hu-range and the scaling factor of the autoencoder"
@@ -117,9 +119,9 @@ def _hu_range(source: Path, given: tuple[float, float] | None, known: PriorConfi
 
 def _unmeasured(
     model: ForeignModel, hu_range: tuple[float, float], name: str, known: PriorConfig | None, source: Path
-) -> LatentPrior:
+) -> LatentPrior | PixelPrior:
     for what, network in (("autoencoder", model.vae), ("UNet", model.unet)):
-        if not all(bool(weight.half().isfinite().all()) for weight in network.parameters()):
+        if network and not all(bool(weight.half().isfinite().all()) for weight in network.parameters()):
             raise PriorError(
                 f"{source}: weights of the {what} are not finite in half precision; is the training sound?"
             )
@@ -127,7 +129,7 @@ def _unmeasured(
     config = PriorConfig(
         name=name,
         hu_range=hu_range,
-        image_size=model.latent_size * downsampling(model.vae) * patch_size,
+        image_size=model.latent_size * (downsampling(model.vae) if model.vae else 1) * patch_size,
         patch_size=patch_size,
         latent_mean=known.latent_mean if known else model.latent_mean,
         latent_std=known.latent_std if known else model.latent_std,
@@ -140,7 +142,11 @@ def _unmeasured(
         }
         | ({"assumed": "; ".join(model.assumed)} if model.assumed else {}),
     )
-    prior = LatentPrior(model.vae, model.unet, model.scheduler, config)
+    prior: LatentPrior | PixelPrior
+    if model.vae:
+        prior = LatentPrior(model.vae, model.unet, model.scheduler, config)
+    else:
+        prior = PixelPrior(model.unet, model.scheduler, config)
     if config.image_size % prior.size_multiple:
         size, multiple = model.latent_size, prior.size_multiple * model.latent_size // config.image_size
         raise PriorError(
@@ -158,7 +164,7 @@ def _images(slices: TrainingSlices, size: int, hu_range: tuple[float, float]) ->
 
 
 @torch.no_grad()
-def _latent_spread(prior: LatentPrior, images: torch.Tensor) -> float:
+def _latent_spread(prior: DiffusionPrior, images: torch.Tensor) -> float:
     return float(prior.encode(images[:: max(1, len(images) // 4)].to(prior.device)).std())
 
 

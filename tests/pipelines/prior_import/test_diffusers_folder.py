@@ -230,7 +230,11 @@ def test_missing_part(folder, part):
 
 def test_model_of_pixels(folder):
     shutil.rmtree(folder / "vqvae")
-    refused(folder, "pixels cannot be a prior")
+    model = read_diffusers_folder(folder)
+    assert model.vae is None
+    assert (model.latent_mean, model.latent_std) == ((), ())
+    assert model.latent_size == 8
+    assert "UNet2DModel and DDPMScheduler" in model.kind
 
 
 def test_text_conditioned(folder):
