@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 
+from ctresample.image_unet import ImageUNet, find_image_unet
 from ctresample.pipelines.methods import Needs
+from ctresample.pixel_prior import PixelPrior
 from ctresample.prior import LatentPrior, find_prior, weights_sha256
 
 
@@ -31,9 +33,9 @@ class LoadedPrior:
         cls, name_or_folder: str | Path, device: torch.device | str = "cpu", kind: Needs = "latent prior"
     ) -> LoadedPrior:
         """Load a bundled model of that kind by name, or one from a folder; `PriorError` if there is none."""
-        folder = find_prior(name_or_folder)
+        folder = (find_image_unet if kind == "fbp-unet" else find_prior)(name_or_folder)
         model = _KINDS[kind].from_pretrained(folder, device)
         return cls(model, model.config.name, weights_sha256(folder))
 
 
-_KINDS = {"latent prior": LatentPrior}
+_KINDS: dict[Needs, Any] = {"latent prior": LatentPrior, "pixel prior": PixelPrior, "fbp-unet": ImageUNet}
