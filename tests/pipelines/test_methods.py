@@ -34,7 +34,7 @@ def test_settings_cannot_change(method):
 
 @EVERY
 def test_titles_are_one_line_and_cost_is_known(method):
-    assert 10 < len(method.title) < 80
+    assert 10 < len(method.title) < 100
     assert "\n" not in method.title
     assert all(method.cost_of(preset) > 0 for preset in method.presets or ("",))
 

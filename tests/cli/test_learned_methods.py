@@ -1,0 +1,66 @@
+"""Methods with the latent prior beside ReSample, from the command line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from ctresample.pipelines.methods import METHODS
+
+RIVALS = [name for name, method in METHODS.items() if method.needs == "latent prior" and not method.has_presets]
+
+
+@pytest.mark.parametrize("method", RIVALS)
+def test_reconstruct(cli, scan, prior, tmp_path, method):
+    out = tmp_path / "result"
+    done = cli("reconstruct", scan, "-o", out, "--method", method, "--prior", prior, "--device", "cpu", "--seed", 3)
+    assert done.exit_code == 0, done.output
+    assert f"3 slices by {method}" in done.stdout
+    assert len(list((out / "dicom").glob("*.dcm"))) == 3
+    record = json.loads((out / "run.json").read_text())
+    assert (record["method"], record["preset"], record["seed"]) == (method, None, 3)
+    assert record["settings"] == asdict(METHODS[method].load_settings())
+    assert record["prior"]["name"] == "toy"
+    assert len(record["residual_history"]) >= record["settings"]["n_steps"]
+
+
+@pytest.mark.parametrize("method", RIVALS)
+def test_prior_that_is_not_there(cli, scan, tmp_path, method):
+    done = cli("reconstruct", scan, "-o", tmp_path / "out", "--method", method, "--prior", "none", "--device", "cpu")
+    assert done.exit_code == 1
+    assert "no prior 'none'" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.needs == "pixel prior"])
+def test_prior_of_another_kind(cli, scan, prior, tmp_path, method):
+    done = cli("reconstruct", scan, "-o", tmp_path / "out", "--method", method, "--prior", prior, "--device", "cpu")
+    assert done.exit_code == 1
+    assert "is a latent" in done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("ctresample: error: ")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("method", RIVALS)
+def test_weights_that_are_not_numbers(cli, scan, prior, tmp_path, method):
+    """One line, and nothing half-written."""
+    folder = shutil.copytree(prior, tmp_path / "broken")
+    (path,) = (folder / "unet").glob("*.safetensors")
+    weights = load_file(path)
+    weights["conv_out.bias"] = torch.full_like(weights["conv_out.bias"], float("nan"))
+    save_file(weights, path, metadata={"format": "pt"})
+    done = cli("reconstruct", scan, "-o", tmp_path / "out", "--method", method, "--prior", folder, "--device", "cpu")
+    assert done.exit_code == 1
+    assert f"{method} diverged at step 1 of" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_preset_of_a_method_that_is_not_there(cli, scan, tmp_path):
+    done = cli("reconstruct", scan, "-o", tmp_path / "out", "--preset", "slow")
+    assert done.exit_code == 2
+    assert "'slow' is not one of fast, paper" in done.stderr
