@@ -17,8 +17,9 @@ from ctresample.consistency import proximal_step, residual_ratio
 from ctresample.errors import UsageError
 from ctresample.operators import LinearOperator
 from ctresample.pixel_prior import PixelPrior
-from ctresample.solvers.diffusion_steps import check_finite, check_generators, normal_like, timesteps
+from ctresample.solvers.diffusion_steps import check_finite, check_generators, normal_like
 from ctresample.solvers.latent_problem import LatentProblem
+from ctresample.solvers.resample.schedule import timesteps
 from ctresample.status import Callback, report
 from ctresample.units import MU_WATER_PER_MM
 
@@ -66,7 +67,7 @@ def diffpir(
     check_generators("diffpir", generators, len(y))
     low, high = prior.config.hu_range
     unit = (high - low) / 2 * mu_water_per_mm / 1000  # 1/mm of one model value
-    steps = timesteps(len(prior.alpha_bar), s.n_steps)
+    steps = timesteps(prior.scheduler, s.n_steps)
     levels = [float(prior.alpha_bar[t]) for t in steps] + [1.0]
     z = normal_like(problem.empty_latents(), generators)
     for i, t in enumerate(steps):

@@ -1,4 +1,4 @@
-"""What solvers with a diffusion prior have in common: the steps of its schedule, DDIM, and noise slice by slice."""
+"""What solvers with a diffusion prior have in common: a step of DDIM, noise slice by slice, and what to refuse."""
 
 from __future__ import annotations
 
@@ -7,11 +7,6 @@ from collections.abc import Sequence
 import torch
 
 from ctresample.errors import PriorError, UsageError
-
-
-def timesteps(n_train: int, n_steps: int) -> list[int]:
-    """Schedule steps to visit, noisiest first: the DDIM steps ``1 + k n_train / n_steps``, as in diffusers."""
-    return sorted({min(1 + k * n_train // n_steps, n_train - 1) for k in range(n_steps)}, reverse=True)
 
 
 def ddim_step(

@@ -20,8 +20,9 @@ from ctresample.consistency import residual_ratio
 from ctresample.errors import UsageError
 from ctresample.operators import LinearOperator
 from ctresample.prior import LatentPrior
-from ctresample.solvers.diffusion_steps import check_finite, check_generators, ddim_step, normal_like, timesteps
+from ctresample.solvers.diffusion_steps import check_finite, check_generators, ddim_step, normal_like
 from ctresample.solvers.latent_problem import LatentProblem, norm
+from ctresample.solvers.resample.schedule import timesteps
 from ctresample.status import Callback, report
 from ctresample.units import MU_WATER_PER_MM
 
@@ -110,7 +111,7 @@ def sample_led_by(
     """
     check_generators(solver, generators, len(problem.y))
     alpha_bar = problem.prior.alpha_bar
-    steps = timesteps(len(alpha_bar), n_steps)
+    steps = timesteps(problem.prior.scheduler, n_steps)
     levels = [float(alpha_bar[t]) for t in steps] + [1.0]
     z = normal_like(problem.empty_latents(), generators)
     for i, t in enumerate(steps):

@@ -59,7 +59,7 @@ def timesteps(scheduler: DDIMScheduler, n_steps: int) -> list[int]:
     """
     n_train, spacing = scheduler.config["num_train_timesteps"], scheduler.config["timestep_spacing"]
     if n_steps > n_train:
-        raise UsageError(f"resample settings: n_steps is {n_steps}; the prior's schedule has {n_train} steps")
+        raise UsageError(f"n_steps is {n_steps}; the prior's schedule has {n_train} steps")
     if spacing == "leading":
         offset = scheduler.config["steps_offset"]
         steps = {offset + k * n_train // n_steps for k in range(n_steps)}
