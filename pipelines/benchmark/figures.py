@@ -30,7 +30,8 @@ class Figure:
 
     def signed(self, value: float) -> str:
         """The same of a difference."""
-        return "–" if math.isnan(value) else f"{value:+.{self.decimals}f}".replace("-", "−")
+        shown = round(value, self.decimals) + 0.0  # no minus before a zero
+        return "–" if math.isnan(value) else f"{shown:+.{self.decimals}f}".replace("-", "−")
 
     def best_of(self, values: Sequence[float]) -> list[bool]:
         """Mark the best; values that read the same share the mark, and a lone value gets none."""

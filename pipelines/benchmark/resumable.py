@@ -138,7 +138,7 @@ def run_benchmark(
     kept = {(row.condition, row.seed, row.slice, row.label): row for row in records.rows}
     rows = [kept[key] for key in cells]
     facts = facts_of(rows, conditions, models, size=size, device=str(device))
-    facts |= {f"{run.label}": f"{run.max_slices} slices only" for run in runs if run.max_slices}
+    facts |= {run.label: f"{run.max_slices} slice{'s'[: run.max_slices > 1]} only" for run in runs if run.max_slices}
     images = pictures.slices(rows, baseline=baseline, zoom=zoom)
     write_all(folder, rows, images, title=title, facts=facts, baseline=baseline)
     return rows

@@ -1,0 +1,57 @@
+"""One ablation as a picture: quality and time of each point, with the paired differences' intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from ctresample.pipelines.benchmark.summary import SummaryRow
+
+SHOWN = (
+    ("psnr_db", "PSNR dB"),
+    ("soft_tissue_rmse_hu", "RMSE in soft tissue, HU"),
+    ("residual_ratio", "data residual / expected"),
+    ("seconds", "seconds a slice"),
+)
+
+_LINE, _BASE = "#1f5f8b", "#b3400e"
+
+
+def draw(points: Mapping[str, SummaryRow], base: str, path: Path) -> None:
+    """A panel a figure, a place on the axis a point; bars are 95 % intervals of the paired difference to the base.
+
+    Args:
+        points: what was measured, by name, in the order to show.
+        base: preset of the row that the differences are to; it is drawn hollow and has no bar.
+        path: PNG to write.
+    """
+    names, rows = list(points), list(points.values())
+    figure = Figure(figsize=(3.1 * len(SHOWN), 1.5 + 0.28 * len(rows)), layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(SHOWN), sharey=True, squeeze=False)[0]
+    places = range(len(rows))
+    for ax, (name, heading) in zip(axes, SHOWN, strict=True):
+        means = [row.figures[name].mean for row in rows]
+        ax.plot(means, places, "-", color=_LINE, lw=0.8, alpha=0.5)
+        for place, row, mean in zip(places, rows, means, strict=True):
+            is_base, difference = row.preset == base, row.differences.get(name)
+            if difference is not None and difference.low == difference.low:
+                # the point is the mean over all slices, so the interval is laid around the mean difference
+                below, above = difference.mean - difference.low, difference.high - difference.mean
+                ax.errorbar(mean, place, xerr=[[below], [above]], color=_LINE, capsize=2, lw=1)
+            colour = _BASE if is_base else _LINE
+            ax.plot(mean, place, "o", color=colour, mfc="white" if is_base else colour, ms=5)
+        if name == "residual_ratio":
+            ax.axvline(1.0, color="#888888", lw=0.7, ls=":")
+        if name == "seconds":
+            ax.set_xlim(left=0)
+        ax.set_xlabel(heading)
+        ax.grid(axis="x", color="#dddddd", lw=0.5)
+        ax.spines[["top", "right"]].set_visible(False)
+    axes[0].set_yticks(list(places), names)
+    axes[0].invert_yaxis()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    canvas.print_png(str(path))

@@ -1,0 +1,77 @@
+"""One-at-a-time search around a preset of ReSample on validation slices: each setting's values against the preset.
+
+Run: python search.py VAL_DIR -o search [--settings n_steps,spread_scale] [--preset fast]
+Results are kept as they come, in search/results.jsonl, and the same command goes on where it was stopped; more settings
+or values may be added later. Prints a Markdown table of paired differences to the preset, with 95 % intervals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from variations import METHOD, measure, parser_of, runs_of
+
+from ctresample.cli.options import words
+from ctresample.errors import UsageError
+from ctresample.pipelines.benchmark.figures import FIGURES
+from ctresample.pipelines.benchmark.markdown import mean_sd, reading, table, with_interval
+from ctresample.pipelines.benchmark.summary import SummaryRow
+from ctresample.solvers.resample import PRESETS
+
+VALUES: dict[str, Sequence[object]] = {
+    "n_steps": (80, 160, 320, 640),
+    "start_level": (0.05, 0.1, 0.2, 0.35),
+    "skip": (1, 2, 4),
+    "inner_steps": (0, 2),
+    "cg_iterations": (8, 15, 30, 60),
+    "spread_scale": (1.0, 2.0, 5.0, 10.0),
+    "spread_power": (0.0, 0.5, 1.0),
+    "encoding": ("plain", "corrected"),
+    "resampling": ("stochastic", "encoding"),
+    "variance": ("published", "released"),
+    "variance_scale": (40.0, 400.0, 4000.0, 40000.0),
+    "chains": (1, 2, 4),
+    "final": ("pixel", "none"),
+    "final_spread_hu": (70.0, 140.0, 280.0),
+    "final_iterations": (100, 400),
+    "match_noise": (False, True),
+}
+"""Values tried of each setting; the preset's own is measured once, as the preset."""
+
+SHOWN = ("psnr_db", "ssim", "soft_tissue_rmse_hu", "residual_ratio", "seconds")
+
+
+def main() -> None:
+    """Measure what is missing and print the table."""
+    parser = parser_of(__doc__)
+    parser.add_argument("--preset", default="fast", help=f"of {', '.join(PRESETS)}")
+    parser.add_argument("--settings", default=",".join(VALUES), help="to vary, with commas between")
+    arguments = parser.parse_args()
+    names = words("--settings", arguments.settings)
+    for name in names:
+        if name not in VALUES:
+            raise UsageError(f"setting is {name!r}; expected one of {', '.join(VALUES)}")
+    base = PRESETS[arguments.preset]
+    changes = {f"{name}={value}": {name: value} for name in names for value in VALUES[name]}
+    summary = measure(arguments, runs_of(arguments.preset, base, changes))
+    print(search_table(summary))
+
+
+def search_table(summary: Sequence[SummaryRow]) -> str:
+    """Markdown: the preset's own figures, then the differences of each variation to them."""
+    figures = [figure for figure in FIGURES if figure.name in SHOWN]
+    parts = []
+    for condition in dict.fromkeys(row.condition for row in summary):
+        base, *others = [row for row in summary if row.condition == condition]
+        lines = [[base.preset, *(mean_sd(base.figures[figure.name], figure) for figure in figures)]]
+        lines += [
+            [row.preset, *(with_interval(row.differences.get(figure.name), figure) for figure in figures)]
+            for row in others
+        ]
+        parts += ["", f"## {condition}", "", *table(["setting", *(figure.heading for figure in figures)], lines)]
+        parts += ["", f"First line: the preset. {reading([base, *others], f'{METHOD} {base.preset}')}"]
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    main()
