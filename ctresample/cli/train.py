@@ -1,19 +1,21 @@
-"""``ctresample train autoencoder`` and ``ctresample train prior``."""
+"""``ctresample train``: a latent prior in two steps, a prior of pixels, a U-Net on FBP images."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ctresample.cli import options
 from ctresample.errors import UsageError
 
 if TYPE_CHECKING:
     from ctresample.data_tools.training_data import TrainingSlices
     from ctresample.pipelines.training.dry_run import DryRun
 
-train = typer.Typer(help="Train a prior of your own, in two steps: autoencoder, then prior.")
+train = typer.Typer(help="Train a prior of your own, in two steps: autoencoder, then prior; or another learned model.")
 
 Slices = Annotated[
     Path,
@@ -89,6 +91,82 @@ def prior(
     on_step = progress_printer(settings.run.steps, say)
     train_prior(slices, held_out, autoencoder, out, settings, on_step=on_step, on_note=say)
     say(f"{out / 'prior'}: use it with --prior {out / 'prior'}")
+
+
+@train.command(
+    epilog="Example: [bold]ctresample train pixel-prior train/ --validation val/ -o pixel-run --recipe toy[/bold]"
+)
+def pixel_prior(
+    slices_dir: Slices, validation: Validation, out: Out, recipe: Recipe = "ct256", dry_run: OnlyTry = False
+) -> None:
+    """A diffusion model of images themselves, for the methods dps, mcg, dds and diffpir; it needs no autoencoder."""
+    from ctresample.pipelines.training.dry_run import dry_run_diffusion
+    from ctresample.pipelines.training.pixel_prior import pixel_prior_objective, train_pixel_prior
+    from ctresample.pipelines.training.prior_settings import DenoiserSettings
+    from ctresample.pipelines.training.progress import progress_printer
+    from ctresample.pipelines.training.recipe import read_recipe
+
+    settings = read_recipe(recipe, "pixel-prior", DenoiserSettings)
+    slices, held_out = read_slices(slices_dir, validation)
+    if dry_run:
+        show_dry_run(dry_run_diffusion(lambda s: pixel_prior_objective(slices, held_out, s), settings))
+        return
+    train_pixel_prior(slices, held_out, out, settings, on_step=progress_printer(settings.run.steps, say))
+    say(f"{out / 'prior'}: use it with --method dds --prior {out / 'prior'}")
+
+
+@train.command(
+    epilog="Example: [bold]ctresample train fbp-unet train/ --validation val/ --views 25 --photons 1e5 -o unet-run"
+    "[/bold]"
+)
+def fbp_unet(
+    slices_dir: Slices,
+    validation: Validation,
+    out: Out,
+    views: Annotated[int | None, typer.Option(min=2, help="Views of the scans. Without it: the recipe's.")] = None,
+    photons: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N[,N]|none",
+            help="Photons a ray, or the fewest and the most; none: no noise. Without it: the recipe's.",
+        ),
+    ] = None,
+    geometry: Annotated[options.SliceBeam | None, typer.Option(help="Beam. Without it: the recipe's.")] = None,
+    recipe: Recipe = "ct256",
+    dry_run: OnlyTry = False,
+) -> None:
+    """A U-Net that takes the artefacts out of FBP images, for the method fbp-unet and one kind of scan only.
+
+    The slices are scanned first, as by ctresample simulate.
+    """
+    from ctresample.pipelines.training.dry_run import dry_run as try_run
+    from ctresample.pipelines.training.fbp_unet import RESULT, FBPUNetObjective, train_fbp_unet
+    from ctresample.pipelines.training.fbp_unet_settings import FBPUNetSettings
+    from ctresample.pipelines.training.progress import progress_printer
+    from ctresample.pipelines.training.recipe import read_recipe
+
+    settings = read_recipe(recipe, "fbp-unet", FBPUNetSettings)
+    settings = replace(settings, n_views=views or settings.n_views, beam=geometry or settings.beam)
+    if photons is not None:
+        settings = replace(settings, photons=_photons(photons))
+    slices, held_out = read_slices(slices_dir, validation)
+    if dry_run:
+        small = replace(settings, pool=min(settings.pool, 8))
+        show_dry_run(try_run(FBPUNetObjective(slices, held_out, small), settings.run))
+        return
+    train_fbp_unet(slices, held_out, out, settings, on_step=progress_printer(settings.run.steps, say))
+    say(f"{out / RESULT}: use it with --method fbp-unet --prior {out / RESULT}")
+
+
+def _photons(text: str) -> tuple[float, float] | None:
+    """Fewest and most photons a ray; None for no noise."""
+    doses = options.doses("--photons", text)
+    if doses == [None]:
+        return None
+    if None in doses or len(doses) > 2:
+        raise UsageError(f"--photons is {text!r}; expected one or two numbers, or none")
+    numbers = [dose for dose in doses if dose is not None]
+    return min(numbers), max(numbers)
 
 
 def read_slices(slices_dir: Path, validation: Path) -> tuple[TrainingSlices, TrainingSlices]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import count
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -17,13 +18,15 @@ from ctresample.pipelines.training.noise_prediction import min_snr_weight, predi
 from ctresample.pipelines.training.objective import Batch, Objective, random_numbers
 from ctresample.pipelines.training.pictures import sample_grid
 from ctresample.pipelines.training.prior_settings import DiffusionSettings
-from ctresample.prior import LatentPrior
+from ctresample.prior import DiffusionPrior
+
+Prior = TypeVar("Prior", bound=DiffusionPrior)
 
 N_SAMPLES = 4
 SAMPLING_STEPS = 20
 
 
-class DiffusionObjective(Objective):
+class DiffusionObjective(Objective, Generic[Prior]):
     """The error of what the network predicts of noisy latents.
 
     Args:
@@ -36,7 +39,7 @@ class DiffusionObjective(Objective):
 
     def __init__(
         self,
-        prior: LatentPrior,
+        prior: Prior,
         network: torch.nn.Module,
         slices: TrainingSlices,
         validation: TrainingSlices,

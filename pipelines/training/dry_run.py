@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -96,7 +96,7 @@ def dry_run(objective: Objective, settings: RunSettings) -> DryRun:
     )
 
 
-def dry_run_diffusion(build: Callable[[S], DiffusionObjective], settings: S) -> DryRun:
+def dry_run_diffusion(build: Callable[[S], DiffusionObjective[Any]], settings: S) -> DryRun:
     """The same for a denoiser, with a small pool of latents in place of the whole one.
 
     Args:

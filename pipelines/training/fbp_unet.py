@@ -94,8 +94,7 @@ class FBPUNetObjective(Objective):
         for number in count(first):
             generator = random_numbers(run.seed, number, process)
             chosen = torch.randint(0, len(self._pairs.fbp_hu), (run.batch_size,), generator=generator)
-            # a mirrored image is the image of a mirrored scan, whose views are the same
-            axes = [axis for axis in (-2, -1) if bool(torch.rand((), generator=generator) < 0.5)]
+            axes = [axis for axis in mirrors(self._s) if bool(torch.rand((), generator=generator) < 0.5)]
             yield {
                 name: pool[chosen].float().flip(axes)
                 for name, pool in (("fbp_hu", self._pairs.fbp_hu), ("truth_hu", self._pairs.truth_hu))
@@ -127,6 +126,14 @@ class FBPUNetObjective(Objective):
         for seen, truth in zip(*batches, strict=True):
             seen, truth = seen.float().to(device), truth.float().to(device)
             yield seen, self.network(seen), truth
+
+
+def mirrors(settings: FBPUNetSettings) -> tuple[int, ...]:
+    """Axes along which a mirrored FBP image is that of the mirrored object: where the mirrored views are the same.
+
+    An odd number of views around a full circle has none opposite to the first.
+    """
+    return (-2, -1) if settings.beam == "parallel" or settings.n_views % 2 == 0 else (-1,)
 
 
 def _squares(error: torch.Tensor) -> torch.Tensor:

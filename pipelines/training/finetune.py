@@ -49,7 +49,7 @@ def finetune(
 
 def finetune_objective(
     prior: str | Path, slices: TrainingSlices, validation: TrainingSlices, settings: FinetuneSettings
-) -> DiffusionObjective:
+) -> DiffusionObjective[LatentPrior]:
     """The prior as it is, with the loss and data of its fine-tuning."""
     model = LatentPrior.from_pretrained(prior, this_process().device)
     model.check_shape((model.config.image_size, model.config.image_size))

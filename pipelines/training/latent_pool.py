@@ -8,7 +8,7 @@ import torch
 
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.pipelines.training.prior_settings import DiffusionSettings
-from ctresample.prior import LatentPrior
+from ctresample.prior import DiffusionPrior
 
 ENCODED_TOGETHER = 16
 
@@ -22,7 +22,7 @@ class LatentPool:
         settings: size of the pool and share of whole slices.
     """
 
-    def __init__(self, prior: LatentPrior, slices: TrainingSlices, settings: DiffusionSettings) -> None:
+    def __init__(self, prior: DiffusionPrior, slices: TrainingSlices, settings: DiffusionSettings) -> None:
         self.prior = prior
         self._slices, self._s = slices, settings
         self._number: int | None = None

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from diffusers import DDIMScheduler, UNet2DModel
@@ -17,14 +17,15 @@ from ctresample.pipelines.training.autoencoder import load_trained_autoencoder
 from ctresample.pipelines.training.diffusion_objective import DiffusionObjective
 from ctresample.pipelines.training.latent_pool import LatentPool
 from ctresample.pipelines.training.latent_scaling import latent_divisors
-from ctresample.pipelines.training.prior_settings import DiffusionSettings, PriorSettings
+from ctresample.pipelines.training.prior_settings import DenoiserSettings, DiffusionSettings, PriorSettings
 from ctresample.pipelines.training.processes import this_process
 from ctresample.pipelines.training.progress import OnStep
 from ctresample.pipelines.training.result import save_whole
 from ctresample.pipelines.training.run import identity, train
-from ctresample.prior import LatentPrior, PriorConfig, weights_sha256
+from ctresample.prior import DiffusionPrior, LatentPrior, PriorConfig, downsampling, weights_sha256
 
 Note = Callable[[str], None]
+Prior = TypeVar("Prior", bound=DiffusionPrior)
 
 
 def train_prior(
@@ -61,21 +62,12 @@ def prior_objective(
     autoencoder: Path,
     settings: PriorSettings,
     on_note: Note | None = None,
-) -> DiffusionObjective:
+) -> DiffusionObjective[LatentPrior]:
     """The prior at its start, with latents normalised by the first pool's mean and spread; its loss and data."""
     s = settings
     vae = load_trained_autoencoder(autoencoder, s.hu_range, s.patch_size)
     n_channels = vae.config["latent_channels"]
-    scheduler = DDIMScheduler(
-        beta_start=0.0015,
-        beta_end=0.0195,
-        beta_schedule="scaled_linear",
-        prediction_type=s.prediction_type,
-        clip_sample=False,
-        set_alpha_to_one=False,
-        steps_offset=1,
-    )
-    unet = _new_unet(s, n_channels, vae)
+    scheduler, unet = new_denoiser(s, n_channels, s.image_size // s.patch_size // downsampling(vae))
     config = PriorConfig(
         name=s.name,
         hu_range=s.hu_range,
@@ -99,14 +91,14 @@ def prior_objective(
 
 
 def train_denoiser(
-    objective: DiffusionObjective,
+    objective: DiffusionObjective[Prior],
     slices: TrainingSlices,
     folder: Path,
     settings: DiffusionSettings,
     origin: dict[str, Any],
     on_step: OnStep | None,
     finish: Callable[[], UNet2DModel] | None = None,
-) -> LatentPrior:
+) -> Prior:
     """Train the denoiser of a prior, measure it, and save the prior to ``folder/prior``.
 
     Args:
@@ -130,18 +122,27 @@ def train_denoiser(
         denoising_rmse_hu=errors,
         provenance=prior.config.provenance | settings.provenance | made_from,
     )
-    finished = LatentPrior(prior.vae, unet, prior.scheduler, config).to(prior.device)
-    save_whole(folder / "prior", finished.save_pretrained)
-    return finished
+    prior.unet, prior.config = unet.eval().requires_grad_(False), config
+    save_whole(folder / "prior", prior.save_pretrained)
+    return prior
 
 
-def _new_unet(s: PriorSettings, n_channels: int, vae: Any) -> UNet2DModel:
+def new_denoiser(s: DenoiserSettings, n_channels: int, size: int) -> tuple[DDIMScheduler, UNet2DModel]:
+    """The scaled-linear schedule of latent diffusion, and an untrained UNet of ``(B, n_channels, size, size)``."""
+    scheduler = DDIMScheduler(
+        beta_start=0.0015,
+        beta_end=0.0195,
+        beta_schedule="scaled_linear",
+        prediction_type=s.prediction_type,
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+    )
     n_levels = len(s.channels)
-    shrinks = len(vae.config.get("block_out_channels") or vae.config["encoder_block_out_channels"]) - 1
     with torch.random.fork_rng():
         torch.manual_seed(s.run.seed)
-        return UNet2DModel(
-            sample_size=s.image_size // s.patch_size // 2**shrinks,
+        unet = UNet2DModel(
+            sample_size=size,
             in_channels=n_channels,
             out_channels=n_channels,
             block_out_channels=s.channels,
@@ -151,6 +152,7 @@ def _new_unet(s: PriorSettings, n_channels: int, vae: Any) -> UNet2DModel:
             norm_num_groups=math.gcd(min(32, s.channels[0] // 2), *s.channels),
             attention_head_dim=min(32, s.channels[-1]),
         )
+    return scheduler, unet
 
 
 def _start_from(unet: UNet2DModel, name_or_folder: str, on_note: Note | None) -> None:

@@ -42,21 +42,17 @@ class DiffusionSettings:
 
 
 @dataclass(frozen=True)
-class PriorSettings(DiffusionSettings):
-    """Shape and training of the diffusion model.
+class DenoiserSettings(DiffusionSettings):
+    """Shape and training of a new denoiser; all that a prior of pixels needs.
 
     Attributes:
         name: of the prior.
-        hu_range: HU at model values -1 and 1; must be the autoencoder's.
+        hu_range: HU at model values -1 and 1; of a latent prior the autoencoder's.
         image_size: rows and columns of the images.
-        patch_size: pixels along a patch; must be the autoencoder's.
+        patch_size: pixels along a patch that is stacked into channels; of a latent prior the autoencoder's.
         channels: width of the UNet at each resolution.
         layers_per_block: residual layers at each resolution.
         prediction_type: what the UNet predicts, the noise or the velocity.
-        latent_scaling: "channel": each latent channel to unit standard deviation. "power": each divided by its
-            standard deviation to the power of ``latent_scaling_exponent``, for a mean variance of 1.
-        latent_scaling_exponent: of "power"; 1 is the same as "channel", 0 one factor for all channels.
-        start_from: another prior, by name or folder, whose UNet weights are taken where shapes agree.
     """
 
     name: str = "prior"
@@ -66,21 +62,37 @@ class PriorSettings(DiffusionSettings):
     channels: tuple[int, ...] = (64, 128, 192)
     layers_per_block: int = 2
     prediction_type: Literal["epsilon", "v_prediction"] = "v_prediction"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_hu_range(self.hu_range)
+        if not self.channels or self.image_size % (self.patch_size * 2 ** (len(self.channels) - 1)):
+            raise UsageError(
+                f"training: image_size is {self.image_size} and channels {list(self.channels)}; expected one width or "
+                "more, and a multiple of patch_size times a halving for each further width"
+            )
+
+
+@dataclass(frozen=True)
+class PriorSettings(DenoiserSettings):
+    """Shape and training of the diffusion model of a latent prior.
+
+    Attributes:
+        latent_scaling: "channel": each latent channel to unit standard deviation. "power": each divided by its
+            standard deviation to the power of ``latent_scaling_exponent``, for a mean variance of 1.
+        latent_scaling_exponent: of "power"; 1 is the same as "channel", 0 one factor for all channels.
+        start_from: another prior, by name or folder, whose UNet weights are taken where shapes agree.
+    """
+
     latent_scaling: Literal["channel", "power"] = "channel"
     latent_scaling_exponent: float = 0.5
     start_from: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_hu_range(self.hu_range)
         if not 0 <= self.latent_scaling_exponent <= 1:
             raise UsageError(
                 f"training: latent_scaling_exponent is {self.latent_scaling_exponent}; expected a number from 0 to 1"
-            )
-        if not self.channels or self.image_size % (self.patch_size * 2 ** (len(self.channels) - 1)):
-            raise UsageError(
-                f"training: image_size is {self.image_size} and channels {list(self.channels)}; expected one width or "
-                "more, and a multiple of patch_size times a halving for each further width"
             )
 
 

@@ -19,7 +19,7 @@ def read_recipe(name_or_file: str, section: str, kind: type[S]) -> S:
 
     Args:
         name_or_file: a shipped recipe ("ct256", "toy") or a YAML file.
-        section: "autoencoder" or "prior".
+        section: such as "autoencoder".
         kind: settings class to make.
 
     Raises:

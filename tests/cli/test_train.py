@@ -25,6 +25,19 @@ prior:
 finetune:
   run: {steps: 2, batch_size: 2, validate_every: 2}
   pool: 4
+pixel-prior:
+  run: {steps: 2, batch_size: 2, validate_every: 2}
+  name: pixels
+  image_size: 32
+  patch_size: 2
+  channels: [8, 16]
+  layers_per_block: 1
+  pool: 4
+fbp-unet:
+  run: {steps: 2, batch_size: 2, validate_every: 2}
+  image_size: 32
+  channels: [4, 8]
+  pool: 4
 """
 
 
@@ -116,3 +129,23 @@ def test_checkpoint_of_another_recipe(cli, inputs, autoencoder, tmp_path):
     assert done.exit_code == 2
     assert "was made with channels = (8,), this run has channels = (16,)" in done.stderr
     assert (autoencoder / "checkpoint.pt").read_bytes() == before
+
+
+def test_pixel_prior_and_fbp_unet(cli, slices, inputs, tmp_path):
+    from ctresample.image_unet import ImageUNet
+    from ctresample.pixel_prior import PixelPrior
+
+    done = cli("train", "pixel-prior", *slices, "-o", tmp_path / "pixels")
+    assert done.exit_code == 0, done.output
+    assert PixelPrior.from_pretrained(tmp_path / "pixels" / "prior").config.name == "pixels"
+    words = ("--views", 7, "--photons", "1e4,1e3", "--geometry", "fan", "-o", tmp_path / "unet")
+    done = cli("train", "fbp-unet", *slices, *words)
+    assert done.exit_code == 0, done.output
+    config = ImageUNet.from_pretrained(tmp_path / "unet" / "fbp-unet").config
+    assert (config.n_views, config.beam, config.photons) == (7, "fan", (1e3, 1e4))
+    done = cli("train", "fbp-unet", *slices, "--photons", "1e4,none", "-o", tmp_path / "other")
+    assert done.exit_code == 2
+    assert "expected one or two numbers, or none" in done.output.replace("\n", " ")
+    done = cli("train", "fbp-unet", *slices, "--dry-run", "-o", tmp_path / "other")
+    assert "time per step" in done.output
+    assert not (tmp_path / "other").exists()
