@@ -46,8 +46,8 @@ class ResultRow:
         denoiser_backwards: backward passes through the denoiser.
         encoder_backwards: through the encoder.
         decoder_backwards: through the decoder.
-        projections: by the operator, those in gradients included; FBP's own back projection is not counted.
-        back_projections: by its adjoint.
+        projections: by the operator, those in gradients and the one that measures the residual included.
+        back_projections: by its adjoint; FBP's own is not one.
         peak_memory_mb: highest memory of the process above that at the start, in 10^6 bytes: resident memory, on a
             GPU what the tensors took. Of the whole batch, and blind to what was freed before and not given back.
         failure: why there is no image, in words; empty where there is one.

@@ -25,8 +25,19 @@ def markdown(
     for condition in dict.fromkeys(row.condition for row in summary):
         of_it = [row for row in summary if row.condition == condition]
         parts += ["", f"## {condition}", "", *quality_table(of_it, baseline), "", reading(of_it, baseline)]
-        parts += ["", "Errors by region:", "", *_plain_table(of_it, REGIONS)]
-        parts += ["", "Passes through networks and operator calls a slice:", "", *_plain_table(of_it, COSTS)]
+        parts += [
+            "",
+            "Errors of the whole slice, of two windows within the body and of the body "
+            "(the largest object above -500 HU, filled; lung window: -1350 to 150 HU):",
+            "",
+            *_plain_table(of_it, REGIONS),
+        ]
+        parts += [
+            "",
+            "Passes through networks and operator calls a slice (one projection measures the residual):",
+            "",
+            *_plain_table(of_it, COSTS),
+        ]
     if failures := [row for row in rows if row.failure]:
         parts += ["", "## Failures", ""]
         parts += [f"- {row.label}, {row.slice}, {row.condition}, seed {row.seed}: {row.failure}" for row in failures]

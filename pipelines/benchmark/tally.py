@@ -75,8 +75,8 @@ def networks_of(model: Any) -> dict[str, nn.Module]:
 
 
 def _counter(name: str, tally: Tally) -> Callable[..., Any]:
-    def hook(_network: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
-        n = len(inputs[0])
+    def hook(_network: nn.Module, _inputs: tuple[Any, ...], output: Any) -> Any:
+        n = len(output if isinstance(output, torch.Tensor) else output.sample)
         tally[f"{name}_calls"] += n
 
         def count() -> None:

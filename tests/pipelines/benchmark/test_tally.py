@@ -86,3 +86,13 @@ def test_peak_memory_is_what_the_block_took():
     with PeakMemory("cpu") as memory:
         pass
     assert memory.megabytes < 20
+
+
+def test_every_kind_of_model_has_its_denoiser_counted(toy_prior):
+    latent, pixel = toy_prior.random_prior(), toy_prior.random_pixel_prior()
+    assert set(networks_of(latent)) == {"denoiser", "encoder", "decoder"}
+    assert set(networks_of(pixel)) == {"denoiser"}
+    tally = Tally()
+    with counted_networks(pixel, tally):
+        pixel.predict(torch.zeros((3, 1, 32, 32)), 500)
+    assert tally == {"denoiser_calls": 3}
