@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import torch
 
-from ctresample.consistency import linearised_problem, match_noise
+from ctresample.consistency import linearised_problem, match_noise, per_slice, residual_ratio
 from ctresample.operators import LinearOperator
 from ctresample.solvers.resample.hard_consistency import Problem
 from ctresample.solvers.tv import tv
 
 TOLERANCE_HU = 0.5
+
+SMOOTHING_HU = (20.0, 40.0, 80.0, 160.0, 320.0)
+"""How far pixels may move in the smoothings tried in turn; see `smoothed`."""
+
+SMOOTHING_ITERATIONS = 100
 
 
 def final_consistency(x: torch.Tensor, y: torch.Tensor, problem: Problem) -> torch.Tensor:
@@ -17,7 +22,7 @@ def final_consistency(x: torch.Tensor, y: torch.Tensor, problem: Problem) -> tor
 
     "pixel" solves ``argmin_{v >= 0} 1/2 |(A v - y) / sigma|^2 + weight TV(v) + 1/2 |(v - x) / spread|^2``; "latent" has
     been done in latents, "none" is nothing. With ``match_noise`` the result is then moved until its residual is at
-    the noise level, towards ``x`` or by conjugate gradients; see `ctresample.consistency.match_noise`.
+    the noise level: smoothed if it fits noise, else on by conjugate gradients.
 
     Args:
         x: the prior's image ``(B, 1, rows, columns)`` in 1/mm.
@@ -41,4 +46,36 @@ def final_consistency(x: torch.Tensor, y: torch.Tensor, problem: Problem) -> tor
         )
     if not s.match_noise:
         return fitted
-    return match_noise(fitted, x, problem.y, problem.A, max_iterations=s.final_iterations)
+    far = smoothed(fitted, problem)
+    return match_noise(fitted, far, problem.y, problem.A, max_iterations=s.final_iterations)
+
+
+def smoothed(x: torch.Tensor, problem: Problem) -> torch.Tensor:
+    """The images with less total variation, each by as little as takes it above the noise level (or by the most tried).
+
+    Going back to the prior's own image costs more: hard consistency makes that fit the noise too, and what else the
+    last fit has gained over it is lost. Smoothing needs no projections but those that tell the residual.
+    """
+    chosen, below = x, torch.ones(len(x), dtype=torch.bool, device=x.device)
+    for hu in SMOOTHING_HU:
+        below = below & (residual_ratio(problem.A(chosen) - problem.y) < 1)
+        if not below.any():
+            break
+        spread = torch.full_like(x, hu * problem.mu_water / 1000)
+        smoother = tv(x, _Pixels(x), sigma=spread, tolerance_hu=TOLERANCE_HU, max_iterations=SMOOTHING_ITERATIONS)
+        chosen = torch.where(per_slice(below, x), smoother, chosen)
+    return chosen
+
+
+class _Pixels(LinearOperator):
+    """The identity: an image as its own measurement."""
+
+    def __init__(self, like: torch.Tensor) -> None:
+        self.domain_shape = self.range_shape = tuple(like.shape[2:])
+        self.device, self.dtype = like.device, like.dtype
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+        return y

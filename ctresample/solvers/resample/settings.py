@@ -64,7 +64,8 @@ class ReSampleSettings:
             image, "latent" as published, by a last fit in latent space, decoded; "none" leaves the decoded estimate.
         final_spread_hu: how far that proximal step expects the decoded image to be from the truth.
         final_iterations: iterations of that proximal step at most.
-        match_noise: whether the output is then moved until its residual is what the noise predicts.
+        match_noise: whether the output is then moved until its residual is what the noise predicts: smoothed where it
+            fits noise, fitted further where it does not fit.
         defects: of the released code, to measure what they cost; see `ctresample.solvers.resample.defects`.
     """
 
