@@ -7,6 +7,25 @@ through decoder and denoiser.
 
 The published step belongs to operators of norm one on images in [-1, 1]; here the residual is divided by what makes
 the whitened projector such (`LatentProblem.gain`), so that the step depends neither on the dose nor on the scanner.
+
+The defaults were chosen on one validation slice with the bundled prior, 25 views and 1e5 photons (PSNR over 3000 HU;
+TV 31.49 dB), within 200 steps, which are some 100 s on one core:
+
+| steps | eta | scale | PSNR dB | residual |
+|---|---|---|---|---|
+| 50 | 1 | 10 | 15.33 | 62 |
+| 50 | 1 | 30 | 17.86 | 34 |
+| 50 | 1 | 100 | 21.40 | 54 |
+| 50 | 0 | 50 | 6.39 | 732 |
+| 50 | 0 | 100 | 1.52 | 1434 |
+| 100 | 1 | 60 | 23.89 | 32 |
+| 200 | 1 | 60 | 26.07 | 23 |
+| 200 | 1 | 30 | 27.09 | 15 |
+| 200 | 1 | 15 | 27.23 | 6 |
+
+A slice then costs 200 passes through denoiser and decoder, forwards and backwards, and 200 pairs of projection and
+back projection. More steps were better throughout (the authors take 1000); the residual stays far above the noise, as
+a step of constant length cannot settle.
 """
 
 from __future__ import annotations
@@ -40,9 +59,9 @@ class LatentDPSSettings:
         scale: step against the gradient of the residual's norm (zeta of the paper).
     """
 
-    n_steps: int = 100
+    n_steps: int = 200
     eta: float = 1.0
-    scale: float = 1.0
+    scale: float = 15.0
 
     def __post_init__(self) -> None:
         if self.n_steps < 1 or not 0 <= self.eta <= 1 or self.scale < 0:

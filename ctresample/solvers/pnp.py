@@ -4,6 +4,32 @@ Zhang, Li, Zuo, Zhang, Van Gool and Timofte, "Plug-and-Play Image Restoration wi
 44(10), 2022, Algorithm 1: a data step (their eq. 6a) and a denoiser (6b) in turn, at noise levels that fall
 geometrically. Here the denoiser is that of a latent diffusion prior: encode, estimate the clean latents, decode, with
 no noise added, as theirs. The data step is solved by conjugate gradients.
+
+The defaults were chosen on two validation slices with the bundled prior, 25 views and 1e5 photons (PSNR over 3000 HU;
+TV 32.00, ReSample ``fast`` 34.69 dB), one setting changed at a time, on the way from the first line to the last:
+
+| steps | start level | end level | spread | CG iterations | PSNR dB | residual |
+|---|---|---|---|---|---|---|
+| 8 | 0.1 | 0.005 | 1 | 10 | 32.79 | 1.64 |
+| 8 | 0.1 | 0.005 | 3 | 10 | 33.41 | 0.84 |
+| 8 | 0.2 | 0.005 | 3 | 10 | 33.10 | 0.92 |
+| 24 | 0.1 | 0.005 | 3 | 10 | 33.79 | 0.76 |
+| 24 | 0.1 | 0.02 | 3 | 10 | 33.32 | 0.88 |
+| 24 | 0.1 | 0.005 | 6 | 10 | 33.92 | 0.68 |
+| 24 | 0.1 | 0.005 | 10 | 10 | 33.96 | 0.67 |
+| 48 | 0.1 | 0.005 | 6 | 10 | 33.88 | 0.64 |
+| 24 | 0.1 | 0.001 | 6 | 10 | 34.05 | 0.59 |
+| 12 | 0.05 | 0.005 | 6 | 10 | 33.82 | 0.70 |
+| 24 | 0.05 | 0.005 | 6 | 10 | 34.08 | 0.65 |
+| 24 | 0.05 | 0.01 | 6 | 10 | 33.97 | 0.71 |
+| 48 | 0.05 | 0.01 | 8 | 10 | 33.82 | 0.69 |
+| 24 | 0.03 | 0.005 | 6 | 10 | 34.13 | 0.63 |
+| 24 | 0.03 | 0.005 | 10 | 20 | 34.14 | 0.46 |
+| 24 | 0.03 | 0.005 | 6 | 40 | 34.03 | 0.44 |
+| 24 | 0.05 | 0.005 | 6 | 20 | 34.29 | 0.48 |
+
+A slice then costs 23 passes of denoiser, encoder and decoder and 504 pairs of projection and back projection, besides
+the start. The residual is of the last data step: less than the noise predicts, for so wide a step fits some of it.
 """
 
 from __future__ import annotations
@@ -42,10 +68,10 @@ class PnPSettings:
 
     n_steps: int = 24
     warm_start: Literal["tv", "cgls"] = "tv"
-    start_level: float = 0.1
+    start_level: float = 0.05
     end_level: float = 0.005
-    spread_scale: float = 1.0
-    cg_iterations: int = 10
+    spread_scale: float = 6.0
+    cg_iterations: int = 20
 
     def __post_init__(self) -> None:
         if self.n_steps < 1 or self.cg_iterations < 1:

@@ -47,7 +47,9 @@ class Case:
 
 
 def small(method):
-    return replace(method.load_settings(), n_steps=N_STEPS)
+    settings = replace(method.load_settings(), n_steps=N_STEPS)
+    # conjugate gradients that are near their end make rounding large
+    return replace(settings, cg_iterations=4) if hasattr(settings, "cg_iterations") else settings
 
 
 @pytest.fixture
@@ -98,11 +100,13 @@ def test_residual_falls_towards_the_noise_level(method, beam, phantoms, toy_prio
     """A constant step against the gradient of a norm does not settle, so no method of this kind ends at the noise."""
     case, prior = Case(phantoms, beam), toy_prior.GaussianPrior()
     prior.scale_hu = 300.0
+    settings = replace(method.load_settings(), n_steps=60)
+    unled = {name: 0.0 for name in ("scale", "gluing") if hasattr(settings, name)}
     bare, led = (
-        residual_ratio((case.A(case.run(method, prior, settings=settings)) - case.y) / case.sigma)
-        for settings in (replace(method.load_settings(), n_steps=60, eta=1.0, scale=scale) for scale in (0.0, 40.0))
+        residual_ratio((case.A(case.run(method, prior, settings=replace(settings, **changes))) - case.y) / case.sigma)
+        for changes in (unled, {"scale": 20.0})
     )
-    assert (led < bare / 8).all(), (led, bare)
+    assert (led < bare / 5).all(), (led, bare)
 
 
 @RIVAL
