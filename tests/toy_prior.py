@@ -69,6 +69,7 @@ class GaussianPrior:
 
     kind = "latent prior"
     scale_hu = 100.0
+    size_multiple = 8
 
     def __init__(self) -> None:
         self.scheduler = scheduler("epsilon")

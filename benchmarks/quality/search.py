@@ -34,7 +34,9 @@ VALUES: dict[str, Sequence[object]] = {
     "final": ("pixel", "none"),
     "final_spread_hu": (70.0, 140.0, 280.0),
     "final_iterations": (100, 400),
-    "match_noise": (False, True),
+    "residual_target": (None, 0.9, 0.95, 1.0),
+    "moving_frame": (False, True),
+    "averaged_steps": (0, 1, 5, 8),
 }
 """Values tried of each setting; the preset's own is measured once, as the preset."""
 

@@ -21,8 +21,9 @@ def final_consistency(x: torch.Tensor, y: torch.Tensor, problem: Problem) -> tor
     """The output image, near ``x`` and consistent with the measurement as the settings ask.
 
     "pixel" solves ``argmin_{v >= 0} 1/2 |(A v - y) / sigma|^2 + weight TV(v) + 1/2 |(v - x) / spread|^2``; "latent" has
-    been done in latents, "none" is nothing. With ``match_noise`` the result is then moved until its residual is at
-    the noise level: smoothed if it fits noise, else on by conjugate gradients.
+    been done in latents, "none" is nothing. With a ``residual_target`` the result is then moved until it has that
+    residual: if it fits noise back towards the prior's image, or where that fits noise as well towards a smoother one;
+    else on by conjugate gradients.
 
     Args:
         x: the prior's image ``(B, 1, rows, columns)`` in 1/mm.
@@ -44,21 +45,22 @@ def final_consistency(x: torch.Tensor, y: torch.Tensor, problem: Problem) -> tor
             tolerance_hu=TOLERANCE_HU,
             max_iterations=s.final_iterations,
         )
-    if not s.match_noise:
+    target = s.residual_target
+    if target is None:
         return fitted
-    far = smoothed(fitted, problem)
-    return match_noise(fitted, far, problem.y, problem.A, max_iterations=s.final_iterations)
+    below = residual_ratio(problem.A(x) - problem.y) <= target
+    far = torch.where(per_slice(below, x), smoothed(fitted, problem, target), x) if below.any() else x
+    return match_noise(fitted, far, problem.y, problem.A, max_iterations=s.final_iterations, target=target)
 
 
-def smoothed(x: torch.Tensor, problem: Problem) -> torch.Tensor:
-    """The images with less total variation, each by as little as takes it above the noise level (or by the most tried).
+def smoothed(x: torch.Tensor, problem: Problem, target: float) -> torch.Tensor:
+    """The images with less total variation, by as little as takes the residual above the target (or the most tried).
 
-    Going back to the prior's own image costs more: hard consistency makes that fit the noise too, and what else the
-    last fit has gained over it is lost. Smoothing needs no projections but those that tell the residual.
+    Smoothing needs no projections but those that tell the residual.
     """
     chosen, below = x, torch.ones(len(x), dtype=torch.bool, device=x.device)
     for hu in SMOOTHING_HU:
-        below = below & (residual_ratio(problem.A(chosen) - problem.y) < 1)
+        below = below & (residual_ratio(problem.A(chosen) - problem.y) < target)
         if not below.any():
             break
         spread = torch.full_like(x, hu * problem.mu_water / 1000)

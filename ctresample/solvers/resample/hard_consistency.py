@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,6 +20,7 @@ from ctresample.consistency import (
 from ctresample.operators import LinearOperator, MeasurementModel, Weighted, WeightedModel, weighted
 from ctresample.prior import LatentPrior
 from ctresample.solvers.resample.defects import WEIGHT_DECAY, fixed_stop
+from ctresample.solvers.resample.frames import Frame
 from ctresample.solvers.resample.schedule import Step
 from ctresample.solvers.resample.settings import ReSampleSettings, Stage
 from ctresample.units import hu_to_mu, mu_to_hu
@@ -36,6 +38,7 @@ class Problem:
         prior: the latent diffusion prior.
         settings: see `ReSampleSettings`.
         mu_water: attenuation of water that HU refer to, in 1/mm.
+        frame: in which the prior sees the images at present; None for their own.
         ratio: residual after the last hard step over what the noise predicts, mean over the batch.
     """
 
@@ -46,6 +49,7 @@ class Problem:
     prior: LatentPrior
     settings: ReSampleSettings
     mu_water: float
+    frame: Frame | None = None
     ratio: float = float("nan")
 
     @classmethod
@@ -61,13 +65,27 @@ class Problem:
         """The problem whose noise has variance one."""
         return cls(y / sigma, weighted(A, 1 / sigma), sigma.expand_as(y), A, prior, settings, mu_water)
 
-    def agree(self, z_0: torch.Tensor, step: Step, stage: Stage, *, relative_level: float = 1.0) -> torch.Tensor:
+    def move_frame(self, generators: Sequence[torch.Generator]) -> None:
+        """Let the prior see the images in another frame from now on, if the settings ask for it."""
+        if self.settings.moving_frame:
+            self.frame = Frame.drawn(generators, self.prior.size_multiple // 2)
+
+    def agree(
+        self,
+        z_0: torch.Tensor,
+        step: Step,
+        stage: Stage,
+        generators: Sequence[torch.Generator],
+        *,
+        relative_level: float = 1.0,
+    ) -> torch.Tensor:
         """Latents near ``z_0`` whose image agrees with the measurement (eq. 8 in pixel, eq. 9 in latent space).
 
         Args:
             z_0: clean estimate ``(B, C, h, w)``.
             step: where in the schedule; it tells how far the prior's estimate is to be trusted.
             stage: which space to work in.
+            generators: one a slice, of the frame that the result is for, where it moves.
             relative_level: of the step, as a fraction of the level that the run started from.
         """
         s = self.settings
@@ -81,6 +99,7 @@ class Problem:
         agreed = self.fit_pixels(x, spread=scale * self.prior.spread_hu(step.t) * self.mu_water / 1000)
         self._note(agreed)
         if s.encoding == "plain":
+            self.move_frame(generators)
             return self.encode(agreed)
         # the difference of two encodings carries the correction without the autoencoder's own error
         return z_0 + self.encode(agreed) - self.encode(x)
@@ -153,14 +172,16 @@ class Problem:
         return stop | ({"weight_decay": WEIGHT_DECAY} if "weight-decay" in defects else {})
 
     def encode(self, mu: torch.Tensor) -> torch.Tensor:
-        """Normalised latents of images in 1/mm."""
+        """Normalised latents of images in 1/mm, as the prior sees them at present."""
         with torch.no_grad():
-            return self.prior.encode(mu_to_hu(mu, self.mu_water))
+            seen = self.frame.there(mu) if self.frame else mu
+            return self.prior.encode(mu_to_hu(seen, self.mu_water))
 
     def decode(self, z: torch.Tensor) -> torch.Tensor:
-        """Images in 1/mm of normalised latents, differentiable where ``z`` asks for it."""
+        """Images in 1/mm, in their own place, of normalised latents; differentiable where ``z`` asks for it."""
         with torch.set_grad_enabled(z.requires_grad):
-            return hu_to_mu(self.prior.decode(z), self.mu_water)
+            mu = hu_to_mu(self.prior.decode(z), self.mu_water)
+            return self.frame.back(mu) if self.frame else mu
 
     def _note(self, mu: torch.Tensor) -> None:
         self.ratio = float(residual_ratio(self.A(mu).detach() - self.y).mean())

@@ -65,7 +65,7 @@ def resample(
     if start is not None:
         check_hu_range(start, prior, mu_water_per_mm)
     problem = Problem.whitened(y, A, sigma, prior, settings, mu_water_per_mm)
-    steps = steps_of(prior.scheduler, settings.n_steps, settings.start_level)
+    steps = steps_of(prior.scheduler, settings.n_steps, settings.start_level, settings.stop_level)
     n, done, running = settings.chains * len(steps), 0, True
 
     def told() -> bool:
@@ -76,10 +76,11 @@ def resample(
 
     images: list[torch.Tensor] = []
     while running and len(images) < settings.chains:
-        z_0 = _chain(problem, steps, _start(problem, start, steps[0], generators), generators, told)
+        problem.move_frame(generators)
+        z_0, estimates = _chain(problem, steps, _start(problem, start, steps[0], generators), generators, told)
         if settings.final == "latent":
             z_0 = problem.fit_latent(z_0, spread=SPREAD_AT_THE_END)
-        images.append(problem.decode(z_0))
+        images.append(torch.stack(estimates).mean(0) if estimates else problem.decode(z_0))
     return final_consistency(torch.stack(images).mean(0), y, problem)
 
 
@@ -94,25 +95,27 @@ def _chain(
     z: torch.Tensor,
     generators: Sequence[torch.Generator],
     told: Callable[[], bool],
-) -> torch.Tensor:
-    """Algorithm 1 from noisy latents ``z``: the last clean estimate."""
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Algorithm 1 from noisy latents ``z``: the last clean latents, and the last images as the prior estimates them."""
     s, prior = problem.settings, problem.prior
-    z_0 = z
+    z_0, estimates = z, []
     for i, step in enumerate(steps):
         z_0, epsilon = prior.predict(z, step.t)
         z = ddim(z_0, epsilon, step.alpha_bar_previous)
         z_0 = tweedie(z_0, epsilon, step.alpha_bar, s.defects)
+        if len(steps) - i <= s.averaged_steps:
+            estimates.append(problem.decode(z_0))
         if s.gradient_scale:
             z = problem.gradient_step(z, z_0, step.alpha_bar)
         stage = s.stage(i, step.level)
         if stage is not None:
             z_0 = _look_ahead(problem, z, z_0, steps[i:])
-            z_0 = problem.agree(z_0, step, stage, relative_level=step.t / max(steps[0].t, 1))
+            z_0 = problem.agree(z_0, step, stage, generators, relative_level=step.t / max(steps[0].t, 1))
             z = resampled(z_0, z, step, s, generators)
         check_finite(z, i + 1, len(steps))
         if not told():
             break
-    return z_0
+    return z_0, estimates
 
 
 def _look_ahead(problem: Problem, z: torch.Tensor, z_0: torch.Tensor, steps: Sequence[Step]) -> torch.Tensor:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from diffusers import DDIMScheduler
 
 from ctresample.errors import PriorError, UsageError
@@ -26,7 +28,7 @@ class Step:
     alpha_bar_previous: float
 
 
-def steps_of(scheduler: DDIMScheduler, n_steps: int, start_level: float = 1.0) -> list[Step]:
+def steps_of(scheduler: DDIMScheduler, n_steps: int, start_level: float = 1.0, stop_level: float = 0.0) -> list[Step]:
     """The steps from ``start_level`` down, noisiest first; there is always one.
 
     Levels are those of diffusers' `DDIMScheduler.step`: after the last step comes its ``final_alpha_cumprod``, which is
@@ -36,13 +38,24 @@ def steps_of(scheduler: DDIMScheduler, n_steps: int, start_level: float = 1.0) -
         scheduler: of the prior.
         n_steps: over the whole schedule.
         start_level: fraction of the schedule to start from.
+        stop_level: above 0, there are ``n_steps`` from the start to this fraction, spaced geometrically; fewer where
+            several fall on one step of the schedule.
     """
-    every = timesteps(scheduler, n_steps)
     n_train = scheduler.config["num_train_timesteps"]
+    if stop_level:
+        spaced = np.geomspace(start_level, stop_level, n_steps) * (n_train - 1)
+        visited = sorted({round(t) for t in spaced}, reverse=True)
+        levels = [float(scheduler.alphas_cumprod[t]) for t in visited] + [float(scheduler.final_alpha_cumprod)]
+        return _steps(visited, levels, n_train)
+    every = timesteps(scheduler, n_steps)
     visited = [t for t in every if t <= start_level * (n_train - 1)] or [every[-1]]
     beyond = visited[-1] - n_train // n_steps
     last = scheduler.final_alpha_cumprod if beyond < 0 else scheduler.alphas_cumprod[beyond]
     levels = [float(scheduler.alphas_cumprod[t]) for t in visited] + [float(last)]
+    return _steps(visited, levels, n_train)
+
+
+def _steps(visited: Sequence[int], levels: Sequence[float], n_train: int) -> list[Step]:
     return [Step(t, t / (n_train - 1), levels[i], levels[i + 1]) for i, t in enumerate(visited)]
 
 

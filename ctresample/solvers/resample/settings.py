@@ -29,6 +29,8 @@ class ReSampleSettings:
     Attributes:
         n_steps: DDIM steps over the whole schedule; fewer are taken from a lower ``start_level``.
         start_level: level the sampling starts from.
+        stop_level: above 0, the ``n_steps`` are instead spaced geometrically from ``start_level`` to this one: more of
+            them where a start image leaves less to do.
         warm_start: what is encoded and noised to ``start_level``: a TV image, or nothing (pure noise).
         pixel_level: above this level there is no hard consistency; below, it is imposed in pixel space ...
         latent_level: ... and below this one in latent space (section 3.3 splits the schedule in three). 0 keeps it
@@ -57,6 +59,11 @@ class ReSampleSettings:
         variance: sigma_t^2 of the resampling: "published" is eq. 13,
             ``gamma (1 - a_p) / a_t (1 - a_t / a_p)``; the "released" code has ``1 - a_t`` in place of ``a_t``.
         variance_scale: its gamma. When large, stochastic resampling becomes stochastic encoding.
+        moving_frame: whether the prior sees the image shifted and mirrored another way after each hard step in pixel
+            space, see `ctresample.solvers.resample.frames`. Noisy latents of one frame mean nothing in another, so
+            this takes plain encoding, and resampling by stochastic encoding.
+        averaged_steps: the prior's estimates of so many last steps of a chain, before their hard step, are averaged
+            as images; 0 takes the latents of the last step as they are.
         chains: samplings from independent noise, whose decoded images are averaged before the final step.
         coupled: whether all slices of a volume get the same noise, so that neighbours do not flicker. Noise comes
             from the generators alone, so this is for whoever makes them: seed them alike.
@@ -64,13 +71,14 @@ class ReSampleSettings:
             image, "latent" as published, by a last fit in latent space, decoded; "none" leaves the decoded estimate.
         final_spread_hu: how far that proximal step expects the decoded image to be from the truth.
         final_iterations: iterations of that proximal step at most.
-        match_noise: whether the output is then moved until its residual is what the noise predicts: smoothed where it
-            fits noise, fitted further where it does not fit.
+        residual_target: residual that the output is then brought to, in noise levels: away from the noise where it
+            fits noise, fitted further where it does not fit. None leaves it as it is.
         defects: of the released code, to measure what they cost; see `ctresample.solvers.resample.defects`.
     """
 
     n_steps: int
     start_level: float = 1.0
+    stop_level: float = 0.0
     warm_start: WarmStart | None = None
     pixel_level: float = 2 / 3
     latent_level: float = 1 / 3
@@ -91,12 +99,14 @@ class ReSampleSettings:
     resampling: Resampling = "stochastic"
     variance: Variance = "published"
     variance_scale: float = 40.0
+    moving_frame: bool = False
+    averaged_steps: int = 0
     chains: int = 1
     coupled: bool = False
     final: Final = "latent"
     final_spread_hu: float = 140.0
     final_iterations: int = 400
-    match_noise: bool = False
+    residual_target: float | None = None
     defects: tuple[Defect, ...] = ()
 
     def __post_init__(self) -> None:
@@ -106,6 +116,10 @@ class ReSampleSettings:
         for name in ("spread_scale", "final_spread_hu"):
             self._expect(name, 0 < getattr(self, name) < math.inf, "a number above 0")
         self._expect("start_level", 0 < self.start_level <= 1, "a fraction above 0, at most 1")
+        self._expect("stop_level", 0 <= self.stop_level <= self.start_level, "0 to start_level")
+        self._expect(
+            "residual_target", self.residual_target is None or self.residual_target > 0, "a number above 0, or None"
+        )
         self._expect("pixel_level", 0 <= self.pixel_level <= 1, "a fraction")
         self._expect("latent_level", 0 <= self.latent_level <= self.pixel_level, "0 to pixel_level")
         for name, kind in _CHOICES.items():
@@ -114,6 +128,10 @@ class ReSampleSettings:
         self._expect("defects", set(self.defects) <= set(get_args(Defect)), f"some of {', '.join(get_args(Defect))}")
         if self.start_level == 1 and self.warm_start:
             raise UsageError("resample settings: a warm start needs a start_level below 1, where it is not all noise")
+        if self.averaged_steps and self.final == "latent":
+            raise UsageError("resample settings: averaged_steps are of images; the final fit must be pixel or none")
+        if self.moving_frame and (self.encoding, self.resampling) != ("plain", "encoding"):
+            raise UsageError("resample settings: moving_frame takes encoding plain and resampling encoding")
 
     def stage(self, i: int, level: float) -> Stage | None:
         """Which hard consistency the ``i``-th step of a run calls for, at that level of the schedule."""
@@ -128,7 +146,7 @@ class ReSampleSettings:
 
 _LEAST = {
     "n_steps skip cg_iterations newton_iterations chains final_iterations": 1,
-    "inner_steps pixel_iterations latent_iterations": 0,
+    "inner_steps pixel_iterations latent_iterations averaged_steps": 0,
     "pixel_lr latent_lr gradient_scale variance_scale spread_power": 0,
 }
 _CHOICES = {

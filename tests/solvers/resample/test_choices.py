@@ -82,7 +82,7 @@ def test_plain_encoding_carries_the_error_of_the_encoder_and_corrected_does_not(
 
     z_0 = torch.randn((2, 1, 16, 16), generator=torch.Generator().manual_seed(1))
     exact, plain, corrected = (
-        case.problem(prior, replace(CG, encoding=encoding)).agree(z_0, STEP, "pixel")
+        case.problem(prior, replace(CG, encoding=encoding)).agree(z_0, STEP, "pixel", [])
         for prior, encoding in ((toy_prior.GaussianPrior(), "plain"), (Biased(), "plain"), (Biased(), "corrected"))
     )
     assert torch.allclose(plain, exact + 0.3, atol=1e-5)
@@ -109,7 +109,7 @@ def test_latent_stages_end_at_the_noise(optimiser, case, gaussian):
     z_0 = torch.zeros(2, 1, 16, 16)
     problem = case.problem(gaussian, settings)
     assert (case.ratio(problem.decode(z_0)) > 2).all()
-    ratios = case.ratio(problem.decode(problem.agree(z_0, STEP, "latent")))
+    ratios = case.ratio(problem.decode(problem.agree(z_0, STEP, "latent", [])))
     assert ((ratios > 0.9) & (ratios < 1.02)).all()
     assert problem.ratio == pytest.approx(float(ratios.mean()), rel=1e-4)
 
@@ -183,7 +183,7 @@ def test_chains_are_told_and_stopped_as_one_run(case, gaussian):
 @pytest.mark.parametrize("final", ["pixel", "latent", "none"])
 def test_the_output_is_at_the_noise_where_asked(final, sigma, toy_prior):
     case, prior = Case(sigma), toy_prior.random_prior()
-    settings = replace(CG, final=final, latent_optimiser="gauss-newton", match_noise=True)
+    settings = replace(CG, final=final, latent_optimiser="gauss-newton", residual_target=1.0)
     ratios = case.ratio(case.run(prior, settings))
     assert ((ratios > 0.99) & (ratios < 1.01)).all()
 
@@ -197,7 +197,7 @@ def test_counts_are_matched_too(toy_prior):
         F,
         toy_prior.random_prior(),
         sigma=sigma,
-        settings=replace(CG, final="pixel", match_noise=True),
+        settings=replace(CG, final="pixel", residual_target=1.0),
         generators=generators(5, 6),
     )
     ratios = residual_ratio((F(x) - counts) / sigma)

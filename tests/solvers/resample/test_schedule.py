@@ -91,3 +91,21 @@ def test_a_spacing_unknown():
     theirs = scheduler(timestep_spacing="sideways")
     with pytest.raises(PriorError, match="timestep_spacing is 'sideways'; expected leading, trailing or linspace"):
         timesteps(theirs, 10)
+
+
+def test_steps_to_a_stop_level_are_geometric():
+    steps = steps_of(scheduler(), 4, 0.08, 0.01)
+    assert [step.t for step in steps] == [80, 40, 20, 10]
+    alpha_bar = scheduler().alphas_cumprod
+    assert [step.alpha_bar for step in steps] == [float(alpha_bar[step.t]) for step in steps]
+    assert [step.alpha_bar_previous for step in steps] == [float(alpha_bar[t]) for t in (40, 20, 10, 0)]
+
+
+@given(st.integers(1, 200), st.floats(1e-3, 1), st.floats(1e-3, 1))
+def test_geometric_steps_fall_and_stay_within_their_levels(n_steps, a, b):
+    start, stop = max(a, b), min(a, b)
+    steps = [step.t for step in steps_of(scheduler(), n_steps, start, stop)]
+    assert steps == sorted(set(steps), reverse=True)
+    assert 1 <= len(steps) <= n_steps
+    assert steps[0] == round(start * 999)
+    assert steps[-1] >= round(stop * 999)
