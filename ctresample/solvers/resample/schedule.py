@@ -38,13 +38,13 @@ def steps_of(scheduler: DDIMScheduler, n_steps: int, start_level: float = 1.0, s
         scheduler: of the prior.
         n_steps: over the whole schedule.
         start_level: fraction of the schedule to start from.
-        stop_level: above 0, there are ``n_steps`` from the start to this fraction, spaced geometrically; fewer where
-            several fall on one step of the schedule.
+        stop_level: above 0, there are ``n_steps`` from the start to this fraction, spaced geometrically; near its end
+            several may fall on one step of the schedule, which then is taken again.
     """
     n_train = scheduler.config["num_train_timesteps"]
     if stop_level:
         spaced = np.geomspace(start_level, stop_level, n_steps) * (n_train - 1)
-        visited = sorted({round(t) for t in spaced}, reverse=True)
+        visited = [round(t) for t in spaced]
         levels = [float(scheduler.alphas_cumprod[t]) for t in visited] + [float(scheduler.final_alpha_cumprod)]
         return _steps(visited, levels, n_train)
     every = timesteps(scheduler, n_steps)
