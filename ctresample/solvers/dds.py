@@ -16,9 +16,10 @@ from ctresample.consistency import proximal_step, residual_ratio
 from ctresample.errors import UsageError
 from ctresample.operators import LinearOperator
 from ctresample.pixel_prior import PixelPrior
-from ctresample.solvers.diffusion_steps import check_finite, check_generators, ddim_step, normal_like
+from ctresample.solvers.diffusion.checks import check_finite, check_generators
+from ctresample.solvers.diffusion.schedule import timesteps
+from ctresample.solvers.diffusion.steps import ddim_step, normal_like
 from ctresample.solvers.latent_problem import LatentProblem
-from ctresample.solvers.resample.schedule import timesteps
 from ctresample.status import Callback, report
 from ctresample.units import MU_WATER_PER_MM
 

@@ -39,9 +39,10 @@ from ctresample.consistency import residual_ratio
 from ctresample.errors import UsageError
 from ctresample.operators import LinearOperator
 from ctresample.prior import LatentPrior
-from ctresample.solvers.diffusion_steps import check_finite, check_generators, ddim_step, normal_like
+from ctresample.solvers.diffusion.checks import check_finite, check_generators
+from ctresample.solvers.diffusion.schedule import timesteps
+from ctresample.solvers.diffusion.steps import ddim_step, normal_like
 from ctresample.solvers.latent_problem import LatentProblem, norm
-from ctresample.solvers.resample.schedule import timesteps
 from ctresample.status import Callback, report
 from ctresample.units import MU_WATER_PER_MM
 

@@ -19,7 +19,7 @@ from ctresample.consistency import fit_to_noise
 from ctresample.errors import UsageError
 from ctresample.operators import LinearOperator
 from ctresample.pixel_prior import PixelPrior
-from ctresample.solvers.diffusion_steps import normal_like
+from ctresample.solvers.diffusion.steps import normal_like
 from ctresample.solvers.latent_dps import sample_led_by
 from ctresample.solvers.latent_problem import LatentProblem, norm
 from ctresample.status import Callback

@@ -46,7 +46,7 @@ from ctresample.errors import UsageError
 from ctresample.operators import LinearOperator
 from ctresample.prior import LatentPrior
 from ctresample.solvers.cgls import cgls
-from ctresample.solvers.diffusion_steps import check_finite
+from ctresample.solvers.diffusion.checks import check_finite
 from ctresample.solvers.latent_problem import LatentProblem
 from ctresample.status import Callback, report
 from ctresample.units import MU_WATER_PER_MM

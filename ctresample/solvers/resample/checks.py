@@ -1,4 +1,4 @@
-"""What cannot go well, said in one line: before the sampling starts, and when it diverges."""
+"""What cannot go well, said in one line before the sampling starts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 
 from ctresample.errors import PriorError, UsageError
 from ctresample.prior import LatentPrior
+from ctresample.solvers.diffusion.checks import check_generators
 from ctresample.solvers.resample.settings import ReSampleSettings
 from ctresample.units import mu_to_hu
 
@@ -25,10 +26,7 @@ def check_inputs(
     start: torch.Tensor | None,
 ) -> None:
     """`UsageError` if generators or the start image are missing."""
-    if len(generators) != n_slices:
-        raise UsageError(
-            f"resample: there are {len(generators)} generators for {n_slices} slices; expected one a slice"
-        )
+    check_generators("resample", generators, n_slices)
     if start is None and settings.start_level < 1:
         raise UsageError(f"resample: start_level is {settings.start_level}; below 1 a start image must be given")
 
@@ -44,15 +42,4 @@ def check_hu_range(start: torch.Tensor, prior: LatentPrior, mu_water: float) -> 
             f"prior {prior.config.name} knows {low:g} to {high:g} HU, but {100 * outside:.0f} % of the start image "
             f"lies far outside ({float(hu.min()):.0f} to {float(hu.max()):.0f} HU); use a prior trained on such "
             "images, or check the unit of the data"
-        )
-
-
-def check_finite(z: torch.Tensor, step: int, n_steps: int) -> None:
-    """`PriorError` if the sampling diverged, naming the step and the slices."""
-    bad = (~torch.isfinite(z).flatten(1).all(1)).nonzero().flatten().tolist()
-    if bad:
-        slices = ", ".join(str(k + 1) for k in bad)
-        raise PriorError(
-            f"resample diverged at step {step} of {n_steps} in slice {slices} of a batch of {len(z)}; is the prior's "
-            "hu_range right, and is the measurement finite?"
         )

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 
 from ctresample.consistency import residual_ratio
-from ctresample.solvers.resample.schedule import Step
+from ctresample.solvers.diffusion.schedule import Step
 
 Defect = Literal["tweedie-slip", "inner-step-levels", "fixed-stop", "weight-decay"]
 """tweedie-slip: the clean estimate keeps some of the noise, see `tweedie`.

@@ -19,9 +19,9 @@ from ctresample.consistency import (
 )
 from ctresample.operators import LinearOperator, MeasurementModel, Weighted, WeightedModel, weighted
 from ctresample.prior import LatentPrior
+from ctresample.solvers.diffusion.schedule import Step
 from ctresample.solvers.resample.defects import WEIGHT_DECAY, fixed_stop
 from ctresample.solvers.resample.frames import Frame
-from ctresample.solvers.resample.schedule import Step
 from ctresample.solvers.resample.settings import ReSampleSettings, Stage
 from ctresample.units import hu_to_mu, mu_to_hu
 

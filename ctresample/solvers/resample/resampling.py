@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from ctresample.solvers.resample.schedule import Step
+from ctresample.solvers.diffusion.schedule import Step
+from ctresample.solvers.diffusion.steps import normal_like
 from ctresample.solvers.resample.settings import ReSampleSettings, Variance
 
 
@@ -68,9 +69,3 @@ def stochastic_resample(
 def stochastic_encode(z_0: torch.Tensor, alpha_bar: float, generators: Sequence[torch.Generator]) -> torch.Tensor:
     """``z_0`` with fresh noise (Prop. 1): ``sqrt(alpha_bar) z_0 + sqrt(1 - alpha_bar) n``."""
     return alpha_bar**0.5 * z_0 + (1 - alpha_bar) ** 0.5 * normal_like(z_0, generators)
-
-
-def normal_like(z: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
-    """Standard normal numbers, each slice's from its own CPU generator, so that neither batch nor device matters."""
-    draws = [torch.randn(z.shape[1:], generator=generator) for generator in generators]
-    return torch.stack(draws).to(z)

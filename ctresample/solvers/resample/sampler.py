@@ -12,12 +12,14 @@ import torch
 
 from ctresample.operators import MeasurementModel
 from ctresample.prior import LatentPrior
-from ctresample.solvers.resample.checks import check_finite, check_hu_range, check_inputs
+from ctresample.solvers.diffusion.checks import check_finite
+from ctresample.solvers.diffusion.schedule import Step, steps_of
+from ctresample.solvers.diffusion.steps import normal_like
+from ctresample.solvers.resample.checks import check_hu_range, check_inputs
 from ctresample.solvers.resample.defects import inner_step, tweedie
 from ctresample.solvers.resample.final import final_consistency
 from ctresample.solvers.resample.hard_consistency import Problem
-from ctresample.solvers.resample.resampling import normal_like, resampled
-from ctresample.solvers.resample.schedule import Step, steps_of
+from ctresample.solvers.resample.resampling import resampled
 from ctresample.solvers.resample.settings import ReSampleSettings
 from ctresample.status import Callback, report
 from ctresample.units import MU_WATER_PER_MM
@@ -112,7 +114,7 @@ def _chain(
             z_0 = _look_ahead(problem, z, z_0, steps[i:])
             z_0 = problem.agree(z_0, step, stage, generators, relative_level=step.t / max(steps[0].t, 1))
             z = resampled(z_0, z, step, s, generators)
-        check_finite(z, i + 1, len(steps))
+        check_finite("resample", z, i + 1, len(steps))
         if not told():
             break
     return z_0, estimates

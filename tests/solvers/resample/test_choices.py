@@ -13,9 +13,9 @@ from ctresample.consistency import residual_ratio
 from ctresample.errors import PriorError
 from ctresample.geometry import ImageGrid, ParallelBeam
 from ctresample.operators import SparseProjector, Transmission
+from ctresample.solvers.diffusion.schedule import Step
 from ctresample.solvers.resample import ReSampleSettings, resample
 from ctresample.solvers.resample.hard_consistency import Problem
-from ctresample.solvers.resample.schedule import Step
 from ctresample.units import MU_WATER_PER_MM, hu_to_mu
 
 GRID = ImageGrid((16, 16), 8.0)

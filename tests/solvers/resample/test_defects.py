@@ -11,9 +11,9 @@ import torch
 from ctresample.consistency import residual_ratio
 from ctresample.geometry import ImageGrid, ParallelBeam
 from ctresample.operators import SparseProjector
+from ctresample.solvers.diffusion.schedule import steps_of
 from ctresample.solvers.resample import PRESETS, resample
 from ctresample.solvers.resample.defects import Defect, fixed_stop, inner_step, tweedie
-from ctresample.solvers.resample.schedule import steps_of
 from ctresample.units import MU_WATER_PER_MM, hu_to_mu
 
 GRID = ImageGrid((16, 16), 8.0)

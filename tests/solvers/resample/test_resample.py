@@ -14,8 +14,8 @@ from ctresample.consistency import residual_ratio
 from ctresample.errors import PriorError, UsageError
 from ctresample.geometry import FanBeam, ImageGrid, ParallelBeam
 from ctresample.operators import SparseProjector
+from ctresample.solvers.diffusion.schedule import steps_of
 from ctresample.solvers.resample import ReSampleSettings, resample
-from ctresample.solvers.resample.schedule import steps_of
 from ctresample.units import MU_WATER_PER_MM, hu_to_mu, mu_to_hu
 
 GRID = ImageGrid((32, 32), 6.0)

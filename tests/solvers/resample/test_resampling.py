@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from ctresample.solvers.diffusion.schedule import Step
 from ctresample.solvers.resample import ReSampleSettings
 from ctresample.solvers.resample.resampling import (
     resampled,
@@ -16,7 +17,6 @@ from ctresample.solvers.resample.resampling import (
     stochastic_encode,
     stochastic_resample,
 )
-from ctresample.solvers.resample.schedule import Step
 
 
 def generators(*seeds: int) -> list[torch.Generator]:

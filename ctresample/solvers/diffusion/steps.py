@@ -1,12 +1,10 @@
-"""What solvers with a diffusion prior have in common: a step of DDIM, noise slice by slice, and what to refuse."""
+"""A step of DDIM, and the noise that it takes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
-
-from ctresample.errors import PriorError, UsageError
 
 
 def ddim_step(
@@ -35,17 +33,3 @@ def ddim_step(
 def normal_like(z: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
     """Standard normal noise, that of each slice from its own CPU generator: neither batch nor device leave a trace."""
     return torch.stack([torch.randn(z.shape[1:], generator=generator) for generator in generators]).to(z)
-
-
-def check_generators(solver: str, generators: Sequence[torch.Generator], n_slices: int) -> None:
-    """`UsageError` unless there is one generator a slice."""
-    if len(generators) != n_slices:
-        raise UsageError(
-            f"{solver}: there are {len(generators)} generators for {n_slices} slices; expected one a slice"
-        )
-
-
-def check_finite(solver: str, z: torch.Tensor, step: int, n_steps: int) -> None:
-    """`PriorError` if the sampling diverged."""
-    if not torch.isfinite(z).all():
-        raise PriorError(f"{solver} diverged at step {step} of {n_steps}; is the prior's hu_range right?")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctresample.errors import PriorError, UsageError
-from ctresample.solvers.resample.schedule import steps_of, timesteps
+from ctresample.solvers.diffusion.schedule import steps_of, timesteps
 
 COUNTS = [20, 50, 200, 333, 500, 1000]
 
