@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -20,7 +19,6 @@ from ctresample.pipelines.dicom_export import DICOM_FOLDER, method_label, proven
 from ctresample.pipelines.loaded_prior import LoadedPrior
 from ctresample.pipelines.work import Progress
 from ctresample.result import ResultRow
-from ctresample.solvers.resample import PRESETS
 
 SLICES = Path(ctresample.__file__).parent / "demo_data"
 VIEWS = 25
@@ -87,7 +85,7 @@ def demo(
         description=label,
         provenance=provenance_of(
             label,
-            sampling=asdict(PRESETS[LEARNED.preset]),
+            sampling=LEARNED.all_settings(),
             scan={"scan": scan.words, "size": size},
             prior=prior,
             seed=seed,

@@ -83,8 +83,9 @@ def compare(
 
     The truth is what was scanned: the slice on the reconstruction's grid, with values below -1000 HU made air.
     Slices with equal matrix and pixel size are scanned together and worked on in batches, the same scans for every
-    method. Results depend neither on the batch size, but for rounding, nor on slices that come later. Seconds are
-    those of a batch over its slices, without the making of the system matrix, which all methods share.
+    method. Each slice has random numbers of its own. Results depend neither on the batch size, but for rounding, nor
+    on slices that come later. Seconds are those of a batch over its slices, without the making of the system matrix,
+    which all methods share.
 
     A method that fails on a slice has a row that says why, and the rest goes on.
 
@@ -186,8 +187,7 @@ class _Tried:
             result = reconstruct(
                 part,
                 method=self.run.method,
-                preset=self.run.preset,
-                settings=self.run.settings,
+                settings=self.run.load_settings(),
                 prior=self.model,
                 seed=self.seed,
                 device=self.device,

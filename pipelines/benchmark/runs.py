@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ctresample.errors import UsageError
@@ -36,9 +36,18 @@ class Run:
         """Rough time of a slice, relative to the others: for the time estimate."""
         return METHODS[self.method].cost_of(self.preset)
 
+    def load_settings(self) -> Any:
+        """The settings it runs with; None where the method takes none.
+
+        Each slice is a case of its own, not a neighbour in a volume: settings that give all slices the same noise
+        (``coupled``) are made not to, or the errors of all slices would go up and down together.
+        """
+        settings = self.settings or METHODS[self.method].load_settings(self.preset)
+        return replace(settings, coupled=False) if getattr(settings, "coupled", False) else settings
+
     def all_settings(self) -> dict[str, Any]:
         """Every setting by name, for the record."""
-        settings = self.settings or METHODS[self.method].load_settings(self.preset)
+        settings = self.load_settings()
         return {} if settings is None else asdict(settings)
 
     def slices(self, n_slices: int) -> list[int]:

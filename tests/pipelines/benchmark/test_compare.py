@@ -1,5 +1,7 @@
 """Scanning known slices, reconstructing and scoring them."""
 
+from dataclasses import asdict, replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from ctresample.pipelines.benchmark.compare import Cell, compare, patient_number
 from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.runs import Run, runs_of
 from ctresample.regrid import to_square_grid
+from ctresample.solvers.resample import PRESETS
 from ctresample.volume import Volume
 
 FBP, CGLS = Run("fbp"), Run("cgls")
@@ -208,6 +211,25 @@ def test_runs_of():
     for methods, presets in ((["art"], ["fast"]), (["tv"], ["slow"])):
         with pytest.raises(UsageError, match="expected one of"):
             runs_of(methods, presets)
+
+
+@pytest.mark.parametrize(
+    "chosen", [Run("resample", "fast"), Run("resample", "mine", PRESETS["quality"])], ids=lambda run: run.label
+)
+def test_no_slice_shares_its_noise_with_another(monkeypatch, toy_prior, chosen):
+    """A volume's slices do, but here errors of slices must be independent."""
+    given = []
+
+    def spy(sinogram, **options):
+        given.append(options["settings"])
+        raise PriorError("enough")
+
+    monkeypatch.setattr(module, "reconstruct", spy)
+    run([disk(9), disk(10)], (chosen,), models={"latent prior": toy_prior.random_prior()})
+    preset = PRESETS["fast" if chosen.preset == "fast" else "quality"]
+    assert preset.coupled
+    assert set(given) == {replace(preset, coupled=False)}
+    assert chosen.all_settings() == asdict(given[0])
 
 
 def test_numbers_of_slices_are_limited_by_name():
