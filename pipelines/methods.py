@@ -78,6 +78,19 @@ class Method:
         """Attenuation images of a `ctresample.pipelines.solve.Batch`."""
         return getattr(import_module("ctresample.pipelines.solve"), self.way)(self.load_solver(), batch)
 
+    def bundled_model(self) -> str:
+        """The name of the learned model to take where none is given.
+
+        Raises:
+            UsageError: none of the kind comes with the package.
+        """
+        if self.needs not in BUNDLED:
+            raise UsageError(
+                f"method {self.name} needs a {self.needs}, and none comes with ctresample; import a diffusers DDPM "
+                "with `ctresample prior import` or train one with `ctresample train pixel-prior`, and name its folder"
+            )
+        return BUNDLED[self.needs]
+
     @property
     def _file(self) -> str:
         return self.name.replace("-", "_")
@@ -181,6 +194,11 @@ _ALL = (
 
 METHODS: dict[str, Method] = {method.name: method for method in _ALL}
 """By name, in the order of help and tables."""
+
+DEFAULT_PRIOR = "ct256"
+
+BUNDLED: dict[Needs, str] = {"latent prior": DEFAULT_PRIOR, "fbp-unet": "fbp-unet-25"}
+"""The learned model of each kind that comes with the package and is taken unless another is named."""
 
 
 def method_named(name: str) -> Method:

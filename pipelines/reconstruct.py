@@ -23,8 +23,6 @@ from ctresample.solvers.ramp import Window
 from ctresample.status import Status
 from ctresample.units import mu_to_hu
 
-DEFAULT_PRIOR = "ct256"
-
 LINEAR = Physics()
 
 

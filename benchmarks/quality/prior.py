@@ -25,7 +25,7 @@ from ctresample.pipelines.benchmark.resumable import run_benchmark
 from ctresample.pipelines.benchmark.runs import Run, runs_of
 from ctresample.pipelines.benchmark.summary import summarise
 from ctresample.pipelines.loaded_prior import LoadedPrior
-from ctresample.pipelines.reconstruct import DEFAULT_PRIOR
+from ctresample.pipelines.methods import DEFAULT_PRIOR
 from ctresample.result import ResultRow
 
 BASELINE = "tv"

@@ -57,7 +57,7 @@ def _all_verbs(
     # Taken off by OneLineErrors before typer sees it; here for the help.
     _debug: Annotated[bool, typer.Option(DEBUG, help="On an error, show where it happened.")] = False,
 ) -> None:
-    """CT images from few views: a learned prior (ReSample) beside the classical methods, DICOM in and out.
+    """CT images from few views: a learned prior (ReSample) beside its rivals and classical methods, DICOM in and out.
 
     For research, not for diagnosis.
     """

@@ -10,6 +10,7 @@ import typer
 from ctresample.cli import options
 from ctresample.cli.screen import screen
 from ctresample.errors import Stopped, UsageError
+from ctresample.pipelines.methods import BUNDLED, DEFAULT_PRIOR
 
 if TYPE_CHECKING:
     from ctresample.pipelines.benchmark.conditions import Condition
@@ -30,7 +31,7 @@ def benchmark(
         str, typer.Option(metavar="NAME,NAME,...", help="Of the methods above.")
     ] = "fbp,sirt,tv,resample",
     preset: Annotated[
-        str, typer.Option(metavar="NAME,...", help=f"Of ReSample: {', '.join(options.PRESETS)}.")
+        str, typer.Option(metavar="NAME,...", help=f"Of ReSample, one or more: {', '.join(options.PRESETS)}.")
     ] = "fast",
     views: Annotated[
         str | None, typer.Option(metavar="N,N,...", help="Numbers of views. Default: 25.", rich_help_panel=SCANS)
@@ -71,14 +72,24 @@ def benchmark(
         typer.Option(metavar="NAME=N,...", help="Of these methods or presets take only N slices, spread over all."),
     ] = None,
     prior: Annotated[
-        str, typer.Option(metavar="NAME_OR_DIR", help="Of latent methods.", rich_help_panel=MODELS)
-    ] = options.DEFAULT_PRIOR,
+        str, typer.Option(metavar="NAME_OR_DIR", help=f"Of {options.LATENT_METHODS}.", rich_help_panel=MODELS)
+    ] = DEFAULT_PRIOR,
     pixel_prior: Annotated[
-        str | None, typer.Option(metavar="NAME_OR_DIR", help="Of pixel-space methods.", rich_help_panel=MODELS)
+        str | None,
+        typer.Option(
+            metavar="NAME_OR_DIR",
+            help=f"Of {options.PIXEL_METHODS}. None comes with ctresample: see prior import and train pixel-prior.",
+            rich_help_panel=MODELS,
+        ),
     ] = None,
     fbp_unet: Annotated[
-        str | None, typer.Option(metavar="NAME_OR_DIR", help="Of fbp-unet.", rich_help_panel=MODELS)
-    ] = None,
+        str,
+        typer.Option(
+            metavar="NAME_OR_DIR",
+            help="Of fbp-unet: for one number of views, one beam and one size.",
+            rich_help_panel=MODELS,
+        ),
+    ] = BUNDLED["fbp-unet"],
     baseline: Annotated[
         str | None,
         typer.Option(

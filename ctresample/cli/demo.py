@@ -9,6 +9,7 @@ import typer
 
 from ctresample.cli import options
 from ctresample.cli.screen import screen
+from ctresample.pipelines.methods import DEFAULT_PRIOR
 
 # An earlier demo is recognised by these and replaced.
 RESULTS = frozenset({"results.csv", "report.html", "dicom"})
@@ -18,7 +19,7 @@ def demo(
     out: Annotated[
         Path, typer.Option("-o", "--out", help="Folder for the results: new, empty, or of an earlier demo.")
     ] = Path("demo-output"),
-    prior: options.Prior = options.DEFAULT_PRIOR,
+    prior: options.LatentPrior = DEFAULT_PRIOR,
     seed: options.Seed = 0,
     device: options.Device = "auto",
 ) -> None:

@@ -18,7 +18,6 @@ Window = Literal["ramp", "shepp-logan", "cosine", "hamming", "hann"]
 SliceBeam = Literal["parallel", "fan", "fan-curved"]
 SLICE_BEAMS: tuple[str, ...] = get_args(SliceBeam)
 Beam = Literal[SliceBeam, "cone"]
-DEFAULT_PRIOR = "ct256"
 
 SCANNER, DOSE = "Scanner", "Dose"  # groups of options in the help
 
@@ -37,6 +36,10 @@ def one_of(names: Collection[str]) -> Callable[[str], str]:
 PRESETS = tuple(name for method in METHODS.values() for name in method.presets)
 METHOD_LIST = "Methods:\n" + "\n".join(f"[bold]{name}[/bold]: {method.title}" for name, method in METHODS.items())
 """For the help of verbs that take any."""
+LATENT_METHODS, PIXEL_METHODS = (
+    ", ".join(name for name, method in METHODS.items() if method.needs == kind)
+    for kind in ("latent prior", "pixel prior")
+)
 
 Method = Annotated[str, typer.Option(metavar="NAME", callback=one_of(METHODS), help="One of the methods above.")]
 Preset = Annotated[
@@ -44,7 +47,8 @@ Preset = Annotated[
     typer.Option(
         metavar="|".join(PRESETS),
         callback=one_of(PRESETS),
-        help="Of ReSample: fast, or the published recipe (very slow without a GPU).",
+        help="Of ReSample: fast; quality, the mean of several samplings; paper, as published, or released_code, with "
+        "what differs in its authors' code (both very slow without a GPU).",
     ),
 ]
 DicomFolder = Annotated[
@@ -72,9 +76,8 @@ Seed = Annotated[int, typer.Option(min=0, help="Start of all random numbers: the
 Device = Annotated[
     str, typer.Option(metavar="auto|cpu|cuda", help="Where to compute. auto: the GPU where there is one.")
 ]
-Prior = Annotated[
-    str,
-    typer.Option(metavar="NAME_OR_DIR", help="Learned model of a method that needs one: a bundled one, or a folder."),
+LatentPrior = Annotated[
+    str, typer.Option(metavar="NAME_OR_DIR", help="Prior of the latent methods: a bundled one, or a folder.")
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Slices computed together: more is faster and takes more memory.")]
 

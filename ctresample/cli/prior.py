@@ -54,7 +54,9 @@ def import_(
     ] = None,
     device: Device = "auto",
 ) -> None:
-    """Make a prior of another program's model: diffusers (vae or vqvae, unet, scheduler) or CompVis latent diffusion.
+    """Make a prior of another program's model: diffusers (unet, scheduler, vae or vqvae) or CompVis latent diffusion.
+
+    A diffusers DDPM, which has no vae, becomes a pixel prior, for dps, mcg, dds and diffpir; others, latent priors.
 
     Nothing but weights and plain settings is read: a file that would run code is refused.
     """

@@ -10,7 +10,7 @@ import typer
 
 from ctresample.cli import options
 from ctresample.cli.screen import screen
-from ctresample.pipelines.methods import METHODS
+from ctresample.pipelines.methods import BUNDLED, METHODS
 
 
 def reconstruct(
@@ -31,7 +31,15 @@ def reconstruct(
         float | None,
         typer.Option(metavar="KV", help="Undo the beam hardening of a tube at this voltage in water and bone."),
     ] = None,
-    prior: options.Prior = options.DEFAULT_PRIOR,
+    prior: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME_OR_DIR",
+            help="Learned model of a method that needs one: a bundled one, or a folder. Default: "
+            f"{BUNDLED['latent prior']} for {options.LATENT_METHODS}; {BUNDLED['fbp-unet']} for fbp-unet; "
+            f"{options.PIXEL_METHODS} need one of yours.",
+        ),
+    ] = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     against: Annotated[
@@ -43,6 +51,9 @@ def reconstruct(
     batch_size: options.BatchSize = 8,
 ) -> None:
     """Reconstruct a sinogram into a DICOM series.
+
+    Slices are taken to be neighbours in a volume: ReSample's fast and quality give all the same noise, so that they do
+    not flicker from one to the next.
 
     Writes OUT/dicom/ (a derived CT series with new UIDs, in the study of the source) and OUT/run.json (settings,
     versions, seed, timings, the misfit to the data of each slice, and with --against the image quality).
@@ -64,8 +75,8 @@ def reconstruct(
         place = pick_device(device)
         sinogram = read_sinogram(scan).every(every)
         truth = truth_for(sinogram, read_ct_series(against, on_warning=show.note)) if against else None
-        kind = METHODS[method].needs
-        learned = LoadedPrior.load(prior, place, kind) if kind else None
+        chosen = METHODS[method]
+        learned = LoadedPrior.load(prior or chosen.bundled_model(), place, chosen.needs) if chosen.needs else None
         n, n_views = sinogram.n_slices, sinogram.geometry.n_views
         step = f"{method}, {n} slice{'s'[: n > 1]}, {n_views} views"
         show.progress(0, step)

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from ctresample.pipelines.methods import METHODS, Method
 
 N_STEPS = 6
+PIXEL = pytest.mark.parametrize("method", [name for name, known in METHODS.items() if known.needs == "pixel prior"])
 RIVALS = [name for name, method in METHODS.items() if method.needs == "latent prior" and not method.has_presets]
 
 
@@ -46,7 +47,34 @@ def test_prior_that_is_not_there(cli, scan, tmp_path, method):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.needs == "pixel prior"])
+@pytest.mark.usefixtures("fewer_steps")
+def test_latent_methods_take_the_bundled_prior(cli, scan, tmp_path):
+    out = tmp_path / "result"
+    done = cli("reconstruct", scan, "-o", out, "--method", "pnp", "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    assert json.loads((out / "run.json").read_text())["prior"]["name"] == "ct256"
+
+
+def test_fbp_unet_takes_the_bundled_one(cli, series, tmp_path):
+    scan, out = tmp_path / "scan.h5", tmp_path / "result"
+    assert cli("simulate", series, "-o", scan, "--views", 25, "--size", 256).exit_code == 0
+    done = cli("reconstruct", scan, "-o", out, "--method", "fbp-unet", "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    assert json.loads((out / "run.json").read_text())["prior"]["name"] == "fbp-unet-25"
+
+
+@PIXEL
+def test_no_pixel_prior_is_bundled(cli, scan, tmp_path, method):
+    done = cli("reconstruct", scan, "-o", tmp_path / "out", "--method", method, "--device", "cpu")
+    assert done.exit_code == 2
+    (line,) = done.stderr.strip().splitlines()[-1:]
+    assert line.startswith(f"ctresample: error: method {method} needs a pixel prior, and none comes with ctresample")
+    assert "`ctresample prior import`" in line
+    assert "`ctresample train pixel-prior`" in line
+    assert not (tmp_path / "out").exists()
+
+
+@PIXEL
 def test_prior_of_another_kind(cli, scan, prior, tmp_path, method):
     done = cli("reconstruct", scan, "-o", tmp_path / "out", "--method", method, "--prior", prior, "--device", "cpu")
     assert done.exit_code == 1
@@ -72,4 +100,4 @@ def test_weights_that_are_not_numbers(cli, scan, prior, tmp_path, method):
 def test_preset_of_a_method_that_is_not_there(cli, scan, tmp_path):
     done = cli("reconstruct", scan, "-o", tmp_path / "out", "--preset", "slow")
     assert done.exit_code == 2
-    assert "'slow' is not one of fast, paper" in done.stderr
+    assert "'slow' is not one of fast, quality, paper, released_code" in done.stderr
