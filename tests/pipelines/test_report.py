@@ -264,8 +264,8 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_importing_needs_no_heavy_package() -> None:
     code = (
-        "import sys, ctresample.metrics, ctresample.result, ctresample.pipelines.benchmark.summary, ctresample.pipelines.benchmark.table, "
-        "ctresample.pipelines.report\n"
+        "import sys, ctresample.metrics, ctresample.result, ctresample.pipelines.benchmark.summary, "
+        "ctresample.pipelines.benchmark.table, ctresample.pipelines.report\n"
         "print(*{'torch', 'matplotlib', 'rich', 'jinja2', 'skimage', 'PIL'} & set(sys.modules))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
