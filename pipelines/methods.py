@@ -105,7 +105,7 @@ _ALL = (
         title="latent diffusion with hard data consistency (Song et al., ICLR 2024)",
         way="sampled",
         needs="latent prior",
-        presets={"fast": 1700, "quality": 6400, "paper": 20000, "released_code": 40000},
+        presets={"fast": 1000, "quality": 8000, "paper": 20000, "released_code": 40000},
         nonlinear=True,
     ),
     Method(

@@ -12,6 +12,7 @@ import torch
 from ctresample.geometry import ConeBeam
 from ctresample.operators import LinearOperator, Projector
 from ctresample.pipelines.physics import LINEARISATIONS, Problem
+from ctresample.solvers.cgls import cgls
 from ctresample.solvers.fdk import fdk
 from ctresample.solvers.ramp import Window
 from ctresample.solvers.tv import tv
@@ -91,14 +92,16 @@ def penalised(solver: Solver, batch: Batch) -> torch.Tensor:
 
 
 def sampled(solver: Solver, batch: Batch) -> torch.Tensor:
-    """By a solver with a diffusion prior, from a TV image where its settings want a ``warm_start``."""
+    """By a solver with a diffusion prior, from the image that its settings want as ``warm_start``, if any."""
     problem, sigma, start = batch.problem, batch.sigma, None
-    wanted = getattr(batch.settings, "warm_start", None) == "tv"
+    wanted = getattr(batch.settings, "warm_start", None)
     if wanted or not problem.is_linear:  # the noise of counts follows from an image
         rounds = count()
 
         def solve(y: torch.Tensor, A: LinearOperator, sigma: torch.Tensor) -> torch.Tensor:
             callback = _one_of(next(rounds), problem, lambda share, status: batch.watch(0.3 * share, status))
+            if wanted == "cgls":
+                return cgls(y, A, sigma=sigma, callback=callback)
             return tv(y, A, sigma=sigma, tolerance_hu=_ROUGH_HU, callback=callback)
 
         start = solve(batch.y, batch.A, sigma)

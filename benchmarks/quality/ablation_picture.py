@@ -1,4 +1,4 @@
-"""One ablation as a picture: quality and time of each point, with the paired differences' intervals."""
+"""One ablation as a picture: quality and work of each point, with the paired differences' intervals."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ SHOWN = (
     ("psnr_db", "PSNR dB"),
     ("soft_tissue_rmse_hu", "RMSE in soft tissue, HU"),
     ("residual_ratio", "data residual / expected"),
-    ("seconds", "seconds a slice"),
+    ("projections", "projections a slice"),
 )
 
 _LINE, _BASE = "#1f5f8b", "#b3400e"
 
 
-def draw(points: Mapping[str, SummaryRow], base: str, path: Path) -> None:
+def draw(points: Mapping[str, SummaryRow], base: str, path: Path, *, title: str) -> None:
     """A panel a figure, a place on the axis a point; bars are 95 % intervals of the paired difference to the base.
 
     Args:
         points: what was measured, by name, in the order to show.
         base: preset of the row that the differences are to; it is drawn hollow and has no bar.
         path: PNG to write.
+        title: what is varied, and on which scan.
     """
     names, rows = list(points), list(points.values())
-    figure = Figure(figsize=(3.1 * len(SHOWN), 1.5 + 0.28 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(3.1 * len(SHOWN), 1.8 + 0.28 * len(rows)), layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(SHOWN), sharey=True, squeeze=False)[0]
     places = range(len(rows))
@@ -46,12 +47,13 @@ def draw(points: Mapping[str, SummaryRow], base: str, path: Path) -> None:
             ax.plot(mean, place, "o", color=colour, mfc="white" if is_base else colour, ms=5)
         if name == "residual_ratio":
             ax.axvline(1.0, color="#888888", lw=0.7, ls=":")
-        if name == "seconds":
+        if name == "projections":
             ax.set_xlim(left=0)
         ax.set_xlabel(heading)
         ax.grid(axis="x", color="#dddddd", lw=0.5)
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].set_yticks(list(places), names)
     axes[0].invert_yaxis()
+    figure.suptitle(f"{title} (hollow: {base})", fontsize="medium")
     path.parent.mkdir(parents=True, exist_ok=True)
     canvas.print_png(str(path))

@@ -20,7 +20,7 @@ from ctresample.pipelines.benchmark.resumable import run_benchmark
 from ctresample.pipelines.benchmark.runs import Run
 from ctresample.pipelines.benchmark.summary import SummaryRow, summarise
 from ctresample.pipelines.methods import DEFAULT_PRIOR
-from ctresample.solvers.resample import ReSampleSettings
+from ctresample.solvers.resample import PRESETS, ReSampleSettings
 
 METHOD = "resample"
 
@@ -37,17 +37,24 @@ def parser_of(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--seeds", default="1", help="noise draws: numbers above 0, with commas between")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--steps", type=int, help="of the preset; fewer than it has make many variations affordable")
     return parser
 
 
+def base_of(preset: str, steps: int | None) -> tuple[str, ReSampleSettings]:
+    """The settings to vary, and what they are called: the preset's, with another number of steps if that is given."""
+    settings = PRESETS[preset]
+    if steps in (None, settings.n_steps):
+        return preset, settings
+    return f"{preset}, {steps} steps", replace(settings, n_steps=steps)
+
+
 def runs_of(base_name: str, base: ReSampleSettings, changes: Mapping[str, Mapping[str, Any]]) -> list[Run]:
-    """The base, then one run for each set of changes to it, by name; those that change nothing are left out."""
-    runs = [Run(METHOD, base_name, settings=base)]
+    """The base, then one run for each set of changes to it, by name; what has been there before is left out."""
+    found = {base: base_name}
     for name, changed in changes.items():
-        settings = replace(base, **changed)
-        if settings != base:
-            runs.append(Run(METHOD, name, settings=settings))
-    return runs
+        found.setdefault(replace(base, **changed), name)
+    return [Run(METHOD, name, settings=settings) for settings, name in found.items()]
 
 
 def measure(arguments: argparse.Namespace, runs: Sequence[Run]) -> list[SummaryRow]:

@@ -156,7 +156,9 @@ def test_hu_refer_to_the_water_of_the_sinogram(sinogram):
     assert reconstruct(half, method="fbp").image_hu == pytest.approx(expected, abs=0.1)
 
 
-def test_warm_start_is_a_tv_image_if_a_rough_one(sinogram, prior, monkeypatch):
+@pytest.fixture
+def starts(monkeypatch):
+    """Start images that ReSample is given; it returns them, or zeros where there are none."""
     module = importlib.import_module("ctresample.solvers.resample")
     starts = []
 
@@ -165,6 +167,18 @@ def test_warm_start_is_a_tv_image_if_a_rough_one(sinogram, prior, monkeypatch):
         return start if start is not None else torch.zeros(len(y), 1, *A.domain_shape)
 
     monkeypatch.setattr(module, "resample", instead)
+    return starts
+
+
+def test_warm_start_is_the_image_of_cgls_if_asked_for(sinogram, prior, starts):
+    settings = replace(PRESETS["small fast"], warm_start="cgls")
+    found = reconstruct(sinogram, prior=prior, settings=settings).image_hu
+    assert len(starts) == 1
+    assert starts[0] is not None
+    assert found == pytest.approx(reconstruct(sinogram, method="cgls").image_hu, abs=0.1)
+
+
+def test_warm_start_is_a_tv_image_if_a_rough_one(sinogram, prior, starts):
     found = reconstruct(sinogram, prior=prior, preset="small fast").image_hu
     assert np.sqrt(((found - reconstruct(sinogram, method="tv").image_hu) ** 2).mean()) < 40
     reconstruct(sinogram, prior=prior, preset="small paper")

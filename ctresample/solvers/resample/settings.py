@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from ctresample.errors import UsageError
 from ctresample.solvers.resample.defects import Defect
 
-WarmStart = Literal["tv"]
+WarmStart = Literal["tv", "cgls"]
 PixelOptimiser = Literal["cg", "adamw"]
 LatentOptimiser = Literal["gauss-newton", "adamw"]
 Encoding = Literal["plain", "corrected"]
@@ -31,7 +31,8 @@ class ReSampleSettings:
         start_level: level the sampling starts from.
         stop_level: above 0, the ``n_steps`` are instead spaced geometrically from ``start_level`` to this one: more of
             them where a start image leaves less to do.
-        warm_start: what is encoded and noised to ``start_level``: a TV image, or nothing (pure noise).
+        warm_start: what is encoded and noised to ``start_level``: a TV or CGLS image, or nothing
+            (pure noise).
         pixel_level: above this level there is no hard consistency; below, it is imposed in pixel space ...
         latent_level: ... and below this one in latent space (section 3.3 splits the schedule in three). 0 keeps it
             in pixel space to the end, and equal levels keep it in latent space.
@@ -124,7 +125,7 @@ class ReSampleSettings:
         self._expect("latent_level", 0 <= self.latent_level <= self.pixel_level, "0 to pixel_level")
         for name, kind in _CHOICES.items():
             self._expect(name, getattr(self, name) in get_args(kind), f"one of {', '.join(get_args(kind))}")
-        self._expect("warm_start", self.warm_start in (None, *get_args(WarmStart)), "tv, or None")
+        self._expect("warm_start", self.warm_start in (None, *get_args(WarmStart)), "tv, cgls, or None")
         self._expect("defects", set(self.defects) <= set(get_args(Defect)), f"some of {', '.join(get_args(Defect))}")
         if self.start_level == 1 and self.warm_start:
             raise UsageError("resample settings: a warm start needs a start_level below 1, where it is not all noise")
