@@ -51,7 +51,8 @@ def reconstruct(
         settings: of a method that has any, in place of the preset or of the defaults.
         prior: the learned model of a method that needs one, of the kind it needs; its device must be ``device``.
         seed: of methods that sample; slice k draws from ``(seed, k)``, so that results do not depend on the batch
-            size; or all from ``(seed, 0)`` where the settings are ``coupled``.
+            size. Where the settings are ``coupled``, as ``fast`` and ``quality`` are, all slices draw from
+            ``(seed, 0)``: neighbours in a volume then do not flicker, but slices are no independent samples.
         window: of the ramp filter, for FBP.
         physics: what the measurement is taken to be; by default line integrals at one energy.
         device: where to compute.
