@@ -12,8 +12,8 @@ from ctresample.pipelines.benchmark.summary import SummaryRow
 
 SHOWN = (
     ("psnr_db", "PSNR dB"),
+    ("ssim", "SSIM"),
     ("soft_tissue_rmse_hu", "RMSE in soft tissue, HU"),
-    ("residual_ratio", "data residual / expected"),
     ("projections", "projections a slice"),
 )
 
@@ -45,8 +45,6 @@ def draw(points: Mapping[str, SummaryRow], base: str, path: Path, *, title: str)
                 ax.errorbar(mean, place, xerr=[[below], [above]], color=_LINE, capsize=2, lw=1)
             colour = _BASE if is_base else _LINE
             ax.plot(mean, place, "o", color=colour, mfc="white" if is_base else colour, ms=5)
-        if name == "residual_ratio":
-            ax.axvline(1.0, color="#888888", lw=0.7, ls=":")
         if name == "projections":
             ax.set_xlim(left=0)
         ax.set_xlabel(heading)

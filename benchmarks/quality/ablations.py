@@ -21,6 +21,7 @@ from variations import METHOD, base_of, measure, parser_of, runs_of
 import ctresample
 from ctresample.cli.options import words
 from ctresample.errors import UsageError
+from ctresample.pipelines.benchmark.conditions import CONDITIONS
 from ctresample.pipelines.benchmark.figures import FIGURES
 from ctresample.pipelines.benchmark.markdown import mean_sd, reading, table, with_interval
 from ctresample.pipelines.benchmark.summary import SummaryRow
@@ -91,9 +92,8 @@ def main() -> None:
             points = {point: rows[condition, preset] for point, preset in presets.items()}
             if base_name not in presets.values():
                 points = {base_name: rows[condition, base_name], **points}
-            draw(
-                points, base_name, arguments.figures / f"ablation-{name}-{condition}.png", title=f"{name}, {condition}"
-            )
+            picture = arguments.figures / f"ablation-{name}-{condition}.png"
+            draw(points, base_name, picture, title=f"{name.replace('-', ' ')}: {CONDITIONS[condition].words}")
             print("\n".join(["", f"### {name}", "", *lines_of(points)]))
         print("\n" + reading(list(rows.values()), f"{METHOD} {base_name}"))
 
