@@ -26,7 +26,7 @@ _FAST = ReSampleSettings(
     final="pixel",
     residual_target=0.95,
 )
-_QUALITY = replace(_FAST, n_steps=96, chains=4)
+_QUALITY = replace(_FAST, n_steps=96, averaged_steps=12, chains=4)
 _PAPER = ReSampleSettings(n_steps=500)
 _RELEASED_CODE = replace(_PAPER, variance="released", gradient_scale=0.5, defects=get_args(Defect))
 
