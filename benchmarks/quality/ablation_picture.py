@@ -46,7 +46,7 @@ def draw(points: Mapping[str, SummaryRow], base: str, path: Path, *, title: str)
             colour = _BASE if is_base else _LINE
             ax.plot(mean, place, "o", color=colour, mfc="white" if is_base else colour, ms=5)
         if name == "projections":
-            ax.set_xlim(left=0)
+            ax.set_xlim(0, 1.08 * max(means))
         ax.set_xlabel(heading)
         ax.grid(axis="x", color="#dddddd", lw=0.5)
         ax.spines[["top", "right"]].set_visible(False)
