@@ -22,7 +22,7 @@ from ctresample.units import AIR_HU
 from ctresample.volume import Volume
 
 SMALL = {
-    "small fast": replace(PRESETS["fast"], n_steps=20, start_level=0.5, final_spread_hu=100.0),
+    "small fast": replace(PRESETS["fast"], n_steps=20, start_level=0.5, final_spread_hu=100.0, coupled=False),
     "small paper": replace(PRESETS["paper"], n_steps=20, pixel_iterations=10, latent_iterations=5),
 }
 
