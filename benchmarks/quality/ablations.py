@@ -35,6 +35,9 @@ COMPARED = "psnr_db"
 RARELY = {"skip": 4, "cg_iterations": 10, "newton_iterations": 1, "latent_optimiser": "gauss-newton"}
 """Latent steps differentiate the decoder, so the stages are compared with fewer of them, each one linearisation."""
 
+FRESH = {"resampling": "encoding", "encoding": "plain"}
+"""What a moving frame goes with."""
+
 Changes = Mapping[str, Mapping[str, Any]]
 
 
@@ -63,7 +66,10 @@ def ablations_of(base: ReSampleSettings) -> dict[str, Changes]:
             for scale in (4.0, 40.0, 400.0, 4000.0, 40000.0)
         }
         | {"gamma infinite (encoding)": {"resampling": "encoding"}},
-        "moving-frame": {"frame at rest": {}, "moving frame": {"moving_frame": True}},
+        "moving-frame": {
+            "frame at rest": FRESH,
+            "moving frame": {**FRESH, "moving_frame": True},
+        },
     }
 
 
