@@ -56,11 +56,14 @@ $(VENV)/.set-up-bench: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) '.[bench]'
 	@touch $@
 
-# Programs of others that judge the DICOM we write: dciodvfy (dicom3tools) and dcm2niix.
-HAVE_JUDGES := command -v dciodvfy >/dev/null && command -v dcm2niix >/dev/null
+# Programs of others that judge the DICOM we write (dciodvfy of dicom3tools, dcm2niix), recode it (dcmtk) and serve it
+# (Orthanc).
+HAVE_JUDGES := command -v dciodvfy >/dev/null && command -v dcm2niix >/dev/null && command -v dcmcjpeg >/dev/null && \
+  command -v Orthanc >/dev/null && ls /usr/share/orthanc/plugins/libOrthancDicomWeb.so >/dev/null 2>&1
 judges:
 	@$(HAVE_JUDGES) || { \
 	  if [ "$$(id -u)" = 0 ]; then as_root=; else as_root="sudo -n"; fi; \
 	  $$as_root apt-get -q update && \
-	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends dicom3tools dcm2niix; \
-	} || echo "make: could not install dicom3tools and dcm2niix, which some DICOM tests call" >&2
+	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends \
+	    dicom3tools dcm2niix dcmtk orthanc orthanc-dicomweb; \
+	} || echo "make: could not install dicom3tools, dcm2niix, dcmtk and orthanc, which some DICOM tests call" >&2
