@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ctresample.data_tools.dicom_errors import GapError, TiltError
 from ctresample.data_tools.dicom_headers import SliceHeader
-from ctresample.errors import DicomError
 
 SAME_PLACE_MM = 0.01
 """Slices closer than this lie at one position; also the sideways shift that rounding in the header explains."""
@@ -63,7 +63,8 @@ def stack_affine(ordered: Sequence[SliceHeader]) -> NDArray[np.float64]:
     """Affine ``(4, 4)`` from (column, row, slice, 1) to LPS mm of sorted slices without duplicates.
 
     Raises:
-        DicomError: gantry tilt (slices shifted sideways) or uneven steps (missing slices).
+        TiltError: slices shifted sideways.
+        GapError: uneven steps, so missing slices.
     """
     first, last, normal = ordered[0], ordered[-1], ordered[0].normal
     offsets = np.stack([header.position - first.position for header in ordered])
@@ -88,11 +89,12 @@ def _check_sideways(
     if (shifts <= SAME_PLACE_MM + 5e-4 * heights).all():
         return
     worst = int(shifts.argmax())
-    angle = np.degrees(np.arctan2(shifts[worst], heights[worst]))
-    raise DicomError(
+    angle_deg = float(np.degrees(np.arctan2(shifts[worst], heights[worst])))
+    raise TiltError(
         f"{ordered[0].path.parent}: the slices shift sideways, {shifts[worst]:.2f} mm over {heights[worst]:.2f} mm "
-        f"(a gantry tilt of {angle:.1f} degrees); expected an upright stack; "
-        f"resample the series without tilt first{_frames_hint(ordered)}"
+        f"(a gantry tilt of {angle_deg:.1f} degrees); expected an upright stack; "
+        f"resample the series without tilt first{_frames_hint(ordered)}",
+        angle_deg,
     )
 
 
@@ -102,7 +104,7 @@ def _check_steps(steps: NDArray[np.float64], ordered: Sequence[SliceHeader]) -> 
     if (off <= max(0.01 * usual, 0.05)).all():
         return
     worst = int(off.argmax())
-    raise DicomError(
+    raise GapError(
         f"{ordered[0].path.parent}: a gap or uneven step: {steps[worst]:.2f} mm between {ordered[worst].path.name} "
         f"and {ordered[worst + 1].path.name}; expected {usual:.2f} mm as between most slices; "
         f"add the missing slices, or keep only an evenly spaced part{_frames_hint(ordered)}"
