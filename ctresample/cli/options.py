@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
 from ctresample.errors import UsageError
-from ctresample.pipelines.methods import METHODS
+from ctresample.pipelines.methods import BUNDLED, METHODS
+
+if TYPE_CHECKING:
+    from ctresample.pipelines.scan_settings import ScanSettings
 
 # Written out, for the modules that define them import torch; a test keeps them equal.
 Model = Literal["line-integrals", "counts"]
@@ -51,10 +54,73 @@ Preset = Annotated[
         "what differs in its authors' code (both very slow without a GPU).",
     ),
 ]
+Every = Annotated[int, typer.Option(min=1, metavar="K", help="Use every K-th view only: sparse views of a full scan.")]
+FbpWindow = Annotated[Window, typer.Option(help="Of FBP: how much noise it damps, least to most.")]
+FitModel = Annotated[
+    Model, typer.Option(help="What to fit: line integrals, or photon counts (better where few arrive).")
+]
+TubeKilovolts = Annotated[
+    float | None,
+    typer.Option(metavar="KV", help="Undo the beam hardening of a tube at this voltage in water and bone."),
+]
+Prior = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME_OR_DIR",
+        help="Learned model of a method that needs one: a bundled one, or a folder. Default: "
+        f"{BUNDLED['latent prior']} for {LATENT_METHODS}; {BUNDLED['fbp-unet']} for fbp-unet; "
+        f"{PIXEL_METHODS} need one of yours.",
+    ),
+]
 DicomFolder = Annotated[
     Path, typer.Argument(metavar="DICOM_DIR", exists=True, file_okay=False, help="Folder with the DICOM files.")
 ]
 Size = Annotated[int, typer.Option(min=16, help="Rows and columns of the reconstructed image.")]
+Views = Annotated[int, typer.Option(min=1, help="Projection angles, equally spaced.", rich_help_panel=SCANNER)]
+ScanBeam = Annotated[
+    Beam,
+    typer.Option(
+        help="Parallel rays, a fan on a flat or curved detector, or a cone that sees all slices at once.",
+        rich_help_panel=SCANNER,
+    ),
+]
+ArcDeg = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DEG|short",
+        help="Arc of the views. short: 180° and the fan angle. Default: 180° parallel, 360° fan and cone.",
+        rich_help_panel=SCANNER,
+    ),
+]
+DetectorOffset = Annotated[float, typer.Option(metavar="MM", help="Shift of the detector.", rich_help_panel=SCANNER)]
+AxisOffset = Annotated[
+    float,
+    typer.Option(metavar="MM", help="Central ray to rotation axis (not parallel).", rich_help_panel=SCANNER),
+]
+SourceToAxis = Annotated[
+    float | None, typer.Option(metavar="MM", help="Default: 595, a clinical scanner.", rich_help_panel=SCANNER)
+]
+SourceToDetector = Annotated[
+    float | None, typer.Option(metavar="MM", help="Default: 1085.6, the same.", rich_help_panel=SCANNER)
+]
+Blur = Annotated[
+    float,
+    typer.Option(metavar="MM", help="Width (FWHM) of the detector's point spread.", rich_help_panel=SCANNER),
+]
+Crosstalk = Annotated[
+    float,
+    typer.Option(metavar="SHARE", help="Signal each bin passes to a neighbour.", rich_help_panel=SCANNER),
+]
+BowTie = Annotated[
+    float | None,
+    typer.Option(metavar="MM", help="Bow-tie filter for a water cylinder of this diameter.", rich_help_panel=DOSE),
+]
+TubeCurrentModulation = Annotated[
+    float,
+    typer.Option(
+        metavar="STRENGTH", help="How far the current follows the patient: 0 not, 0.5 best.", rich_help_panel=DOSE
+    ),
+]
 NewSinogram = Annotated[
     Path, typer.Option("-o", "--out", metavar="FILE", help="The new sinogram file, such as scan.h5.")
 ]
@@ -134,3 +200,39 @@ def check_noise(photons: float | None, electronic_noise: float) -> None:
     """`UsageError` if electronic noise was asked for in a scan without noise: it would be left out in silence."""
     if photons is None and electronic_noise:
         raise UsageError(f"--electronic-noise is {electronic_noise:g}, but without --photons there is no noise; add it")
+
+
+def scan_settings(
+    *,
+    arc_deg: str | None,
+    blur_mm: float,
+    crosstalk: float,
+    bow_tie_mm: float | None,
+    tube_current_modulation: float,
+    **others: Any,
+) -> ScanSettings:
+    """The simulated scan of the options in the groups `SCANNER` and `DOSE`, checked as far as they go without it.
+
+    Args:
+        arc_deg: degrees, ``short`` or None.
+        blur_mm: of the scanner, as are the next three.
+        crosstalk: see above.
+        bow_tie_mm: see above.
+        tube_current_modulation: see above.
+        others: of `ScanSettings`.
+    """
+    check_noise(others["photons"], others["electronic_noise"])
+    arc = None if arc_deg is None else number_or("--arc-deg", arc_deg, "short")
+    from ctresample.noise import Scanner
+    from ctresample.pipelines.scan_settings import ScanSettings
+
+    return ScanSettings(
+        arc_rad="short" if isinstance(arc, str) else arc and math.radians(arc),
+        scanner=Scanner(
+            bow_tie_mm=bow_tie_mm,
+            tube_current_modulation=tube_current_modulation,
+            blur_mm=blur_mm,
+            crosstalk=crosstalk,
+        ),
+        **others,
+    )

@@ -10,7 +10,7 @@ import typer
 
 from ctresample.cli import options
 from ctresample.cli.screen import screen
-from ctresample.pipelines.methods import BUNDLED, METHODS
+from ctresample.pipelines.methods import METHODS
 
 
 def reconstruct(
@@ -20,26 +20,11 @@ def reconstruct(
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="New or empty folder for the results.")],
     method: options.Method = "resample",
     preset: options.Preset = "fast",
-    every: Annotated[
-        int, typer.Option(min=1, metavar="K", help="Use every K-th view only: sparse views of a full scan.")
-    ] = 1,
-    window: Annotated[options.Window, typer.Option(help="Of FBP: how much noise it damps, least to most.")] = "hann",
-    model: Annotated[
-        options.Model, typer.Option(help="What to fit: line integrals, or photon counts (better where few arrive).")
-    ] = "line-integrals",
-    tube_kilovolts: Annotated[
-        float | None,
-        typer.Option(metavar="KV", help="Undo the beam hardening of a tube at this voltage in water and bone."),
-    ] = None,
-    prior: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME_OR_DIR",
-            help="Learned model of a method that needs one: a bundled one, or a folder. Default: "
-            f"{BUNDLED['latent prior']} for {options.LATENT_METHODS}; {BUNDLED['fbp-unet']} for fbp-unet; "
-            f"{options.PIXEL_METHODS} need one of yours.",
-        ),
-    ] = None,
+    every: options.Every = 1,
+    window: options.FbpWindow = "hann",
+    model: options.FitModel = "line-integrals",
+    tube_kilovolts: options.TubeKilovolts = None,
+    prior: options.Prior = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     against: Annotated[
