@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import ctresample
@@ -25,6 +26,7 @@ def provenance_of(
     sampling: Mapping[str, Any],
     prior: LoadedPrior | None,
     seed: int | None,
+    created: datetime | None = None,
 ) -> Provenance:
     """Provenance of a series.
 
@@ -34,6 +36,7 @@ def provenance_of(
         sampling: settings of the solver, JSON-able.
         prior: the one used, if any.
         seed: of the solver; None if it draws no random numbers.
+        created: the date of all its images; None for the moment of writing.
     """
     settings: dict[str, Any] = {"scan": dict(scan), "solver": dict(sampling)}
     if prior:
@@ -44,4 +47,5 @@ def provenance_of(
         settings=settings,
         weights_sha256=prior.sha256 if prior else None,
         seed=seed,
+        created=created,
     )

@@ -31,10 +31,10 @@ def new_folder(path: Path, *, replaces: frozenset[str] = frozenset()) -> Iterato
     partial = path / name if exists else path.with_name(name)
     missing = [parent for parent in path.parents if not parent.exists()]
     try:
-        with _as_output_error(path):
+        with as_output_error(path):
             partial.mkdir(parents=True)
         yield partial
-        with _as_output_error(path):
+        with as_output_error(path):
             if exists:
                 _replace_content(path, partial, replaces)
             else:
@@ -49,7 +49,7 @@ def new_folder(path: Path, *, replaces: frozenset[str] = frozenset()) -> Iterato
 def check_new_file(path: Path) -> None:
     """`OutputError` unless ``path`` is a new file in a folder that can be written."""
     probe = path.with_name(f".ctresample-{secrets.token_hex(4)}.partial")
-    with _as_output_error(path):
+    with as_output_error(path):
         if path.exists():
             raise OutputError(f"{path} exists; delete it or choose another name")
         probe.touch()
@@ -81,7 +81,7 @@ def write_text_atomically(path: Path, text: str) -> None:
 
 def _check_free(path: Path, replaces: frozenset[str]) -> bool:
     """Whether the folder exists; `OutputError` if it holds what may not be replaced."""
-    with _as_output_error(path):
+    with as_output_error(path):
         if not path.exists():
             return False
         if not path.is_dir():
@@ -104,7 +104,8 @@ def _replace_content(folder: Path, new: Path, old: frozenset[str]) -> None:
 
 
 @contextmanager
-def _as_output_error(path: Path) -> Iterator[None]:
+def as_output_error(path: Path) -> Iterator[None]:
+    """Turn the system's refusal to write into an `OutputError` that names the place."""
     try:
         yield
     except OSError as error:

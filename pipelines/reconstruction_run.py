@@ -26,15 +26,26 @@ RECORD_NAME = "run.json"
 _PACKAGES = ("ctresample", "torch", "diffusers", "numpy", "scipy", "pydicom")
 
 
-def write_dicom(folder: Path, result: Reconstruction, sinogram: Sinogram, prior: LoadedPrior | None) -> list[Path]:
-    """Write ``dicom/`` below the folder; returns its files in slice order."""
+def write_dicom(
+    folder: Path,
+    result: Reconstruction,
+    sinogram: Sinogram,
+    prior: LoadedPrior | None,
+    created: datetime | None = None,
+) -> list[Path]:
+    """Write ``dicom/`` below the folder, dated ``created`` or now; returns its files in slice order."""
     label = method_label(result.method, result.preset, sinogram.geometry.n_views)
     return write_ct_series(
         Volume(result.image_hu, sinogram.affine, sinogram.headers),
         folder / DICOM_FOLDER,
         description=label,
         provenance=provenance_of(
-            label, scan=scan_facts(sinogram), sampling=result.settings, prior=prior, seed=result.seed
+            label,
+            scan=scan_facts(sinogram),
+            sampling=result.settings,
+            prior=prior,
+            seed=result.seed,
+            created=created,
         ),
     )
 
@@ -46,8 +57,9 @@ def write_record(
     *,
     prior: LoadedPrior | None,
     device: str,
-    seconds: Mapping[str, float],
+    seconds: Mapping[str, float] | None,
     metrics: Mapping[str, Any] | None,
+    created: datetime | None = None,
 ) -> None:
     """Write ``run.json``.
 
@@ -57,8 +69,9 @@ def write_record(
         sinogram: what was reconstructed.
         prior: the one used, if any.
         device: where it was computed.
-        seconds: wall time of each part of the work.
+        seconds: wall time of each part of the work; None leaves it out, so that equal runs give equal records.
         metrics: from `compare`, if there was something to compare with.
+        created: the date; None for now.
     """
     record = {
         "method": result.method,
@@ -69,8 +82,8 @@ def write_record(
         "scan": scan_facts(sinogram),
         "device": device,
         "versions": _versions(),
-        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "seconds": dict(seconds),
+        "created": (created or datetime.now().astimezone()).isoformat(timespec="seconds"),
+        **({} if seconds is None else {"seconds": dict(seconds)}),
         "residual_ratio": result.residual_ratio,
         "residual_history": result.residual_history,
         "metrics": metrics,

@@ -11,6 +11,7 @@ from typing import Any
 
 from ctresample.errors import OutputError
 from ctresample.pipelines.finite_json import finite
+from ctresample.pipelines.first_difference import first_difference
 from ctresample.pipelines.output import write_text_atomically
 from ctresample.result import ResultRow
 
@@ -87,26 +88,11 @@ def _merged(folder: Path, before: dict[str, Any], now: dict[str, Any], grows: Co
             old = {key: value for key, value in old.items() if key in new}
             new = {key: value for key, value in new.items() if key in old}
         if old != new:
-            what, old, new = _difference(name, old, new)
             raise OutputError(
-                f"{folder} holds a benchmark of another {what}: {_short(old)} there, {_short(new)} now; choose a new "
-                "folder, or the same again to go on"
+                f"{folder} holds a benchmark of another {first_difference(name, old, new)}; choose a new folder, or "
+                "the same again to go on"
             )
     return merged
-
-
-def _difference(name: str, old: Any, new: Any) -> tuple[str, Any, Any]:
-    """Follow two values down to where they first differ."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in dict.fromkeys([*old, *new]):
-            if old.get(key) != new.get(key):
-                return _difference(f"{name} {key}", old.get(key), new.get(key))
-    return name, old, new
-
-
-def _short(value: Any) -> str:
-    text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _whole_lines(path: Path) -> list[ResultRow]:
