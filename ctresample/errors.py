@@ -39,6 +39,10 @@ class PriorError(CTResampleError):
     """A prior folder that is incomplete, or does not fit the data."""
 
 
+class ArchiveError(CTResampleError):
+    """An image archive (PACS) that is not described, cannot be reached, refuses, or breaks off."""
+
+
 class DeviceError(CTResampleError):
     """A compute device that was asked for and is not there."""
 

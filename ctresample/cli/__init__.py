@@ -21,6 +21,7 @@ from ctresample.cli.benchmark import benchmark
 from ctresample.cli.dataset import dataset
 from ctresample.cli.demo import demo
 from ctresample.cli.doctor import doctor
+from ctresample.cli.fetch import fetch
 from ctresample.cli.finetune import finetune
 from ctresample.cli.import_ import import_
 from ctresample.cli.info import info
@@ -28,6 +29,7 @@ from ctresample.cli.lower_dose import lower_dose
 from ctresample.cli.one_line_errors import DEBUG, OneLineErrors
 from ctresample.cli.prior import prior
 from ctresample.cli.reconstruct import reconstruct
+from ctresample.cli.send import send
 from ctresample.cli.simulate import simulate
 from ctresample.cli.train import train
 
@@ -75,6 +77,8 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     benchmark: "ctresample benchmark scans/ -o out --views 25,60 --photons 1e5",
     dataset: "ctresample dataset chest_ct/ abdomen_ct/ -o shards --licence 'CC BY 4.0, TCIA'",
     finetune: "ctresample finetune ct256 train/ --validation val/ -o run --lora 8",
+    fetch: "ctresample fetch hospital --date 20240301 --modality CT -o chest_ct",
+    send: "ctresample send hospital result/dicom",
     info: "ctresample info scan.h5",
     doctor: "ctresample doctor",
 }

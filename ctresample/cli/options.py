@@ -147,6 +147,19 @@ LatentPrior = Annotated[
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Slices computed together: more is faster and takes more memory.")]
 
+ArchiveNode = Annotated[str, typer.Argument(metavar="NODE", help="An archive by its name in the config file.")]
+ArchiveConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", help="Where the archives are described. Without it: pacs.toml in your settings."
+    ),
+]
+
+
+def archive_config(given: Path | None) -> Path:
+    """The config file of archives: the one given, or pacs.toml where this platform keeps a user's settings."""
+    return given or Path(typer.get_app_dir("ctresample")) / "pacs.toml"
+
 
 def words(option: str, text: str) -> list[str]:
     """The parts of a comma-separated list, each once."""

@@ -21,6 +21,8 @@ VERBS = (
     "benchmark",
     "dataset",
     "finetune",
+    "fetch",
+    "send",
     "info",
     "doctor",
 )

@@ -1,0 +1,101 @@
+"""Open a DICOM association with an archive, or say in one line why there is none."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from pynetdicom import AE, Association
+from pynetdicom.presentation import PresentationContext
+
+from ctresample.data_tools.pacs.settings import DimseNode
+from ctresample.errors import ArchiveError
+
+CONNECT_S = 5.0
+"""Longest wait for a connection; a machine that is on answers in milliseconds."""
+
+_REJECTIONS = {  # source, reason: PS3.8 table 9-21
+    (1, 3): "does not know our AE title {own!r}; have it registered there, or correct own_ae_title",
+    (1, 7): "is not called {its!r}; correct ae_title",
+    (3, 1): "is too busy; try again later",
+    (3, 2): "has no connection free; try again later",
+}
+
+
+@contextmanager
+def association(
+    node: DimseNode,
+    contexts: Sequence[PresentationContext],
+    *,
+    roles: Sequence[Any] = (),
+    handlers: Sequence[tuple[Any, Callable[..., Any]]] = (),
+) -> Iterator[Association]:
+    """An association that is released at the end of the block, or aborted when the block fails.
+
+    Args:
+        node: the archive.
+        contexts: what to propose.
+        roles: role selections, for C-GET.
+        handlers: pairs of a pynetdicom event and its handler.
+
+    Raises:
+        ArchiveError: unreachable, refused, no TLS between us, or nothing of what was proposed is accepted.
+    """
+    context = node.tls.client_context() if node.tls else None
+    _check_reachable(node, context)
+    ae = AE(node.own_ae_title)
+    ae.connection_timeout, ae.acse_timeout = CONNECT_S, 2 * CONNECT_S
+    ae.dimse_timeout = ae.network_timeout = node.timeout_s
+    opened = ae.associate(
+        node.host,
+        node.port,
+        contexts=list(contexts),
+        ae_title=node.ae_title,
+        ext_neg=list(roles),
+        tls_args=(context, node.host) if context else None,
+        evt_handlers=list(handlers),
+    )
+    if not opened.is_established:
+        raise ArchiveError(f"{node.place} {_why_not(opened, node)}")
+    try:
+        yield opened
+    except BaseException:
+        opened.abort()
+        raise
+    opened.release()
+
+
+def _check_reachable(node: DimseNode, context: ssl.SSLContext | None) -> None:
+    """Connect once by ourselves: pynetdicom keeps the reason of a failure for its log."""
+    try:
+        with socket.create_connection((node.host, node.port), timeout=CONNECT_S) as connection:
+            if context:
+                context.wrap_socket(connection, server_hostname=node.host).close()
+    except ssl.SSLCertVerificationError as error:
+        raise ArchiveError(
+            f"{node.place} shows a certificate that is not trusted ({error.verify_message}); expected one signed by "
+            "tls.ca_file, for this host name"
+        ) from error
+    except ssl.SSLError as error:
+        raise ArchiveError(f"{node.place} does not speak TLS with us ({error.reason}); check port and tls") from error
+    except TimeoutError as error:
+        raise ArchiveError(f"{node.place} does not answer within {CONNECT_S:g} s; check host and port") from error
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ArchiveError(f"{node.place} cannot be reached ({reason}); check host and port") from error
+
+
+def _why_not(opened: Association, node: DimseNode) -> str:
+    answer = opened.acceptor.primitive
+    if opened.is_rejected:
+        why = _REJECTIONS.get((answer.result_source, answer.diagnostic), "refused the association ({reason})")
+        return why.format(own=node.own_ae_title, its=node.ae_title, reason=answer.reason_str)
+    if answer is not None and answer.result == 0:
+        names = sorted({context.abstract_syntax.name for context in opened.requestor.requested_contexts})
+        return f"does not offer what is needed ({', '.join(names[:3])}{', ...' * (len(names) > 3)}); check its settings"
+    if node.tls:
+        return "closed the connection; it may ask for a certificate of ours (tls.certificate_file)"
+    return "closed the connection instead of an answer; it may want TLS, or is no DICOM archive"
