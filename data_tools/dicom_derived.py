@@ -18,10 +18,10 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from ctresample.data_tools import dicom_provenance as provenances
+from ctresample.data_tools.dicom_content import Content
 from ctresample.data_tools.dicom_provenance import TOOLKIT, Provenance
 from ctresample.data_tools.dicom_source import decimal, keep, keep_flags, keep_from_source
 from ctresample.errors import DicomError
-from ctresample.units import WINDOWS
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,14 +40,14 @@ class PlacedSlice:
 
 
 def derived_datasets(
-    slices: Sequence[PlacedSlice], description: str, provenance: Provenance, created: datetime
+    slices: Sequence[PlacedSlice], content: Content, description: str, provenance: Provenance, created: datetime
 ) -> Iterator[Dataset]:
     """Yield one data set a slice, all of one new series, numbered in the given order.
 
     Patient, study and frame of reference are those of the first slice's source.
     """
     uids = _Uids(slices, description, provenance)
-    shared = _shared(slices, uids, description, provenance, created)
+    shared = _shared(slices, uids, content, description, provenance, created)
     slope, intercept = float(shared.RescaleSlope), float(shared.RescaleIntercept)
     for number, placed in enumerate(slices, start=1):
         dataset, source = copy.deepcopy(shared), placed.source
@@ -86,7 +86,12 @@ class _Uids:
 
 
 def _shared(
-    slices: Sequence[PlacedSlice], uids: _Uids, description: str, provenance: Provenance, created: datetime
+    slices: Sequence[PlacedSlice],
+    uids: _Uids,
+    content: Content,
+    description: str,
+    provenance: Provenance,
+    created: datetime,
 ) -> Dataset:
     """All elements that are the same in every slice."""
     source, date, time = slices[0].source, created.strftime("%Y%m%d"), created.strftime("%H%M%S.%f")
@@ -107,7 +112,8 @@ def _shared(
         dataset.PatientID = f"CTR{dataset.StudyInstanceUID[-10:]}"
         dataset.StudyDate, dataset.StudyTime = date, time
     dataset.StudyID = dataset.StudyID or dataset.StudyInstanceUID[-10:]
-    dataset.SeriesNumber = 9000 + int(source.get("SeriesNumber") or 0)
+    number = content.series_number + int(source.get("SeriesNumber") or 0)
+    dataset.SeriesNumber = number if number < 2**31 else content.series_number
     dataset.SeriesDescription = description
     # one time for all: some viewers split a series by it
     dataset.SeriesDate = dataset.ContentDate = dataset.InstanceCreationDate = date
@@ -118,31 +124,32 @@ def _shared(
     dataset.DerivationDescription = provenance.description()
     dataset.ContributingEquipmentSequence = provenances.contributing_equipment(source, provenance, created)
     dataset.ContentQualification = "RESEARCH"
-    dataset.ImageComments = "Research use only, not for diagnosis"
+    dataset.ImageComments = content.comments
 
     dataset.SamplesPerPixel = 1
     dataset.PhotometricInterpretation = "MONOCHROME2"
     dataset.BitsAllocated = dataset.BitsStored = 16
     dataset.HighBit = 15
     dataset.PixelRepresentation = 1
-    dataset.RescaleSlope, dataset.RescaleIntercept = map(decimal, _rescale(slices))
+    dataset.RescaleSlope, dataset.RescaleIntercept = map(decimal, _rescale(slices, content))
     dataset.RescaleType = "HU"
-    levels, widths = zip(WINDOWS["soft tissue"], WINDOWS["lung"], strict=True)
+    levels, widths = zip(*content.windows.values(), strict=True)
     dataset.WindowCenter, dataset.WindowWidth = list(map(decimal, levels)), list(map(decimal, widths))
-    dataset.WindowCenterWidthExplanation = ["Soft tissue", "Lung"]
+    dataset.WindowCenterWidthExplanation = list(content.windows)
     if (step_mm := _even_step_mm(slices)) is not None:
         dataset.SpacingBetweenSlices = decimal(step_mm)
     return dataset
 
 
-def _rescale(slices: Sequence[PlacedSlice]) -> tuple[float, float]:
-    """Slope and intercept that put every value into 16 bits: 1 and -1024 for ordinary CT, so stored values are >= 0."""
+def _rescale(slices: Sequence[PlacedSlice], content: Content) -> tuple[float, float]:
+    """Slope and intercept that put every value into 16 bits: those of the content, else coarser ones or shifted."""
     lowest = min(float(placed.hu.min()) for placed in slices)
     highest = max(float(placed.hu.max()) for placed in slices)
     middle = float(round((lowest + highest) / 2))
-    for intercept in (-1024.0, middle):
-        if lowest - intercept >= -32768 and highest - intercept <= 32767:
-            return 1.0, intercept
+    for slope in (content.step_hu, 1.0):
+        for intercept in (content.intercept_hu, middle):
+            if lowest - intercept >= -32768 * slope and highest - intercept <= 32767 * slope:
+                return slope, intercept
     return float(f"{(highest - lowest) / 65500:.6g}"), float(f"{middle:.8g}")  # fewer steps than 65536: digits are cut
 
 

@@ -11,9 +11,11 @@ from typing import Any
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage
 
+from ctresample.data_tools.dicom_source import is_valid
 from ctresample.errors import UsageError
 
 TOOLKIT = "ctresample"
+_SCANNER, _PROCESSOR = ("109101", "Acquisition Equipment"), ("109102", "Processing Equipment")
 _LONGEST_TEXT = 1024  # of the value representation ST
 
 
@@ -95,18 +97,15 @@ def _instance(source: Dataset) -> Dataset:
 
 
 def contributing_equipment(source: Dataset, provenance: Provenance, created: datetime) -> list[Dataset]:
-    """The scanner, where the source names it, and this toolkit with what it used."""
-    items = []
-    if manufacturer := source.get("Manufacturer"):
-        scanner = Dataset()
-        scanner.PurposeOfReferenceCodeSequence = code("109101", "Acquisition Equipment")
-        scanner.Manufacturer = manufacturer
-        for keyword in ("ManufacturerModelName", "SoftwareVersions"):
-            if value := source.get(keyword):
-                setattr(scanner, keyword, value)
-        items.append(scanner)
+    """The scanner, where the source names it, whatever else has worked on the source, and this toolkit."""
+    items = [_equipment(item) for item in source.get("ContributingEquipmentSequence") or ()]
+    items = [item for item in items if "Manufacturer" in item and "PurposeOfReferenceCodeSequence" in item]
+    scanner = _equipment(source)
+    if scanner.get("Manufacturer", TOOLKIT) != TOOLKIT and not any(map(_is_scanner, items)):
+        scanner.PurposeOfReferenceCodeSequence = code(*_SCANNER)
+        items.insert(0, scanner)
     toolkit = Dataset()
-    toolkit.PurposeOfReferenceCodeSequence = code("109102", "Processing Equipment")
+    toolkit.PurposeOfReferenceCodeSequence = code(*_PROCESSOR)
     toolkit.Manufacturer = toolkit.ManufacturerModelName = TOOLKIT
     toolkit.SoftwareVersions = provenance.software_version
     toolkit.ContributionDateTime = created.strftime("%Y%m%d%H%M%S.%f%z")
@@ -114,3 +113,23 @@ def contributing_equipment(source: Dataset, provenance: Provenance, created: dat
         f"{provenance.method}; weights sha256 {provenance.weights_sha256 or 'none'}; seed {provenance.seed}"
     )[:_LONGEST_TEXT]
     return [*items, toolkit]
+
+
+def _equipment(described: Dataset) -> Dataset:
+    """What a header, or an item of another's sequence, says of the equipment."""
+    item = Dataset()
+    for keyword in ("Manufacturer", "ManufacturerModelName", "SoftwareVersions"):
+        if is_valid(described, keyword):
+            item[keyword] = described[keyword]
+    purposes = {str(purpose.get("CodeValue")) for purpose in described.get("PurposeOfReferenceCodeSequence") or ()}
+    for known in (_SCANNER, _PROCESSOR):
+        if known[0] in purposes:
+            item.PurposeOfReferenceCodeSequence = code(*known)
+            for keyword in ("ContributionDateTime", "ContributionDescription"):
+                if is_valid(described, keyword):
+                    item[keyword] = described[keyword]
+    return item
+
+
+def _is_scanner(item: Dataset) -> bool:
+    return bool(item.PurposeOfReferenceCodeSequence[0].CodeValue == _SCANNER[0])

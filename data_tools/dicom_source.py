@@ -22,6 +22,7 @@ _KEPT_IF_VALID = [
     "PatientIdentityRemoved",
     "DeidentificationMethod",
     "DeidentificationMethodCodeSequence",
+    "LongitudinalTemporalInformationModified",
     "PositionReferenceIndicator",
     "AcquisitionNumber",
     "KVP",
@@ -50,6 +51,7 @@ _ALLOWED = {
     "HEAD(NECK)?|HEART|HIP|KIDNEY|KNEE|LIVER|LUNG|NECK|ORBIT|PANCREAS|PELVIS|SHOULDER|SKULL|WHOLEBODY",
 }
 """Elements with a list of defined values, as a pattern; archives hold many others."""
+_LOSSY_METHOD = "ISO_(10918_1|14495_1|15444_1|15444_15|13818_2|14496_10|23008_2)"
 
 
 def keep_from_source(dataset: Dataset, source: Dataset) -> None:
@@ -60,7 +62,7 @@ def keep_from_source(dataset: Dataset, source: Dataset) -> None:
         if keyword in source:
             dataset[keyword] = source[keyword]
     for keyword in _KEPT_IF_VALID:
-        if _is_valid(source, keyword):
+        if is_valid(source, keyword):
             keep(dataset, source, keyword)
     for keyword, allowed in _ALLOWED.items():
         if re.fullmatch(allowed, str(source.get(keyword))):
@@ -78,9 +80,12 @@ def keep_flags(dataset: Dataset, sources: Sequence[Dataset]) -> None:
     lossy = next((source for source in sources if source.get("LossyImageCompression") == "01"), None)
     dataset.LossyImageCompression = "00" if lossy is None else "01"
     if lossy is not None:
-        for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
-            if _is_valid(lossy, keyword):
-                keep(dataset, lossy, keyword)
+        if is_valid(lossy, "LossyImageCompressionRatio"):
+            keep(dataset, lossy, "LossyImageCompressionRatio")
+        methods = lossy.get("LossyImageCompressionMethod") or ()
+        methods = [methods] if isinstance(methods, str) else list(methods)
+        if methods and all(re.fullmatch(_LOSSY_METHOD, str(method)) for method in methods):
+            dataset.LossyImageCompressionMethod = methods
     burned_in = any(source.get("BurnedInAnnotation") == "YES" for source in sources)
     dataset.BurnedInAnnotation = "YES" if burned_in else "NO"
 
@@ -99,7 +104,7 @@ def decimal(value: float) -> DSfloat:
     return DSfloat(float(value), auto_format=True)
 
 
-def _is_valid(source: Dataset, keyword: str) -> bool:
+def is_valid(source: Dataset, keyword: str) -> bool:
     """Whether the source has the element, not empty and within the rules of its value representation."""
     if keyword not in source or source[keyword].is_empty:
         return False

@@ -12,29 +12,33 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom import Dataset
 
+from ctresample.data_tools.dicom_content import CT_IMAGE, Content
 from ctresample.data_tools.dicom_derived import PlacedSlice, derived_datasets
 from ctresample.data_tools.dicom_files import quiet_pydicom
 from ctresample.data_tools.dicom_provenance import Provenance
-from ctresample.errors import DicomError, GeometryError, OutputError, UsageError
+from ctresample.data_tools.upright import check_upright
+from ctresample.errors import DicomError, OutputError, UsageError
 from ctresample.volume import Volume
 
 __all__ = ["Provenance", "write_ct_series", "write_ct_slices"]
 
 
-def write_ct_series(volume: Volume, folder: Path, *, description: str, provenance: Provenance) -> list[Path]:
+def write_ct_series(
+    volume: Volume, folder: Path, *, description: str, provenance: Provenance, content: Content = CT_IMAGE
+) -> list[Path]:
     """Write a volume as one derived CT series of its source's study, or of a new study without a source.
 
-    16-bit values with one rescale for the series; every HU value survives within half a rescale step, which is
-    1 HU unless the values span more than 65535 HU. Equal runs give equal UIDs. Nothing is left behind on failure.
+    16-bit values with one rescale for the series; every HU value survives within half a rescale step, which of a CT
+    image is 1 HU unless the values span more than 65535 HU. Equal runs give equal UIDs. Nothing is left behind on failure.
 
     Args:
         volume: finite HU; the headers, if any, all of one study.
         folder: new or empty; it receives ``0001.dcm`` ... in slice order.
         description: SeriesDescription, at most 64 characters.
         provenance: what made the values.
+        content: what the values are.
 
     Returns:
         The files in slice order.
@@ -51,7 +55,7 @@ def write_ct_series(volume: Volume, folder: Path, *, description: str, provenanc
             f"the volume's headers come from {len(studies)} studies; expected one, as a series belongs to one patient; "
             "write the slices with write_ct_slices"
         )
-    return _write([slices], [list(range(len(slices)))], folder, description, provenance)
+    return _write([slices], [list(range(len(slices)))], folder, content, description, provenance)
 
 
 def write_ct_slices(volumes: Sequence[Volume], folder: Path, *, description: str, provenance: Provenance) -> list[Path]:
@@ -73,7 +77,7 @@ def write_ct_slices(volumes: Sequence[Volume], folder: Path, *, description: str
         normal = np.cross(slices[members[0]].affine[:3, 0], slices[members[0]].affine[:3, 1])
         members.sort(key=lambda index: float(slices[index].affine[:3, 3] @ normal))
     in_series = [[slices[index] for index in members] for members in groups.values()]
-    return _write(in_series, list(groups.values()), folder, description, provenance)
+    return _write(in_series, list(groups.values()), folder, CT_IMAGE, description, provenance)
 
 
 def _series_key(placed: PlacedSlice, index: int) -> tuple[object, ...]:
@@ -88,7 +92,7 @@ def _placed_slices(volume: Volume) -> list[PlacedSlice]:
     if not np.isfinite(volume.hu).all():
         n_bad = int(np.count_nonzero(~np.isfinite(volume.hu)))
         raise OutputError(f"the volume has {n_bad} values that are not finite; expected HU; check the reconstruction")
-    _check_affine(volume.affine)
+    check_upright(volume.affine)
     headers: Sequence[Mapping[str, Any]] = volume.headers or [{}] * len(volume.hu)
     placed = []
     for z, (hu, header) in enumerate(zip(volume.hu, headers, strict=True)):
@@ -104,21 +108,12 @@ def _placed_slices(volume: Volume) -> list[PlacedSlice]:
     return placed
 
 
-def _check_affine(affine: NDArray[np.float64]) -> None:
-    """DICOM knows two unit vectors and two spacings a slice: no shear, no pixels without size."""
-    lengths = np.linalg.norm(affine[:3, :3], axis=0)
-    if lengths.min() <= 0:
-        raise GeometryError(f"the volume's voxel size is {lengths.tolist()} mm; expected three distances above 0")
-    axes = affine[:3, :3] / lengths
-    if np.abs(axes.T @ axes - np.eye(3)).max() > 1e-4:
-        raise GeometryError("the volume's axes are not orthogonal; expected an upright stack; resample it first")
-
-
 @quiet_pydicom()
 def _write(
     series: Sequence[Sequence[PlacedSlice]],
     numbers: Sequence[Sequence[int]],
     folder: Path,
+    content: Content,
     description: str,
     provenance: Provenance,
 ) -> list[Path]:
@@ -129,7 +124,9 @@ def _write(
     datasets = (
         (index, dataset)
         for slices, members in zip(series, numbers, strict=True)
-        for index, dataset in zip(members, derived_datasets(slices, description, provenance, created), strict=True)
+        for index, dataset in zip(
+            members, derived_datasets(slices, content, description, provenance, created), strict=True
+        )
     )
     return _write_whole(datasets, sum(map(len, numbers)), folder.resolve())
 

@@ -1,0 +1,59 @@
+"""What the values of a derived series are, for the elements that say so and for viewers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ctresample.units import WINDOWS
+
+_NO_DIAGNOSIS = "Research use only, not for diagnosis"
+
+
+@dataclass(frozen=True)
+class Content:
+    """One kind of values in HU.
+
+    Attributes:
+        comments: ImageComments.
+        series_number: added to the source's, so that the kinds stand apart in a viewer's list.
+        step_hu: between stored values, where 16 bits reach that far.
+        intercept_hu: of the stored value 0, as far as 16 bits reach.
+        windows: (level, width) in HU by name; viewers open the first.
+    """
+
+    comments: str
+    series_number: int
+    step_hu: float
+    intercept_hu: float
+    windows: Mapping[str, tuple[float, float]]
+
+
+CT_IMAGE = Content(
+    comments=_NO_DIAGNOSIS,
+    series_number=9000,
+    step_hu=1.0,
+    intercept_hu=-1024.0,  # stored values of ordinary CT are then 0 or more
+    windows={"Soft tissue": WINDOWS["soft tissue"], "Lung": WINDOWS["lung"]},
+)
+"""A reconstruction."""
+
+RESIDUAL_MAP = Content(
+    comments="Map, no CT image: back projection in HU of what the scan measured and the image does not explain. "
+    f"{_NO_DIAGNOSIS}",
+    series_number=19000,
+    step_hu=0.1,
+    intercept_hu=0.0,
+    windows={"Residual": (0.0, 200.0)},
+)
+"""Where a reconstruction disagrees with the data."""
+
+UNCERTAINTY_MAP = Content(
+    comments="Map, no CT image: standard deviation in HU between reconstructions that differ in their random numbers. "
+    f"{_NO_DIAGNOSIS}",
+    series_number=29000,
+    step_hu=0.1,
+    intercept_hu=0.0,
+    windows={"Standard deviation": (50.0, 100.0)},
+)
+"""How far reconstructions with other random numbers differ."""
