@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,7 +35,7 @@ def to_square_grid(volume: Volume, size: int) -> Volume:
     old_centre = volume.affine @ [(columns - 1) / 2, (rows - 1) / 2, 0, 1]
     new_centre = affine @ [(size - 1) / 2, (size - 1) / 2, 0, 1]
     affine[:3, 3] += (old_centre - new_centre)[:3]
-    return Volume(hu.astype(np.float32), affine, volume.headers)
+    return replace(volume, hu=hu.astype(np.float32), affine=affine)
 
 
 def _overlap(n_old: int, old_mm: float, n_new: int, new_mm: float) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from ctresample.errors import SinogramError, UsageError
 from ctresample.geometry import ConeBeam, Geometry, Grid
 from ctresample.noise import line_integral_variance
 from ctresample.units import MU_WATER_PER_MM
+from ctresample.volume import offsets_problem, slice_origins_mm
 
 NOISE_FREE_SIGMA = 2e-3
 """Standard deviation assumed for data said to be free of noise, relative to the slice's root mean square:
@@ -34,6 +35,8 @@ class Sinogram:
         mu_water_per_mm: attenuation of water that HU refer to.
         origin: how the values came about, in words ("measured", or what was simulated on which model).
         headers: one DICOM JSON header a slice, or empty.
+        slice_offsets_mm: where slices lie that are not evenly spaced, as in `ctresample.volume.Volume`; never of a
+            cone beam.
     """
 
     values: NDArray[np.float32]
@@ -45,6 +48,7 @@ class Sinogram:
     mu_water_per_mm: float = MU_WATER_PER_MM
     origin: str = "measured"
     headers: tuple[dict[str, Any], ...] = ()
+    slice_offsets_mm: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         cone = isinstance(self.geometry, ConeBeam)
@@ -64,6 +68,10 @@ class Sinogram:
             )
         if self.headers and len(self.headers) != self.n_slices:
             raise SinogramError(f"sinogram has {self.n_slices} slices but {len(self.headers)} headers")
+        if cone and self.slice_offsets_mm is not None:
+            raise SinogramError("a cone beam's image has even steps between slices; leave slice_offsets_mm out")
+        if (problem := offsets_problem(self.slice_offsets_mm, self.n_slices)) is not None:
+            raise SinogramError(f"sinogram {problem}")
         if isinstance(self.photons, np.ndarray):
             wanted = (self.geometry.n_views, self.geometry.n_detectors)
             if self.photons.shape != wanted or not (self.photons > 0).all():
@@ -75,6 +83,11 @@ class Sinogram:
     def n_slices(self) -> int:
         """Slices of the image."""
         return self.grid.shape[0] if isinstance(self.geometry, ConeBeam) else len(self.values)
+
+    @property
+    def slice_origins_mm(self) -> NDArray[np.float64]:
+        """Centre of the first voxel of each slice of the image in LPS mm, ``(slices, 3)``."""
+        return slice_origins_mm(self.affine, self.n_slices, self.slice_offsets_mm)
 
     def every(self, step: int) -> Sinogram:
         """The same scan with every ``step``-th view only, from the first: sparse views of a full scan."""

@@ -21,11 +21,14 @@ class Volume:
             (LPS, mm) of the voxel centre.
         headers: one DICOM JSON header a slice (without pixel data), or empty when the volume
             did not come from DICOM. The core never reads them; exporters do.
+        slice_offsets_mm: where each slice lies along the affine's slice axis, from 0 upwards, for slices that are not
+            evenly spaced; None for even steps. The affine then has their median step.
     """
 
     hu: NDArray[np.float32]
     affine: NDArray[np.float64]
     headers: tuple[dict[str, Any], ...] = ()
+    slice_offsets_mm: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.hu.ndim != 3 or 0 in self.hu.shape:
@@ -34,6 +37,13 @@ class Volume:
             raise GeometryError("volume affine must be a finite 4 x 4 matrix (column, row, slice -> LPS mm)")
         if self.headers and len(self.headers) != len(self.hu):
             raise GeometryError(f"volume has {len(self.hu)} slices but {len(self.headers)} headers")
+        if (problem := offsets_problem(self.slice_offsets_mm, len(self.hu))) is not None:
+            raise GeometryError(f"volume {problem}")
+
+    @property
+    def slice_origins_mm(self) -> NDArray[np.float64]:
+        """Centre of the first voxel of each slice in LPS mm, ``(slices, 3)``."""
+        return slice_origins_mm(self.affine, len(self.hu), self.slice_offsets_mm)
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -46,3 +56,22 @@ class Volume:
         if hu.shape != self.hu.shape:
             raise GeometryError(f"new values have shape {hu.shape}; expected {self.hu.shape}")
         return replace(self, hu=hu)
+
+
+def slice_origins_mm(
+    affine: NDArray[np.float64], n_slices: int, offsets_mm: tuple[float, ...] | None
+) -> NDArray[np.float64]:
+    """Centre of the first voxel of each slice in LPS mm, ``(slices, 3)``; the offsets are those of `Volume`."""
+    steps = np.arange(n_slices) if offsets_mm is None else np.array(offsets_mm) / np.linalg.norm(affine[:3, 2])
+    return affine[:3, 3] + steps[:, None] * affine[:3, 2]
+
+
+def offsets_problem(offsets_mm: tuple[float, ...] | None, n_slices: int) -> str | None:
+    """What is wrong with the offsets of slices, in words; None if nothing is."""
+    if offsets_mm is None:
+        return None
+    if len(offsets_mm) != n_slices:
+        return f"has {n_slices} slices but {len(offsets_mm)} slice offsets"
+    if offsets_mm[0] != 0 or not np.isfinite(offsets_mm).all() or not (np.diff(offsets_mm) > 0).all():
+        return "slice offsets must begin with 0 and rise"
+    return None

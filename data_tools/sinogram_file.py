@@ -12,6 +12,7 @@
             geometry                    JSON, see `ctresample.data_tools.sinogram_schema`
             photons                     float32 [view, detector]; only where the photons differ from ray to ray
             headers                     one DICOM JSON text a slice; only of sinograms that come from DICOM
+            slice_offsets_mm            float64 [slice], from 0 upwards; only of slices that are not evenly spaced
 
 NXtomo has one frame a view, whose rows are the slices (of a cone beam the detector's rows), so the first two axes are
 those of `Sinogram.values` swapped. A file with ``headers`` holds patient data. Equal sinograms give equal bytes.
@@ -43,7 +44,7 @@ from ctresample.sinogram import Sinogram
 OWN = "/entry/ctresample"
 
 _HEADERS_BYTES = 2**20  # compressed together
-_KEYS = {"schema_version", "geometry", "photons", "headers"}
+_KEYS = {"schema_version", "geometry", "photons", "headers", "slice_offsets_mm"}
 
 
 # ---------------------------------------------------------------- write
@@ -72,6 +73,8 @@ def write_sinogram(sinogram: Sinogram, path: Path) -> None:
         own["geometry"] = np.bytes_(text.encode())
         if isinstance(sinogram.photons, np.ndarray):
             own.create_dataset("photons", data=sinogram.photons.astype(np.float32), **GZIP)
+        if sinogram.slice_offsets_mm is not None:
+            own["slice_offsets_mm"] = np.array(sinogram.slice_offsets_mm, np.float64)
         if len(headers):
             together = min(len(headers), max(1, _HEADERS_BYTES // headers.itemsize))
             own.create_dataset("headers", data=headers, chunks=(together,), **GZIP)
@@ -127,6 +130,8 @@ def read_sinogram(path: Path) -> Sinogram:
         stored = _values(file, model, path)
         headers = _read_headers(file, _n_slices(stored, model), path)
         photons = _photons(file, model, path)
+        offsets = dataset(file, f"{OWN}/slice_offsets_mm", path, ndim=1, kind="floating")
+        offsets_mm = None if offsets is None else tuple(offsets[()].tolist())
         n_views, n_rows, n_detectors = stored.shape
         values = np.empty((n_rows, n_views, n_detectors), np.float32)
         # by the parts that HDF5 keeps together, or it would unpack each of them many times
@@ -144,6 +149,7 @@ def read_sinogram(path: Path) -> Sinogram:
             mu_water_per_mm=model.mu_water_per_mm,
             origin=model.origin,
             headers=headers,
+            slice_offsets_mm=offsets_mm,
         )
     except CTResampleError as error:
         raise SinogramError(f"{path}: {error}") from error

@@ -33,9 +33,9 @@ def truth_for(sinogram: Sinogram, source: Volume) -> NDArray[np.float32]:
             f"the series to compare with gives pixels of {truth.spacing_mm[0]:.4g} mm, the sinogram has "
             f"{sinogram.grid.pixel_size_mm:.4g} mm or another orientation; give the series it was simulated from"
         )
-    places = _centres(truth.affine, len(truth.hu))
+    places = truth.slice_origins_mm
     chosen = []
-    for k, place in enumerate(_centres(sinogram.affine, sinogram.n_slices)):
+    for k, place in enumerate(sinogram.slice_origins_mm):
         distance_mm = np.linalg.norm(places - place, axis=1)
         nearest = int(distance_mm.argmin())
         if distance_mm[nearest] > SAME_PLACE_MM:
@@ -64,8 +64,3 @@ def compare(image_hu: NDArray[np.float32], truth_hu: NDArray[np.float32]) -> dic
     ]
     mean = {name: float(np.mean([one[name] for one in slices])) for name in slices[0]}
     return {"data_range_hu": DATA_RANGE_HU, "mean": mean, "slices": slices}
-
-
-def _centres(affine: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    """Centre of the first voxel of each slice in LPS mm, ``(n, 3)``."""
-    return affine[:3, 3] + np.arange(n)[:, None] * affine[:3, 2]

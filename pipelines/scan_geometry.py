@@ -38,8 +38,13 @@ def reconstruction_grid(volume: Volume, size: int, beam: Beam = "parallel") -> t
 
     Returns:
         The grid, and the first slice on it for its affine.
+
+    Raises:
+        UsageError: a cone beam of slices that are not evenly spaced.
     """
-    first = to_square_grid(replace(volume, hu=volume.hu[:1], headers=()), size)
+    if beam == "cone" and volume.slice_offsets_mm is not None:
+        raise UsageError("a cone beam needs evenly spaced slices; choose another geometry, or add the missing slices")
+    first = to_square_grid(replace(volume, hu=volume.hu[:1], headers=(), slice_offsets_mm=None), size)
     pixel_size_mm, _, slice_step_mm = first.spacing_mm
     if beam == "cone":
         return VolumeGrid((len(volume.hu), size, size), pixel_size_mm, slice_step_mm), first

@@ -117,6 +117,7 @@ def simulate(
         mu_water_per_mm=MU_WATER_PER_MM,
         origin=", ".join(filter(None, (facts, str(scanner), f"noise seed {seed}"))),
         headers=volume.headers,
+        slice_offsets_mm=volume.slice_offsets_mm,
     )
 
 
