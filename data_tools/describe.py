@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from ctresample.data_tools.plain_text import one_line
 from ctresample.errors import DicomError, PriorError, UsageError
 
 if TYPE_CHECKING:
-    from ctresample.data_tools.dicom_headers import SliceHeader
+    from ctresample.data_tools.dicom_series import Discovery, FoundSeries
     from ctresample.geometry import Geometry, Grid
     from ctresample.volume import Volume
 
@@ -31,16 +30,16 @@ Facts = dict[str, str]
 
 
 def describe(path: Path) -> Facts:
-    """Facts about a sinogram file, a DICOM file or folder, or a prior, in the order to show them.
+    """Facts about a sinogram file, a place of CT images, or a prior, in the order to show them.
 
     Everything is read through, so that a file that describes well also reads well.
 
     Args:
-        path: a file or folder; or the name of a bundled prior, where no file or folder has it.
+        path: a file or folder, images in zip files too; or the name of a bundled prior, where no file or folder has it.
 
     Returns:
-        Names of facts and their values, each one line. A DICOM folder that cannot be read as one volume says why
-        under "problem".
+        Names of facts and their values, each one line. A series that cannot be read as it is says why, and
+        with which options it can be, under "problem"; of several series each has a line.
 
     Raises:
         UsageError: there is nothing of that name, or nothing that ctresample reads.
@@ -59,7 +58,9 @@ def describe(path: Path) -> Facts:
             f"{path} holds weights, not a prior of ctresample; `ctresample prior import` makes a prior of it"
         )
     elif path.is_dir():
-        facts = _dicom_folder(path)
+        from ctresample.data_tools.dicom_series import find_series
+
+        facts = _dicom(path, find_series(path))
     elif path.is_file():
         facts = _file(path)
     elif str(path) in bundled_priors():
@@ -86,20 +87,20 @@ def _file(path: Path) -> Facts:
 
     if h5py.is_hdf5(path):
         return _sinogram(path)
-    from ctresample.data_tools.dicom_files import SkippedFile
+    from ctresample.data_tools.dicom_series import find_series
     from ctresample.data_tools.importers.formats import format_of
 
-    try:
-        return _dicom_image(path)
-    except SkippedFile as reason:
-        foreign = format_of(path)
-        if foreign:
-            raise UsageError(
-                f"{path} is a file of another program ({foreign}); `ctresample import` makes a sinogram file of it"
-            ) from None
+    discovery = find_series(path)
+    if discovery.series or discovery.damaged:
+        return _dicom(path, discovery)
+    if foreign := format_of(path):
         raise UsageError(
-            f"{path} is neither a sinogram file (HDF5) nor a CT image ({reason}); expected one of these, or a prior"
-        ) from None
+            f"{path} is a file of another program ({foreign}); `ctresample import` makes a sinogram file of it"
+        )
+    reasons = ", ".join(discovery.left_out) or "an empty zip file"
+    raise UsageError(
+        f"{path} is neither a sinogram file (HDF5) nor a CT image ({reasons}); expected one of these, or a prior"
+    )
 
 
 def _sinogram(path: Path) -> Facts:
@@ -171,78 +172,67 @@ def _range(photons: float | np.ndarray) -> str:
 # ---------------------------------------------------------------- DICOM
 
 
-def _dicom_image(path: Path) -> Facts:
-    from ctresample.data_tools.dicom_headers import read_slice_header
-    from ctresample.data_tools.dicom_pixels import decode_slice
+def _dicom(place: Path, discovery: Discovery) -> Facts:
+    from ctresample.data_tools.dicom_series import counts, only_series, verdict
 
-    header, decoded = read_slice_header(path), decode_slice(path)
-    return {"kind": "CT image (DICOM)", **_matrix(header), "HU range": _hu_range(decoded.hu)}
-
-
-def _dicom_folder(folder: Path) -> Facts:
-    from ctresample.data_tools.dicom_files import SkippedFile, find_files
-    from ctresample.data_tools.dicom_headers import read_slice_header
-    from ctresample.data_tools.dicom_stack import describe_stack, group_stacks
-
-    left_out: Counter[str] = Counter()
-    problems: list[str] = []
-    headers: list[SliceHeader] = []
-    for path in find_files(folder):
-        try:
-            headers.append(read_slice_header(path))
-        except SkippedFile as reason:
-            left_out[str(reason)] += 1
-        except DicomError as error:
-            problems.append(str(error))
-    if not headers:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.most_common())
-        detail = problems[0] if problems else reasons or "it is empty"
-        raise DicomError(f"{folder}: no CT image ({detail}); expected a DICOM folder or a prior")
-    stacks = group_stacks(headers)
-    if len(stacks) == 1:
-        return _series(folder, stacks[0])
-    facts = {"kind": f"folder of {len(stacks)} CT series (DICOM)"}
-    facts |= {f"series {number}": describe_stack(stack) for number, stack in enumerate(stacks, 1)}
-    if left_out:
-        facts["left out"] = ", ".join(f"{reason}: {count}" for reason, count in left_out.most_common())
-    if problems:
-        facts["problem"] = f"{problems[0]}{f' (and {len(problems) - 1} more)' * (len(problems) > 1)}"
+    if not discovery.series:
+        only_series(discovery, place)  # says why there is none
+    facts: Facts = {}
+    if len(discovery.series) == 1:
+        facts = _series(discovery.series[0])
+    else:
+        facts["kind"] = f"{len(discovery.series)} CT series (DICOM)"
+        for number, found in enumerate(discovery.series, 1):
+            problem, options = verdict(found)
+            facts[f"series {number}"] = f"{found.series_uid}, key {found.key}: {found.describe()}"
+            if problem:
+                facts[f"problem {number}"] = problem + _proceed(options)
+        facts["choose with"] = "--series UID, or --series KEY"
+    if discovery.left_out:
+        facts["left out"] = counts(discovery.left_out)
+    if discovery.damaged:
+        n_more = len(discovery.damaged) - 1
+        facts["damaged"] = discovery.damaged[0] + (f" (and {n_more} more)" if n_more else "")
     return facts
 
 
-def _series(folder: Path, stack: list[SliceHeader]) -> Facts:
-    from ctresample.data_tools.dicom_reader import read_ct_series
+def _proceed(options: tuple[str, ...]) -> str:
+    """What the problem itself does not say: that it takes more than one option."""
+    return f"; proceed with {' '.join(options)}" if len(options) > 1 else ""
 
-    facing = ("sagittal", "coronal", "axial")[int(np.abs(stack[0].normal).argmax())]
+
+def _series(found: FoundSeries) -> Facts:
+    from ctresample.data_tools.dicom_series import load_series, verdict
+
+    first = found.headers[0]
+    problem, options = verdict(found)
     notes: list[str] = []
     volume: Volume | None = None
-    problem = ""
     try:
-        volume = read_ct_series(folder, on_warning=notes.append)
+        gaps, tilt = ("--allow-gaps" in options, "--resample-tilt" in options)
+        volume = load_series(found, allow_gaps=gaps, resample_tilt=tilt, on_warning=notes.append)
     except DicomError as error:  # what it is stays worth telling
-        problem = str(error)
-    facts = {"kind": "CT series (DICOM)", "slices": f"{len(volume.hu if volume else stack)} {facing}"}
-    facts |= _matrix(stack[0])
+        problem, options = problem or str(error), ()
+    one = len(found.headers) == 1 and first.frame is None
+    facts = {"kind": "CT image (DICOM)" if one else "CT series (DICOM)"}
+    if not one:
+        facts["slices"] = f"{found.n_slices} {found.facing}"
+    row_mm, column_mm = first.spacing_mm
+    facts |= {"matrix": _by(first.shape), "pixel size": f"{row_mm:.4g} x {column_mm:.4g} mm"}
+    if volume and not one:
+        even = volume.slice_offsets_mm is None
+        facts["slice step"] = f"{volume.spacing_mm[2]:.4g} mm{'' if even else ' between most slices'}"
     if volume:
-        facts |= {"slice step": f"{volume.spacing_mm[2]:.4g} mm", "HU range": _hu_range(volume.hu)}
-    facts["series UID"] = stack[0].series_uid
+        facts["HU range"] = f"{volume.hu.min():g} to {volume.hu.max():g}"
+    facts["series UID"] = found.series_uid
     facts |= {f"note {number}": note for number, note in enumerate(notes, 1)}
     if problem:
-        facts["problem"] = problem
+        facts["problem"] = problem + _proceed(options)
     return facts
-
-
-def _matrix(header: SliceHeader) -> Facts:
-    row_mm, column_mm = header.spacing_mm
-    return {"matrix": _by(header.shape), "pixel size": f"{row_mm:.4g} x {column_mm:.4g} mm"}
 
 
 def _by(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
-
-
-def _hu_range(hu: np.ndarray) -> str:
-    return f"{hu.min():g} to {hu.max():g}"
 
 
 # ---------------------------------------------------------------- priors

@@ -9,6 +9,25 @@ class SeveralSeriesError(DicomError):
     """More than one stack of slices where one was asked for."""
 
 
+class MultiFrameError(DicomError):
+    """A multi-frame CT image where single ones are read."""
+
+
+class UnreadableImageError(DicomError):
+    """A CT image whose header cannot be used.
+
+    Attributes:
+        series_uid: of the series that lacks it now; empty if unknown.
+    """
+
+    def __init__(self, message: str, series_uid: str) -> None:
+        super().__init__(message)
+        self.series_uid = series_uid
+
+    def __reduce__(self) -> tuple[type[UnreadableImageError], tuple[str, str]]:
+        return type(self), (str(self), self.series_uid)
+
+
 class GapError(DicomError):
     """Slices that are missing, or not evenly spaced."""
 

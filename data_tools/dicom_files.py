@@ -8,21 +8,70 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from pydicom import FileDataset, dcmread
 from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_file_meta_info
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.filereader import read_dataset
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
+from ctresample.data_tools.dicom_archives import ZIP_START, member_names, read_member
+from ctresample.data_tools.plain_text import one_line
 from ctresample.errors import CTResampleError, DicomError
 
 MAX_FILE_BYTES = 2 * 1024**3
-MAX_INFLATED_BYTES = 512 * 1024**2
+MAX_INFLATED_BYTES = 256 * 1024**2
+_PREAMBLE_BYTES = 128
+_CHUNK_BYTES = 1024**2
+
+
+@dataclass(frozen=True, order=True)
+class DicomFile:
+    """A file that may hold a CT image: on disk, or inside a zip file.
+
+    Attributes:
+        path: the file on disk.
+        index: the member's number, if ``path`` is a zip file.
+        name: the member's name: to show, never to open.
+    """
+
+    path: Path
+    index: int | None = None
+    name: str = ""
+
+    def __str__(self) -> str:
+        return str(self.path) if self.index is None else f"{self.path}/{one_line(self.name, 200)}"
+
+    @property
+    def short_name(self) -> str:
+        """To tell it from its neighbours."""
+        return self.path.name if self.index is None else one_line(self.name.rpartition("/")[2], 100)
+
+    @property
+    def folder(self) -> Path:
+        """What holds it: a folder, or a zip file."""
+        return self.path.parent if self.index is None else self.path
+
+    def open(self) -> BinaryIO:
+        """The content, a member's in memory; `OSError` or `DicomError` if there is none."""
+        return self.path.open("rb") if self.index is None else read_member(self.path, self.index)
+
+
+def members(path: Path) -> list[DicomFile]:
+    """The files inside a zip file; errors as `member_names`."""
+    return [DicomFile(path, index, name) for index, name in enumerate(member_names(path))]
 
 
 class SkippedFile(Exception):  # noqa: N818 (no error: most folders hold files that are not CT images)
-    """A file that is no single-frame CT image; the text says what it is instead."""
+    """A file that is no CT image; the text says what it is instead."""
 
 
 @contextmanager
@@ -40,7 +89,7 @@ def quiet_pydicom() -> Iterator[None]:
 
 
 @contextmanager
-def damage_as_dicom_error(path: Path) -> Iterator[None]:
+def damage_as_dicom_error(path: Path | DicomFile) -> Iterator[None]:
     """Turn whatever pydicom raises on a damaged file into a `DicomError` that names the file and no value of it."""
     try:
         yield
@@ -64,30 +113,62 @@ def _refuse(error: OSError) -> None:
     raise DicomError(f"{error.filename} cannot be searched ({error.strerror}); expected a readable folder") from error
 
 
-def open_dicom(path: Path, *, pixels: bool) -> FileDataset:
+def open_dicom(file: DicomFile, *, pixels: bool) -> FileDataset:
     """The data set of a DICOM file, with or without its pixel data.
 
     Call it inside :func:`quiet_pydicom` and :func:`damage_as_dicom_error`, and stay there while elements are read.
 
     Raises:
-        SkippedFile: not a DICOM file, or far too large for a CT slice.
+        SkippedFile: not a DICOM file, or far too large for a CT image.
         DicomError: inflates beyond all bounds.
     """
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise SkippedFile("over 2 GiB")
-    try:
-        if read_file_meta_info(path).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-            _check_inflated_size(path)
-        return dcmread(path, stop_before_pixels=not pixels)
-    except InvalidDicomError:  # never forced: any text can be "read" as elements
-        raise SkippedFile("not DICOM") from None
+    with file.open() as stream:
+        if stream.seek(0, os.SEEK_END) > MAX_FILE_BYTES:
+            raise SkippedFile("over 2 GiB")
+        start = _start(stream)
+        stream.seek(start)
+        meta = read_dataset(stream, False, True, stop_when=lambda tag, _, __: tag.group != 2)
+        if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+            _check_inflated_size(stream, file)
+        stream.seek(0)
+        try:
+            dataset = dcmread(stream, stop_before_pixels=not pixels, force=start == 0)
+        except InvalidDicomError:
+            raise SkippedFile("not DICOM") from None
+    if start == 0 and "TransferSyntaxUID" not in dataset.file_meta:
+        dataset.file_meta.TransferSyntaxUID = _guessed_syntax(dataset)
+    return dataset
 
 
-def _check_inflated_size(path: Path) -> None:
-    """Refuse a deflated file that would swell beyond all bounds: pydicom inflates it whole, even for its header."""
-    content = path.read_bytes()
-    start = 144 + int.from_bytes(content[140:144], "little")  # behind the file meta group, whose length is stated
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflater.decompress(content[start:], MAX_INFLATED_BYTES)
-    if inflater.unconsumed_tail:
-        raise DicomError(f"{path} inflates to over {MAX_INFLATED_BYTES >> 20} MiB; expected one CT slice; remove it")
+def _start(stream: BinaryIO) -> int:
+    """Where the elements begin: behind preamble and prefix, or at once in files from before 1995.
+
+    Only files whose first element is one that data sets begin with count as such: any text can be "read" as elements.
+    """
+    stream.seek(0)
+    head = stream.read(_PREAMBLE_BYTES + 4)
+    if head[_PREAMBLE_BYTES:] == b"DICM":
+        return len(head)
+    if head.startswith(ZIP_START):
+        raise SkippedFile("a zip file inside another")
+    if head[:4] in (b"\2\0\0\0", b"\2\0\1\0", b"\2\0\x10\0", b"\x08\0\0\0", b"\x08\0\5\0", b"\x08\0\x08\0"):
+        return 0
+    raise SkippedFile("not DICOM")
+
+
+def _guessed_syntax(dataset: FileDataset) -> UID:
+    implicit, little = dataset.original_encoding
+    if implicit:
+        return ImplicitVRLittleEndian
+    return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+
+
+def _check_inflated_size(stream: BinaryIO, file: DicomFile) -> None:
+    """Refuse deflated elements that would swell beyond all bounds: pydicom inflates them whole, even for a header."""
+    inflater, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    while packed := inflater.unconsumed_tail or stream.read(_CHUNK_BYTES):
+        size += len(inflater.decompress(packed, _CHUNK_BYTES))
+        if size > MAX_INFLATED_BYTES:
+            raise DicomError(
+                f"{file} inflates to over {MAX_INFLATED_BYTES >> 20} MiB; expected one CT image; store it uncompressed"
+            )

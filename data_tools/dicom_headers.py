@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,34 +12,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
+from pydicom.uid import CTImageStorage
 
-from ctresample.data_tools.dicom_files import SkippedFile, damage_as_dicom_error, open_dicom, quiet_pydicom
+from ctresample.data_tools.dicom_errors import MultiFrameError, UnreadableImageError
+from ctresample.data_tools.dicom_files import (
+    DicomFile,
+    SkippedFile,
+    damage_as_dicom_error,
+    open_dicom,
+    quiet_pydicom,
+)
+from ctresample.data_tools.dicom_frames import MULTI_FRAME, Frames
 from ctresample.errors import DicomError
 
-_ENHANCED = {
-    EnhancedCTImageStorage: "Enhanced CT",
-    LegacyConvertedEnhancedCTImageStorage: "Legacy Converted Enhanced CT",
-}
+MAX_PIXELS = 4096 * 4096
+"""Far above any CT slice; a file that declares more would cost its reader gigabytes before it fails."""
+
 _BULK_VRS = {"OB", "OD", "OF", "OL", "OV", "OW", "UN"}
-
-
-class EnhancedCTError(DicomError):
-    """A multi-frame CT image."""
-
-    def __init__(self, path: Path, kind: str) -> None:
-        super().__init__(
-            f"{path} is a multi-frame {kind} image; expected single-frame CT images; export the series as classic "
-            "(single-frame) CT, or choose another series of the folder by its series UID"
-        )
 
 
 @dataclass(frozen=True, eq=False)
 class SliceHeader:
-    """Identity and place of one CT image.
+    """Identity and place of one CT image, or of one frame of a multi-frame image.
 
     Attributes:
-        path: the file.
+        file: where it is.
+        frame: which of the file's frames, from 0; None for a single-frame image.
+        instance_uid: SOPInstanceUID, of a frame that of its file; empty if absent.
         series_uid: SeriesInstanceUID.
         frame_of_reference_uid: empty if absent.
         shape: rows, columns.
@@ -48,7 +48,9 @@ class SliceHeader:
         nominal_step_mm: SpacingBetweenSlices, else SliceThickness, else 1: the slice step of a lone slice.
     """
 
-    path: Path
+    file: DicomFile
+    frame: int | None
+    instance_uid: str
     series_uid: str
     frame_of_reference_uid: str
     shape: tuple[int, int]
@@ -62,62 +64,99 @@ class SliceHeader:
         """Unit vector ``(3,)`` across the slice, row x column."""
         return np.cross(self.orientation[0], self.orientation[1])
 
+    @property
+    def name(self) -> str:
+        """The file's name, with the frame's number where it has several."""
+        return self.file.short_name + ("" if self.frame is None else f" frame {self.frame + 1}")
 
-@quiet_pydicom()
-def read_slice_header(path: Path, series_uid: str | None = None) -> SliceHeader:
-    """Read and check the header of one CT image.
+
+def read_slice_header(path: Path) -> SliceHeader:
+    """Read and check the header of one single-frame CT image.
 
     Args:
         path: any file.
-        series_uid: skip images of other series unchecked.
 
     Raises:
-        SkippedFile: not DICOM, no CT image, a localizer, or of another series.
-        EnhancedCTError: a multi-frame CT image.
-        DicomError: a CT image that lacks or garbles what places it in the patient.
+        SkippedFile: not DICOM, no CT image, or a localizer.
+        MultiFrameError: a multi-frame CT image.
+        UnreadableImageError: a CT image that lacks or garbles what places it in the patient.
     """
-    with damage_as_dicom_error(path):
-        dataset = open_dicom(path, pixels=False)
+    (header,) = _read_headers(DicomFile(path), frames=False)
+    return header
+
+
+def read_slice_headers(file: DicomFile) -> list[SliceHeader]:
+    """Read and check the header of a CT image, or of every frame of a multi-frame one that is no localizer.
+
+    Raises:
+        SkippedFile: not DICOM, no CT image, or a localizer.
+        UnreadableImageError: a CT image that lacks or garbles what places it in the patient.
+        DicomError: a file that cannot be read at all.
+    """
+    return _read_headers(file, frames=True)
+
+
+@quiet_pydicom()
+def _read_headers(file: DicomFile, *, frames: bool) -> list[SliceHeader]:
+    with damage_as_dicom_error(file):
+        dataset = open_dicom(file, pixels=False)
         kind = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
         series = str(dataset.get("SeriesInstanceUID") or "")
-        if kind not in (CTImageStorage, *_ENHANCED):
+        if kind not in (CTImageStorage, *MULTI_FRAME):
             raise SkippedFile("not a CT image")
-        if series_uid is not None and series and series != series_uid:
-            raise SkippedFile("of another series")
-        if kind in _ENHANCED:
-            raise EnhancedCTError(path, _ENHANCED[kind])
-        if "LOCALIZER" in (dataset.get("ImageType") or ()):
+        if kind in MULTI_FRAME and not frames:
+            raise MultiFrameError(
+                f"{file} is a multi-frame CT image; expected single-frame CT images; export the series as classic "
+                "(single-frame) CT"
+            )
+        try:
+            with damage_as_dicom_error(file):
+                images: Iterable[tuple[int | None, Dataset]] = [(None, dataset)]
+                if kind in MULTI_FRAME:
+                    images = enumerate(Frames(dataset, file))
+                found = [_parse(image, series, file, n) for n, image in images if not _is_localizer(image)]
+        except DicomError as error:
+            raise UnreadableImageError(str(error), series) from error
+        if not found:
             raise SkippedFile("localizer")
-        return _parse(dataset, series, path)
+        return found
 
 
-def _parse(dataset: Dataset, series: str, path: Path) -> SliceHeader:
+def _is_localizer(dataset: Dataset) -> bool:
+    return "LOCALIZER" in (dataset.get("ImageType") or ())
+
+
+def _parse(dataset: Dataset, series: str, file: DicomFile, frame: int | None) -> SliceHeader:
     if not series:
-        raise DicomError(f"{path} has no SeriesInstanceUID; expected a whole CT image; it may be truncated")
-    rows, columns = (int(_numbers(dataset, name, 1, path)[0]) for name in ("Rows", "Columns"))
-    spacing = _numbers(dataset, "PixelSpacing", 2, path)
+        raise DicomError(f"{file} has no SeriesInstanceUID; expected a whole CT image; it may be truncated")
+    rows, columns = (int(_numbers(dataset, name, 1, file)[0]) for name in ("Rows", "Columns"))
+    if not 0 < rows * columns <= MAX_PIXELS:
+        raise DicomError(f"{file} declares {rows} x {columns} pixels; expected a CT slice of at most 4096 x 4096")
+    spacing = _numbers(dataset, "PixelSpacing", 2, file)
     if min(spacing) <= 0:
-        raise DicomError(f"{path} has PixelSpacing {spacing[0]:g}, {spacing[1]:g}; expected two distances above 0 mm")
-    along_row, down_column = np.reshape(_numbers(dataset, "ImageOrientationPatient", 6, path), (2, 3))
+        raise DicomError(f"{file} has PixelSpacing {spacing[0]:g}, {spacing[1]:g}; expected two distances above 0 mm")
+    along_row, down_column = np.reshape(_numbers(dataset, "ImageOrientationPatient", 6, file), (2, 3))
     lengths = np.linalg.norm(along_row), np.linalg.norm(down_column)
     if max(abs(lengths[0] - 1), abs(lengths[1] - 1), abs(along_row @ down_column)) > 1e-3:
-        raise DicomError(f"{path} has an ImageOrientationPatient that is no pair of orthogonal unit vectors")
+        raise DicomError(f"{file} has an ImageOrientationPatient that is no pair of orthogonal unit vectors")
     along_row = along_row / lengths[0]
     down_column = down_column - along_row * (along_row @ down_column)  # exactly orthogonal, despite rounded digits
     down_column /= np.linalg.norm(down_column)
     return SliceHeader(
-        path=path,
+        file=file,
+        frame=frame,
+        instance_uid=str(dataset.get("SOPInstanceUID") or ""),
         series_uid=series,
         frame_of_reference_uid=str(dataset.get("FrameOfReferenceUID") or ""),
         shape=(rows, columns),
         spacing_mm=(spacing[0], spacing[1]),
         orientation=np.stack([along_row, down_column]),
-        position=np.array(_numbers(dataset, "ImagePositionPatient", 3, path)),
+        position=np.array(_numbers(dataset, "ImagePositionPatient", 3, file)),
         nominal_step_mm=_nominal_step_mm(dataset),
     )
 
 
-def _numbers(dataset: Dataset, name: str, count: int, path: Path) -> list[float]:
+def _numbers(dataset: Dataset, name: str, count: int, file: DicomFile) -> list[float]:
     """The ``count`` finite numbers of an element that must be there."""
     try:
         value = dataset.get(name)
@@ -125,7 +164,7 @@ def _numbers(dataset: Dataset, name: str, count: int, path: Path) -> list[float]
     except (TypeError, ValueError):
         numbers = []
     if len(numbers) != count or not all(map(math.isfinite, numbers)):
-        raise DicomError(f"{path} has no usable {name}; expected {count} number(s); it may be truncated")
+        raise DicomError(f"{file} has no usable {name}; expected {count} number(s); it may be truncated")
     return numbers
 
 

@@ -10,34 +10,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import (
-    UID,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSNearLossless,
-)
+from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
-from ctresample.data_tools.dicom_files import damage_as_dicom_error, open_dicom, quiet_pydicom
-from ctresample.data_tools.dicom_headers import header_json
+from ctresample.data_tools.dicom_codecs import decode_frame
+from ctresample.data_tools.dicom_files import DicomFile, damage_as_dicom_error, open_dicom, quiet_pydicom
+from ctresample.data_tools.dicom_frames import Frames
+from ctresample.data_tools.dicom_headers import MAX_PIXELS, header_json
 from ctresample.errors import DicomError
 from ctresample.units import AIR_HU
 
-MAX_PIXELS = 8192 * 8192
-"""Far above any CT slice; a file that declares more would cost its reader gigabytes before it fails."""
-
-_SURELY_LOSSY = {JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless}
-_HOUNSFIELD_TYPES = {"", "HU", "HU_MOD", "US"}  # US: unspecified, what several programs write with plain HU
-_DECODERS = (  # start of the transfer syntax name, what to install
-    ("JPEG-LS", "pyjpegls"),
-    ("JPEG 2000", "pylibjpeg pylibjpeg-openjpeg"),
-    ("High-Throughput JPEG 2000", "pylibjpeg pylibjpeg-openjpeg"),
-    ("JPEG Baseline", "pillow"),
+_SURELY_LOSSY = (
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSNearLossless,
+    "1.2.840.10008.1.2.4.53",
+    "1.2.840.10008.1.2.4.55",
 )
-# JPEG Lossless is the commonest compression in archives; pydicom's decoders for it are not permissively licensed
-_ONLY_GDCM = {JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1}
+_HOUNSFIELD_TYPES = {"", "HU", "HU_MOD", "US"}  # US: unspecified, what several programs write with plain HU
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,92 +44,97 @@ class DecodedSlice:
     n_padding: int
 
 
-@quiet_pydicom()
 def decode_slice(path: Path) -> DecodedSlice:
-    """Read one CT image: decode, find the padding, rescale to HU.
-
-    Raises:
-        DicomError: truncated or inconsistent pixel data, no rescale to HU, or a decoder that is not installed.
-    """
-    with damage_as_dicom_error(path):
-        dataset = open_dicom(path, pixels=True)
-        slope, intercept = _rescale(dataset, path)
-        stored = _stored_values(dataset, path)
-        padding = _padding_mask(dataset, stored)  # before the rescale: padding is declared in stored values
-        hu = (stored.astype(np.float64) * slope + intercept).astype(np.float32)
-        hu[padding] = AIR_HU
-        if dataset.file_meta.TransferSyntaxUID in _SURELY_LOSSY:
-            dataset.LossyImageCompression = "01"  # some writers forget to say so
-        return DecodedSlice(hu, header_json(dataset), int(np.count_nonzero(padding)))
+    """Read one single-frame CT image; errors as :meth:`SliceDecoder.decode`."""
+    return SliceDecoder().decode(DicomFile(path))
 
 
-def _rescale(dataset: Dataset, path: Path) -> tuple[float, float]:
+class SliceDecoder:
+    """Turns CT images into HU, one after another; keeps the last multi-frame file, to read it once for all frames."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[DicomFile, Dataset, Frames] | None = None
+
+    @quiet_pydicom()
+    def decode(self, file: DicomFile, frame: int | None = None) -> DecodedSlice:
+        """Read one slice: decode, find the padding, rescale to HU.
+
+        Args:
+            file: a CT image.
+            frame: which of a multi-frame image, from 0.
+
+        Raises:
+            DicomError: truncated or inconsistent pixel data, no rescale to HU, or a decoder that is not installed.
+        """
+        with damage_as_dicom_error(file):
+            if frame is None:
+                dataset = image = self._single(file)
+            else:
+                dataset, frames = self._multi_frame(file)
+                image = frames[frame]
+            slope, intercept = _rescale(image, file)
+            stored = _stored_values(dataset, frame, file)
+            padding = _padding_mask(image, stored)  # before the rescale: padding is declared in stored values
+            hu = (stored.astype(np.float64) * slope + intercept).astype(np.float32)
+            hu[padding] = AIR_HU
+            if dataset.file_meta.TransferSyntaxUID in _SURELY_LOSSY:
+                image.LossyImageCompression = "01"  # some writers forget to say so
+            return DecodedSlice(hu, header_json(image), int(np.count_nonzero(padding)))
+
+    def _single(self, file: DicomFile) -> Dataset:
+        return open_dicom(file, pixels=True)
+
+    def _multi_frame(self, file: DicomFile) -> tuple[Dataset, Frames]:
+        if self._kept is None or self._kept[0] != file:
+            self._kept = None  # before the next one takes memory
+            dataset = open_dicom(file, pixels=True)
+            self._kept = file, dataset, Frames(dataset, file)
+        return self._kept[1:]
+
+
+def _rescale(dataset: Dataset, file: DicomFile) -> tuple[float, float]:
     slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
     if slope is None or intercept is None:
         raise DicomError(
-            f"{path} has no RescaleSlope and RescaleIntercept; expected both, as stored values are not HU; "
+            f"{file} has no RescaleSlope and RescaleIntercept; expected both, as stored values are not HU; "
             "use the original CT images"
         )
     slope, intercept = float(slope), float(intercept)
     if slope == 0 or not math.isfinite(slope) or not math.isfinite(intercept):
-        raise DicomError(f"{path} has RescaleSlope {slope}, RescaleIntercept {intercept}; expected finite, slope not 0")
+        raise DicomError(f"{file} has RescaleSlope {slope}, RescaleIntercept {intercept}; expected finite, slope not 0")
     kind = str(dataset.get("RescaleType") or "")
     if kind not in _HOUNSFIELD_TYPES:
-        raise DicomError(f"{path} holds values of RescaleType {kind[:16]!r}; expected HU; choose an ordinary CT series")
+        raise DicomError(f"{file} holds values of RescaleType {kind[:16]!r}; expected HU; choose an ordinary CT series")
     return slope, intercept
 
 
-def _stored_values(dataset: Dataset, path: Path) -> NDArray[Any]:
+def _stored_values(dataset: Dataset, frame: int | None, file: DicomFile) -> NDArray[Any]:
     """Decode the pixel data, after a check that the declared size can be true."""
     syntax = dataset.file_meta.get("TransferSyntaxUID")
     needed = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation", "SamplesPerPixel", "PixelData")
     missing = [name for name in needed if dataset.get(name) is None]
     if syntax is None or missing:
         absent = ", ".join(missing or ["TransferSyntaxUID"])
-        raise DicomError(f"{path} has no {absent}; expected a whole CT image; it may be truncated, export it again")
+        raise DicomError(f"{file} has no {absent}; expected a whole CT image; it may be truncated, export it again")
     rows, columns, bits = dataset.Rows, dataset.Columns, dataset.BitsAllocated
     samples, frames = dataset.SamplesPerPixel, int(dataset.get("NumberOfFrames") or 1)
-    if (samples, frames) != (1, 1) or bits not in (8, 16):
-        raise DicomError(f"{path} has {frames} frame(s), {samples} sample(s) of {bits} bits; expected 1, 1 of 8 or 16")
+    if samples != 1 or (frame is None and frames != 1) or bits not in (8, 16):
+        raise DicomError(f"{file} has {frames} frame(s), {samples} sample(s) of {bits} bits; expected 1, 1 of 8 or 16")
     if not 0 < rows * columns <= MAX_PIXELS:
-        raise DicomError(f"{path} declares {rows} x {columns} pixels; expected a CT slice of at most 8192 x 8192")
-    declared, row_bytes, found = rows * columns * bits // 8, columns * bits // 8, len(dataset.PixelData)
+        raise DicomError(f"{file} declares {rows} x {columns} pixels; expected a CT slice of at most 4096 x 4096")
+    row_bytes, found = columns * bits // 8, len(dataset.PixelData)
+    declared = rows * row_bytes * frames
     # less than a row too much is harmless filling
     if not syntax.is_encapsulated and not declared <= found < declared + max(row_bytes, 2):
+        what = f"{rows} x {columns} pixels of {bits} bits" + (f" in {frames} frames" if frames > 1 else "")
         raise DicomError(
-            f"{path} has {found} bytes of pixel data; expected {declared} for {rows} x {columns} pixels of {bits} "
-            "bits; it is truncated or damaged, export it again"
+            f"{file} has {found} bytes of pixel data; expected {declared} for {what}; it is truncated or damaged, "
+            "export it again"
         )
-    values = _decode_by_gdcm(dataset, path) if syntax in _ONLY_GDCM else _decode(dataset, syntax, path)
+    values = decode_frame(dataset, frame or 0, frames, file)
     if values.shape != (rows, columns):
-        raise DicomError(f"{path} decodes to shape {values.shape}; expected one frame of {rows} x {columns} pixels")
+        raise DicomError(f"{file} decodes to shape {values.shape}; expected one frame of {rows} x {columns} pixels")
     return values
-
-
-def _decode(dataset: Dataset, syntax: UID, path: Path) -> NDArray[Any]:
-    package = next((package for start, package in _DECODERS if syntax.name.startswith(start)), None)
-    try:
-        available = get_decoder(syntax).is_available
-    except NotImplementedError:
-        raise DicomError(
-            f"{path} is compressed as {syntax.name}, which is not supported; "
-            "convert it to an uncompressed transfer syntax"
-        ) from None
-    if not available:
-        raise DicomError(f"{path} is compressed as {syntax.name}; its decoder is missing: pip install {package}")
-    try:
-        return dataset.pixel_array
-    except Exception as error:  # every decoder has its own types
-        raise DicomError(f"{path} has damaged {syntax.name} pixel data; export it again") from error
-
-
-def _decode_by_gdcm(dataset: Dataset, path: Path) -> NDArray[Any]:
-    """Stored values by way of the GDCM inside SimpleITK, which hands out rescaled ones."""
-    import SimpleITK  # slow to load, rarely needed
-
-    rescaled = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))[0]
-    slope, intercept = _rescale(dataset, path)
-    return np.rint((rescaled.astype(np.float64) - intercept) / slope).astype(np.int32)
 
 
 def _padding_mask(dataset: Dataset, stored: NDArray[Any]) -> NDArray[np.bool_]:

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ctresample.data_tools.dicom_errors import DuplicateError
-from ctresample.data_tools.dicom_files import SkippedFile, find_files
-from ctresample.data_tools.dicom_headers import SliceHeader, read_slice_header
-from ctresample.data_tools.dicom_pixels import decode_slice
+from ctresample.data_tools.dicom_archives import is_zip
+from ctresample.data_tools.dicom_errors import DuplicateError, SeveralSeriesError, UnreadableImageError
+from ctresample.data_tools.dicom_files import DicomFile, SkippedFile, find_files, members
+from ctresample.data_tools.dicom_headers import SliceHeader, read_slice_headers
+from ctresample.data_tools.dicom_pixels import SliceDecoder
 from ctresample.data_tools.dicom_stack import (
     SAME_PLACE_MM,
+    StackPlace,
     group_stacks,
+    place_stack,
     same_place,
     sort_along_normal,
-    stack_affine,
+    step_range_mm,
 )
+from ctresample.data_tools.dicom_tilt import Upright
 from ctresample.errors import DicomError
 from ctresample.volume import Volume
 
+MAX_FILES = 1_000_000
 LOWEST_PLAUSIBLE_HU = -1024.0
+_MOST_SCOUTS, _LEAST_SLICES_PER_SCOUT = 2, 5
 
 Warn = Callable[[str], None]
 
@@ -37,10 +42,12 @@ class FoundSeries:
     Attributes:
         series_uid: SeriesInstanceUID. A series of several stacks has several of these.
         headers: sorted along the normal of the slices.
+        damaged: one line for each image of the series whose header cannot be used.
     """
 
     series_uid: str
     headers: tuple[SliceHeader, ...]
+    damaged: tuple[str, ...] = ()
 
     @property
     def n_slices(self) -> int:
@@ -57,18 +64,21 @@ class FoundSeries:
     def key(self) -> str:
         """Twelve hex digits that name the stack, whatever lies beside it, and say nothing of the patient."""
         first = self.headers[0]
-        place = np.round([*first.orientation.ravel(), *first.spacing_mm], 4) + 0.0  # no -0
-        return hashlib.sha256(f"{self.series_uid} {self.shape} {place.tolist()}".encode()).hexdigest()[:12]
+        kind = np.round([*first.orientation.ravel(), *first.spacing_mm], 4) + 0.0  # no -0
+        return hashlib.sha256(f"{self.series_uid} {self.shape} {kind.tolist()}".encode()).hexdigest()[:12]
+
+    @property
+    def facing(self) -> str:
+        """The plane that the slices are nearest to: "sagittal", "coronal" or "axial"."""
+        return ("sagittal", "coronal", "axial")[int(np.abs(self.headers[0].normal).argmax())]
 
     def describe(self) -> str:
         """One phrase to tell a stack from its neighbours, without patient data."""
-        first, n = self.headers[0], self.n_slices
-        facing = ("sagittal", "coronal", "axial")[int(np.abs(first.normal).argmax())]
-        (rows, columns), (row_mm, column_mm) = first.shape, first.spacing_mm
+        n, (rows, columns), (row_mm, column_mm) = self.n_slices, self.shape, self.headers[0].spacing_mm
         pixels = f"{row_mm:.3g} mm" if row_mm == column_mm else f"{row_mm:.3g} x {column_mm:.3g} mm"
-        heights = [float(header.position @ first.normal) for header in self.headers]
-        apart = f", {(heights[-1] - heights[0]) / (n - 1):.3g} mm apart" if n > 1 else ""
-        return f"{n} {facing} slice{'s'[: n > 1]} of {rows} x {columns}, {pixels} pixels{apart}"
+        steps = sorted({f"{mm:.3g}" for mm in step_range_mm(self.headers)}, key=float) if n > 1 else []
+        apart = f", {' to '.join(steps)} mm apart" if steps else ""
+        return f"{n} {self.facing} slice{'s'[: n > 1]} of {rows} x {columns}, {pixels} pixels{apart}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +87,8 @@ class Discovery:
 
     Attributes:
         series: each stack of slices, in the order of their first files.
-        left_out: how many files are no CT slice, by reason.
-        damaged: one line for each file that should have been a CT image.
+        left_out: how many files or frames are no CT slice, by reason.
+        damaged: one line for each file that should have been a CT image, or a zip file.
     """
 
     series: tuple[FoundSeries, ...]
@@ -86,40 +96,139 @@ class Discovery:
     damaged: tuple[str, ...]
 
 
+# ---------------------------------------------------------------- find
+
+
 def find_series(place: Path) -> Discovery:
     """Look for CT series; a bad file is told of in the result and never raises.
 
+    Names and extensions prove nothing: every file is looked at, inside zip files too. A DICOMDIR stands for its
+    folder; the paths in it are not followed. Images of a series that show another plane than nearly all others, such
+    as localizers that do not say so, are left out.
+
     Args:
-        place: a folder, searched with all its subfolders; or one DICOM file.
+        place: a folder, searched with all its subfolders; a zip file; a DICOMDIR; or one DICOM file.
 
     Raises:
-        DicomError: there is no such place, or it cannot be searched.
+        DicomError: there is no such place, it cannot be searched, or it holds a million files.
     """
     left_out: Counter[str] = Counter()
-    damaged: list[str] = []
+    damaged: list[tuple[str, str]] = []  # series UID, if it is known, and what is wrong
     headers: list[SliceHeader] = []
-    for path in [place] if place.is_file() else find_files(place):
+    for file in _files(place, damaged):
         try:
-            headers.append(read_slice_header(path))
+            headers += read_slice_headers(file)
         except SkippedFile as reason:
             left_out[str(reason)] += 1
+        except UnreadableImageError as error:
+            damaged.append((error.series_uid, str(error)))
         except DicomError as error:
-            damaged.append(str(error))
-    stacks = (sort_along_normal(stack) for stack in group_stacks(headers))
-    return Discovery(
-        tuple(FoundSeries(stack[0].series_uid, tuple(stack)) for stack in stacks), dict(left_out), tuple(damaged)
+            damaged.append(("", str(error)))
+    found = []
+    for stack in _without_scouts(group_stacks(headers), left_out):
+        uid = stack[0].series_uid
+        bad = tuple(line for series, line in damaged if series == uid)
+        found.append(FoundSeries(uid, tuple(sort_along_normal(stack)), bad))
+    return Discovery(tuple(found), dict(left_out.most_common()), tuple(line for _, line in damaged))
+
+
+def _files(place: Path, damaged: list[tuple[str, str]]) -> Iterator[DicomFile]:
+    root = place.parent if place.name.upper() == "DICOMDIR" and place.is_file() else place
+    paths = [root] if root.is_file() else find_files(root)
+    if len(paths) > MAX_FILES:
+        raise DicomError(f"{place} holds {len(paths)} files; expected at most {MAX_FILES}; choose a folder inside it")
+    for path in paths:
+        if not is_zip(path):
+            yield DicomFile(path)
+            continue
+        try:
+            inside = members(path)
+        except DicomError as error:
+            damaged.append(("", str(error)))
+            continue
+        yield from inside
+
+
+def _without_scouts(stacks: list[list[SliceHeader]], left_out: Counter[str]) -> Iterator[list[SliceHeader]]:
+    """Leave out one or two images of another plane beside a whole stack of the same series."""
+    largest: dict[str, list[SliceHeader]] = {}
+    for stack in stacks:
+        largest[stack[0].series_uid] = max(largest.get(stack[0].series_uid, []), stack, key=len)
+    for stack in stacks:
+        main = largest[stack[0].series_uid]
+        few = len(stack) <= _MOST_SCOUTS and len(main) >= _LEAST_SLICES_PER_SCOUT * len(stack)
+        if few and np.abs(stack[0].orientation - main[0].orientation).max() > 1e-4:
+            left_out["of another plane than the rest of its series"] += len(stack)
+        else:
+            yield stack
+
+
+def only_series(discovery: Discovery, place: Path, series: str | None = None) -> FoundSeries:
+    """The one stack, or the one chosen.
+
+    Args:
+        discovery: from :func:`find_series`.
+        place: named in errors.
+        series: a SeriesInstanceUID, or the ``key`` of a stack.
+
+    Raises:
+        SeveralSeriesError: more than one; the message lists them.
+        DicomError: none.
+    """
+    chosen = [one for one in discovery.series if series in (None, one.series_uid, one.key)]
+    if len(chosen) == 1:
+        return chosen[0]
+    wanted = "" if series is None else f" of series {series}"
+    if not chosen:
+        there = counts(discovery.left_out) or "no files"
+        if discovery.series:
+            there += f", {len(discovery.series)} other series"
+        first = f"; first damaged: {discovery.damaged[0]}" if discovery.damaged else ""
+        raise DicomError(f"{place}: no CT image{wanted} ({there}); expected the DICOM files of one CT series{first}")
+    same_uid = len({one.series_uid for one in chosen}) < len(chosen)
+    listing = "; ".join(
+        f"{one.key if same_uid else one.series_uid} ({one.describe()})" for one in chosen[:10]
+    ) + "; ..." * (len(chosen) > 10)
+    raise SeveralSeriesError(
+        f"{place} holds {len(chosen)} stacks of slices{wanted}; expected one; choose one with --series: {listing}"
     )
 
 
+def counts(left_out: Mapping[str, int]) -> str:
+    """In words: how many files are left out for which reasons."""
+    return ", ".join(f"{count} file{'s'[: count > 1]} {reason}" for reason, count in left_out.items())
+
+
+# ---------------------------------------------------------------- check and load
+
+
 def check_series(found: FoundSeries, *, allow_gaps: bool = False, resample_tilt: bool = False) -> None:
-    """Raise what :func:`load_series` would about the places of the slices; only pixels of doubtful copies are read.
+    """Raise what :func:`load_series` would about headers and places; only pixels of doubtful copies are read.
 
     Raises:
+        UnreadableImageError: an image of the series cannot be used.
         DuplicateError: several images at one position.
         TiltError: a tilted gantry.
         GapError: uneven steps.
     """
-    stack_affine(without_copies(found.headers)[0])
+    _placed(found, allow_gaps, resample_tilt)
+
+
+def verdict(found: FoundSeries) -> tuple[str, tuple[str, ...]]:
+    """What keeps a stack from being loaded as it is, and the options with which it can be.
+
+    Returns:
+        An empty text where nothing does. No options where none would help.
+    """
+    problem = ""
+    for gaps, tilt in ((False, False), (True, False), (False, True), (True, True)):
+        try:
+            check_series(found, allow_gaps=gaps, resample_tilt=tilt)
+        except DicomError as error:
+            problem = problem or str(error)
+        else:
+            return problem, ("--allow-gaps",) * gaps + ("--resample-tilt",) * tilt
+    return problem, ()
 
 
 def load_series(
@@ -127,65 +236,86 @@ def load_series(
 ) -> Volume:
     """Read the pixels of a stack of slices.
 
-    Padding becomes air (-1000 HU); no other value is changed. Slices that name different frames of reference are one
-    stack as long as their positions form one.
+    Padding becomes air (-1000 HU); no other value is changed, but by ``resample_tilt``. Slices that name different
+    frames of reference are one stack as long as their positions form one.
 
     Args:
         found: from :func:`find_series`.
-        allow_gaps: take uneven steps.
-        resample_tilt: shear the slices of a tilted gantry to an upright stack.
+        allow_gaps: take uneven steps; every slice keeps its true position.
+        resample_tilt: shear the slices of a tilted gantry to an upright stack, see `Upright`.
         on_warning: called with one line for each thing worth knowing.
 
     Returns:
-        HU ``[z, y, x]``, affine and one header a slice. A lone slice takes its step from SpacingBetweenSlices,
-        SliceThickness or 1 mm, in that order.
+        HU ``[z, y, x]``, affine and one header a slice, as in the source. A lone slice takes its step from
+        SpacingBetweenSlices, SliceThickness or 1 mm, in that order.
 
     Raises:
         DicomError: as :func:`check_series`; a damaged file, no rescale to HU, or a missing decoder.
     """
     warn = on_warning or (lambda line: None)
-    ordered, copies = without_copies(found.headers)
-    folder = ordered[0].path.parent
-    if copies:
+    ordered, place = _placed(found, allow_gaps, resample_tilt)
+    folder = ordered[0].file.folder
+    if copies := len(found.headers) - len(ordered):
         warn(f"{folder}: left out {copies} identical duplicate(s) of slices")
-    affine = stack_affine(ordered)
     frames = {header.frame_of_reference_uid for header in ordered}
     if len(frames) > 1:
         warn(f"{folder}: the slices name {len(frames)} frames of reference, yet their positions form one stack")
-    return _decode(ordered, affine, folder, warn)
+    if place.offsets_mm is not None:
+        least, most = step_range_mm(ordered)
+        warn(f"{folder}: slices lie {least:.2f} to {most:.2f} mm apart and keep their true positions")
+    upright = None
+    if place.sideways_mm is not None:
+        upright = Upright(place.affine, place.sideways_mm, found.shape)
+        warn(
+            f"{folder}: a gantry tilt of {place.tilt_deg:.1f} degrees is undone by resampling the slices, now of "
+            f"{upright.shape[0]} x {upright.shape[1]} pixels"
+        )
+    return _decode(ordered, place, upright, warn)
 
 
-def _decode(ordered: list[SliceHeader], affine: NDArray[np.float64], folder: Path, warn: Warn) -> Volume:
-    first = decode_slice(ordered[0].path)  # before the volume is made: a header may lie about the size
-    hu = np.empty((len(ordered), *first.hu.shape), np.float32)
-    json_headers, n_padding = [], 0
+def _placed(found: FoundSeries, allow_gaps: bool, resample_tilt: bool) -> tuple[list[SliceHeader], StackPlace]:
+    if found.damaged:
+        more = f" (and {len(found.damaged) - 1} more images of this series)" if len(found.damaged) > 1 else ""
+        raise UnreadableImageError(found.damaged[0] + more, found.series_uid)
+    ordered = _without_copies(found.headers)
+    return ordered, place_stack(ordered, allow_gaps=allow_gaps, resample_tilt=resample_tilt)
+
+
+def _decode(ordered: Sequence[SliceHeader], place: StackPlace, upright: Upright | None, warn: Warn) -> Volume:
+    decoder, json_headers, n_padding, n_low, lowest = SliceDecoder(), [], 0, 0, 0.0
     for z, header in enumerate(ordered):
-        decoded = decode_slice(header.path) if z else first
-        hu[z] = decoded.hu
+        decoded = decoder.decode(header.file, header.frame)
+        if z == 0:  # not before: a header may lie about the size
+            hu = np.empty((len(ordered), *(upright.shape if upright else decoded.hu.shape)), np.float32)
+        hu[z] = upright.slice(decoded.hu, z) if upright else decoded.hu
         json_headers.append(decoded.header)
         n_padding += decoded.n_padding
-    warn_values(warn, folder, n_padding, int(np.count_nonzero(hu < LOWEST_PLAUSIBLE_HU)), float(hu.min()))
-    return Volume(hu, affine, tuple(json_headers))
+        n_low += int(np.count_nonzero(decoded.hu < LOWEST_PLAUSIBLE_HU))
+        lowest = min(lowest, float(decoded.hu.min()))
+    warn_values(warn, ordered[0].file.folder, n_padding, n_low, lowest)
+    affine = upright.affine if upright else place.affine
+    return Volume(hu, affine, tuple(json_headers), place.offsets_mm)
 
 
-def without_copies(ordered: tuple[SliceHeader, ...]) -> tuple[list[SliceHeader], int]:
+def _without_copies(ordered: Sequence[SliceHeader]) -> list[SliceHeader]:
     """Drop slices that repeat their neighbour pixel for pixel; refuse those that only share its position."""
-    kept = list(ordered[:1])
+    kept = [ordered[0]]
     for header in ordered[1:]:
         if not same_place(kept[-1], header):
             kept.append(header)
         elif not _same_image(kept[-1], header):
             raise DuplicateError(
-                f"{header.path.parent}: {kept[-1].path.name} and {header.path.name} lie at the same position with "
-                "different pixels; expected one slice a position; keep only one acquisition"
+                f"{header.file.folder}: {kept[-1].name} and {header.name} lie at the same position with different "
+                "pixels; expected one slice a position; keep only one acquisition"
             )
-    return kept, len(ordered) - len(kept)
+    return kept
 
 
 def _same_image(a: SliceHeader, b: SliceHeader) -> bool:
-    return np.allclose(a.position, b.position, rtol=0, atol=SAME_PLACE_MM) and np.array_equal(
-        decode_slice(a.path).hu, decode_slice(b.path).hu
-    )
+    if not np.allclose(a.position, b.position, rtol=0, atol=SAME_PLACE_MM):
+        return False
+    decoder = SliceDecoder()
+    return np.array_equal(decoder.decode(a.file, a.frame).hu, decoder.decode(b.file, b.frame).hu)
 
 
 def warn_values(warn: Warn, folder: Path, n_padding: int, n_low: int, lowest: float) -> None:

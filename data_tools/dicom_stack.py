@@ -1,8 +1,9 @@
-"""Make one regular stack of CT images: which belong together, in what order, and where it lies in the patient."""
+"""Make one stack of CT images: which belong together, in what order, and where it lies in the patient."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,45 +14,54 @@ from ctresample.data_tools.dicom_headers import SliceHeader
 SAME_PLACE_MM = 0.01
 """Slices closer than this lie at one position; also the sideways shift that rounding in the header explains."""
 
+_DRIFT = 5e-4  # sideways, of the height: rounded direction cosines let a long stack drift a little
+
+
+@dataclass(frozen=True, eq=False)
+class StackPlace:
+    """Where the slices of a stack lie.
+
+    Attributes:
+        affine: ``(4, 4)``, from (column, row, slice, 1) to LPS mm of an upright stack on the first slice.
+        offsets_mm: of each slice along the normal from the first, where they are not evenly spaced; else None.
+        sideways_mm: ``(slices, 2)``: how far each is shifted along its rows and down its columns; None if upright.
+        tilt_deg: angle between the normal and the line through the slices.
+    """
+
+    affine: NDArray[np.float64]
+    offsets_mm: tuple[float, ...] | None
+    sideways_mm: NDArray[np.float64] | None
+    tilt_deg: float
+
 
 def group_stacks(headers: Iterable[SliceHeader]) -> list[list[SliceHeader]]:
     """Split images into stacks: equal series, matrix, orientation and pixel spacing (to 1e-4).
 
     FrameOfReferenceUID does not split: de-identification has given some public series one UID a slice. What it
-    would protect from, positions that do not belong together, shows in :func:`stack_affine`.
+    would protect from, positions that do not belong together, shows in :func:`place_stack`.
     """
+    series: dict[tuple[str, tuple[int, int]], list[list[SliceHeader]]] = {}
     stacks: list[list[SliceHeader]] = []
     for header in headers:
-        home = next((stack for stack in stacks if _belong_together(stack[0], header)), None)
+        siblings = series.setdefault((header.series_uid, header.shape), [])
+        home = next((stack for stack in siblings if _belong_together(stack[0], header)), None)
         if home is None:
-            stacks.append([header])
+            siblings.append([header])
+            stacks.append(siblings[-1])
         else:
             home.append(header)
     return stacks
 
 
 def _belong_together(a: SliceHeader, b: SliceHeader) -> bool:
-    return (
-        a.series_uid == b.series_uid
-        and a.shape == b.shape
-        and np.allclose(a.spacing_mm, b.spacing_mm, rtol=0, atol=1e-4)
-        and np.allclose(a.orientation, b.orientation, rtol=0, atol=1e-4)
-    )
-
-
-def describe_stack(stack: Sequence[SliceHeader]) -> str:
-    """One phrase to tell a stack from its neighbours, without patient data."""
-    first = stack[0]
-    facing = ("sagittal", "coronal", "axial")[int(np.abs(first.normal).argmax())]
-    (rows, columns), (row_mm, column_mm) = first.shape, first.spacing_mm
-    matrix = f"{rows} x {columns} pixels of {row_mm:.3g} x {column_mm:.3g} mm"
-    return f"{first.series_uid} ({len(stack)} {facing} slice{'s'[: len(stack) > 1]}, {matrix})"
+    apart = np.abs(a.orientation - b.orientation).max(), *np.abs(np.subtract(a.spacing_mm, b.spacing_mm))
+    return max(apart) <= 1e-4
 
 
 def sort_along_normal(stack: Sequence[SliceHeader]) -> list[SliceHeader]:
     """Order slices by their position along the normal; instance numbers and file names prove nothing."""
     normal = stack[0].normal
-    return sorted(stack, key=lambda header: (float(header.position @ normal), header.path))
+    return sorted(stack, key=lambda header: (float(header.position @ normal), header.file, header.frame or 0))
 
 
 def same_place(a: SliceHeader, b: SliceHeader) -> bool:
@@ -59,56 +69,76 @@ def same_place(a: SliceHeader, b: SliceHeader) -> bool:
     return abs(float((b.position - a.position) @ a.normal)) < SAME_PLACE_MM
 
 
+def step_range_mm(ordered: Sequence[SliceHeader]) -> tuple[float, float]:
+    """The least and the largest step between neighbours at different positions; of at least two slices."""
+    heights = np.array([header.position @ ordered[0].normal for header in ordered])
+    steps = np.diff(heights)
+    steps = steps[steps >= SAME_PLACE_MM]
+    return float(steps.min()), float(steps.max())
+
+
+def is_even(steps: NDArray[np.float64]) -> bool:
+    """Whether steps differ by no more than rounding."""
+    usual = float(np.median(steps))
+    return bool((np.abs(steps - usual) <= max(0.01 * usual, 0.05)).all())
+
+
 def stack_affine(ordered: Sequence[SliceHeader]) -> NDArray[np.float64]:
-    """Affine ``(4, 4)`` from (column, row, slice, 1) to LPS mm of sorted slices without duplicates.
+    """Affine ``(4, 4)`` of a regular stack; see :func:`place_stack`."""
+    return place_stack(ordered).affine
+
+
+def place_stack(ordered: Sequence[SliceHeader], *, allow_gaps: bool = False, resample_tilt: bool = False) -> StackPlace:
+    """Where sorted slices without duplicates lie.
+
+    Args:
+        ordered: slices of one orientation, upwards along their normal.
+        allow_gaps: take uneven steps.
+        resample_tilt: take slices that shift sideways.
 
     Raises:
         TiltError: slices shifted sideways.
         GapError: uneven steps, so missing slices.
     """
-    first, last, normal = ordered[0], ordered[-1], ordered[0].normal
+    first, normal = ordered[0], ordered[0].normal
     offsets = np.stack([header.position - first.position for header in ordered])
     heights = offsets @ normal
-    _check_sideways(offsets - heights[:, None] * normal, heights, ordered)
-    if len(ordered) > 1:
-        _check_steps(np.diff(heights), ordered)
-    step_mm = heights[-1] / (len(ordered) - 1) if first is not last else first.nominal_step_mm
+    sideways = offsets @ first.orientation.T
+    shifts = np.linalg.norm(sideways, axis=1)
+    worst = int(shifts.argmax())
+    tilt_deg = float(np.degrees(np.arctan2(shifts[worst], heights[worst]))) if len(ordered) > 1 else 0.0
+    upright = bool((shifts <= SAME_PLACE_MM + _DRIFT * heights).all())
+    if not (upright or resample_tilt):
+        raise TiltError(
+            f"{_folder(ordered)}: the slices shift sideways, {shifts[worst]:.2f} mm over {heights[worst]:.2f} mm "
+            f"(a gantry tilt of {tilt_deg:.1f} degrees); expected an upright stack; --resample-tilt shears the slices "
+            f"to one{_frames_hint(ordered)}",
+            tilt_deg,
+        )
+    steps = np.diff(heights)
+    even = len(ordered) == 1 or is_even(steps)
+    if not (even or allow_gaps):
+        usual = float(np.median(steps))
+        odd = int(np.abs(steps - usual).argmax())
+        raise GapError(
+            f"{_folder(ordered)}: a gap or uneven step: {steps[odd]:.2f} mm between {ordered[odd].name} and "
+            f"{ordered[odd + 1].name}; expected {usual:.2f} mm as between most slices; add the missing slices, or take "
+            f"them where they are with --allow-gaps{_frames_hint(ordered)}"
+        )
+    if len(ordered) == 1:
+        step_mm = first.nominal_step_mm
+    else:
+        step_mm = float(heights[-1] / (len(ordered) - 1) if even else np.median(steps))
     affine = np.eye(4)
     affine[:3, 0] = first.orientation[0] * first.spacing_mm[1]
     affine[:3, 1] = first.orientation[1] * first.spacing_mm[0]
     affine[:3, 2] = normal * step_mm
     affine[:3, 3] = first.position
-    return affine
+    return StackPlace(affine, None if even else tuple(heights.tolist()), None if upright else sideways, tilt_deg)
 
 
-def _check_sideways(
-    sideways: NDArray[np.float64], heights: NDArray[np.float64], ordered: Sequence[SliceHeader]
-) -> None:
-    shifts = np.linalg.norm(sideways, axis=1)
-    # rounded direction cosines let a long stack drift a little
-    if (shifts <= SAME_PLACE_MM + 5e-4 * heights).all():
-        return
-    worst = int(shifts.argmax())
-    angle_deg = float(np.degrees(np.arctan2(shifts[worst], heights[worst])))
-    raise TiltError(
-        f"{ordered[0].path.parent}: the slices shift sideways, {shifts[worst]:.2f} mm over {heights[worst]:.2f} mm "
-        f"(a gantry tilt of {angle_deg:.1f} degrees); expected an upright stack; "
-        f"resample the series without tilt first{_frames_hint(ordered)}",
-        angle_deg,
-    )
-
-
-def _check_steps(steps: NDArray[np.float64], ordered: Sequence[SliceHeader]) -> None:
-    usual = float(np.median(steps))
-    off = np.abs(steps - usual)
-    if (off <= max(0.01 * usual, 0.05)).all():
-        return
-    worst = int(off.argmax())
-    raise GapError(
-        f"{ordered[0].path.parent}: a gap or uneven step: {steps[worst]:.2f} mm between {ordered[worst].path.name} "
-        f"and {ordered[worst + 1].path.name}; expected {usual:.2f} mm as between most slices; "
-        f"add the missing slices, or keep only an evenly spaced part{_frames_hint(ordered)}"
-    )
+def _folder(ordered: Sequence[SliceHeader]) -> str:
+    return str(ordered[0].file.folder)
 
 
 def _frames_hint(ordered: Sequence[SliceHeader]) -> str:

@@ -15,14 +15,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ctresample.data_tools.dicom_errors import MultiFrameError
 from ctresample.data_tools.dicom_files import (
+    DicomFile,
     SkippedFile,
     damage_as_dicom_error,
     find_files,
     open_dicom,
     quiet_pydicom,
 )
-from ctresample.data_tools.dicom_headers import EnhancedCTError, SliceHeader
+from ctresample.data_tools.dicom_headers import SliceHeader
 from ctresample.data_tools.dicom_pixels import decode_slice
 from ctresample.data_tools.dicom_reader import read_axial_header
 from ctresample.data_tools.dicom_stack import stack_affine
@@ -143,7 +145,7 @@ def find_sources(folders: Sequence[Path], rejected: Rejections, on_progress: Pro
     mixed = {series for series, ways in scalings.items() if len(ways) > 1}
     for source in found:
         if source.header.series_uid in mixed:
-            rejected.add("of a series with mixed HU scaling", source.header.path)
+            rejected.add("of a series with mixed HU scaling", source.header.file.path)
     return [source for source in found if source.header.series_uid not in mixed]
 
 
@@ -151,7 +153,7 @@ def find_sources(folders: Sequence[Path], rejected: Rejections, on_progress: Pro
 def _read_identity(path: Path) -> tuple[str, str, tuple[str, ...]]:
     """PatientID, SOPInstanceUID, and slope and intercept as they are written."""
     with damage_as_dicom_error(path):
-        dataset = open_dicom(path, pixels=False)
+        dataset = open_dicom(DicomFile(path), pixels=False)
         scaling = (dataset.get("RescaleSlope"), dataset.get("RescaleIntercept"))
         patient = str(dataset.get("PatientID") or "").strip()
         return patient, str(dataset.get("SOPInstanceUID") or ""), tuple("" if v is None else f"{v:g}" for v in scaling)
@@ -160,7 +162,7 @@ def _read_identity(path: Path) -> tuple[str, str, tuple[str, ...]]:
 def iter_training_images(sources: Sequence[Source], rejected: Rejections) -> Iterator[TrainingImage]:
     """Decode images one at a time; those that are damaged or plainly not in HU go to ``rejected``."""
     for source in sources:
-        path = source.header.path
+        path = source.header.file.path
         try:
             decoded = decode_slice(path)
         except DicomError as error:
@@ -195,6 +197,6 @@ def why_not_hu(hu: NDArray[np.float32], n_padding: int) -> str:
 
 def _reason(error: Exception, path: Path) -> str:
     """Why a file is left out, in words without the file's name."""
-    if isinstance(error, EnhancedCTError):
+    if isinstance(error, MultiFrameError):
         return "multi-frame"
     return one_line(str(error).removeprefix(str(path)).split(";")[0].strip(": "), 100)

@@ -1,6 +1,7 @@
 """What ``ctresample info`` tells: enough to know what one has, and nothing about the patient."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -129,7 +130,7 @@ def test_series(tmp_path, dicom):
     hu = dicom.make_series(tmp_path)
     (tmp_path / "readme").write_text("hello")
     facts = describe(tmp_path)
-    assert facts.pop("note 1").endswith("left out 1 file not DICOM")
+    assert facts.pop("left out") == "1 file not DICOM"
     assert facts == {
         "kind": "CT series (DICOM)",
         "slices": "5 axial",
@@ -154,12 +155,13 @@ def test_several_series_have_a_line_each(tmp_path, dicom):
     dicom.make_series(tmp_path / "c", n=2, edit=lambda ds, z: ds.__setattr__("ImageType", ["A", "B", "LOCALIZER"]))
     dicom.make_series(tmp_path / "d", n=2, edit=lambda ds, z: ds.__delattr__("PixelSpacing"))
     facts = describe(tmp_path)
-    assert facts["kind"] == "folder of 2 CT series (DICOM)"
-    assert facts["series 1"].startswith("1.2.3.1.1 (5 axial slices, 12 x 16 pixels")
-    assert facts["series 2"].startswith("1.2.3.2.1 (1 coronal slice,")
-    assert facts["left out"] == "localizer: 2"
-    assert "no usable PixelSpacing" in facts["problem"]
-    assert facts["problem"].endswith("(and 1 more)")
+    assert facts["kind"] == "2 CT series (DICOM)"
+    assert re.match(r"1\.2\.3\.1\.1, key [0-9a-f]{12}: 5 axial slices of 12 x 16", facts["series 1"])
+    assert re.match(r"1\.2\.3\.2\.1, key [0-9a-f]{12}: 1 coronal slice of", facts["series 2"])
+    assert "no usable PixelSpacing" in facts["problem 1"]  # the damaged images are of this series
+    assert "problem 2" not in facts
+    assert facts["left out"] == "2 files localizer"
+    assert facts["damaged"].endswith("(and 1 more)")
 
 
 def test_a_broken_series_is_described_all_the_same(tmp_path, dicom):
@@ -168,6 +170,11 @@ def test_a_broken_series_is_described_all_the_same(tmp_path, dicom):
     facts = describe(tmp_path)
     assert (facts["slices"], facts["matrix"]) == ("4 axial", "12 x 16")
     assert "a gap or uneven step" in facts["problem"]
+    assert "--allow-gaps" in facts["problem"]
+    assert facts["slice step"] == "2.5 mm between most slices"
+    dicom.make_series(tmp_path / "again", edit=lambda ds, z: ds.__setattr__("RescaleIntercept", "-1000"))
+    facts = describe(tmp_path)
+    assert "lie at the same position" in facts["problem"]
     assert "HU range" not in facts
 
 
@@ -186,13 +193,13 @@ def test_nothing_tells_the_patient(tmp_path, dicom):
 
 
 def test_no_ct_image_in_the_folder(tmp_path, dicom):
-    with pytest.raises(DicomError, match=r"no CT image \(it is empty\); expected a DICOM folder or a prior"):
+    with pytest.raises(DicomError, match=r"no CT image \(no files\); expected the DICOM files"):
         describe(tmp_path)
     (tmp_path / "readme").write_text("hello")
-    with pytest.raises(DicomError, match=r"no CT image \(1 not DICOM\)"):
+    with pytest.raises(DicomError, match=r"no CT image \(1 file not DICOM\)"):
         describe(tmp_path)
     dicom.make_series(tmp_path, n=1, edit=lambda ds, z: ds.__setattr__("SOPClassUID", EnhancedCTImageStorage))
-    with pytest.raises(DicomError, match="multi-frame"):
+    with pytest.raises(DicomError, match="declares 1 frames and describes 0"):
         describe(tmp_path)
 
 

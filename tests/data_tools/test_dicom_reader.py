@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import subprocess
 import sys
 import warnings
@@ -23,7 +24,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from ctresample.data_tools import dicom_files, dicom_pixels
+from ctresample.data_tools import dicom_codecs, dicom_files
 from ctresample.data_tools.dicom_reader import iter_ct_slices, read_ct_series, read_ct_slices
 from ctresample.errors import DicomError
 
@@ -256,19 +257,21 @@ def test_two_series_need_a_choice(tmp_path, dicom):
     with pytest.raises(DicomError) as caught:
         read_ct_series(tmp_path)
     message = str(caught.value)
-    assert "1.2.3.1.1 (2 axial slices, 12 x 16 pixels of 0.8 x 0.7 mm)" in message
-    assert "1.2.3.2.1 (3 coronal slices, 8 x 8" in message
+    assert "1.2.3.1.1 (2 axial slices of 12 x 16, 0.8 x 0.7 mm pixels, 2.5 mm apart)" in message
+    assert "1.2.3.2.1 (3 coronal slices of 8 x 8" in message
     assert "\n" not in message
     assert read_ct_series(tmp_path, series_uid="1.2.3.2.1").hu.shape == (3, 8, 8)
-    with pytest.raises(DicomError, match=r"no CT image of series 9\.9 among 5 file"):
+    with pytest.raises(DicomError, match=r"no CT image of series 9\.9 .*2 other series"):
         read_ct_series(tmp_path, series_uid="9.9")
 
 
 def test_one_series_of_two_matrices(tmp_path, dicom):
     dicom.make_series(tmp_path / "a")
     dicom.make_series(tmp_path / "b", shape=(8, 8))
-    with pytest.raises(DicomError, match="holds 2 stacks of slices; expected one; split the series"):
+    with pytest.raises(DicomError, match="holds 2 stacks of slices; expected one; choose one with --series") as caught:
         read_ct_series(tmp_path)
+    keys = re.findall(r"\b[0-9a-f]{12}(?= \()", str(caught.value))
+    assert [read_ct_series(tmp_path, series_uid=key).hu.shape for key in keys] == [(5, 12, 16), (5, 8, 8)]
 
 
 # ---------------------------------------------------------------- broken series
@@ -326,8 +329,8 @@ BROKEN = {
     "gap": (gap, r"gap or uneven step: 5.00 mm between 001.dcm and 003.dcm; expected 2.50 mm"),
     "duplicate": (clash, r"000.dcm and 000.dcm lie at the same position with different pixels"),
     "tilt": (tilt, r"shift sideways.* tilt of 15.0 degrees"),
-    "empty folder": (lambda folder, dicom: None, r"no CT image among 0 file\(s\) \(empty folder\)"),
-    "text file": (text_only, r"no CT image among 1 file\(s\) \(1 file not DICOM\)"),
+    "empty folder": (lambda folder, dicom: None, r"no CT image \(no files\)"),
+    "text file": (text_only, r"no CT image \(1 file not DICOM\)"),
     "localizers only": (having(ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]), "2 files localizer"),
     "truncated pixels": (cut(-100), r"003.dcm has 284 bytes of pixel data; expected 384 .* truncated"),
     "truncated RLE": (cut(-100, compress(RLELossless)), "003.dcm"),
@@ -348,7 +351,7 @@ BROKEN = {
     "fewer rows than data": (having(Rows=11), "expected 352 for 11 x 16"),
     "colour": (having(SamplesPerPixel=3, PhotometricInterpretation="RGB", PlanarConfiguration=0), "3 sample"),
     "frames": (having(NumberOfFrames=2), "2 frame"),
-    "multi-frame": (having(SOPClassUID=EnhancedCTImageStorage), "000.dcm is a multi-frame Enhanced CT image"),
+    "multi-frame": (having(SOPClassUID=EnhancedCTImageStorage), "000.dcm declares 1 frames and describes 0"),
 }
 
 
@@ -362,11 +365,9 @@ def test_broken_series(tmp_path, dicom, case):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("place", ["nowhere", "file"])
-def test_no_folder(tmp_path, place):
-    (tmp_path / "file").touch()
-    with pytest.raises(DicomError, match="expected a folder"):
-        read_ct_series(tmp_path / place)
+def test_no_such_place(tmp_path):
+    with pytest.raises(DicomError, match="nowhere is not there; expected a folder"):
+        read_ct_series(tmp_path / "nowhere")
 
 
 def test_a_folder_that_may_not_be_searched(tmp_path, monkeypatch):
@@ -387,15 +388,15 @@ def test_a_deflated_bomb_is_not_inflated(tmp_path, dicom, monkeypatch):
 
 def test_decoder_missing(tmp_path, dicom, monkeypatch):
     dicom.make_series(tmp_path, n=1, edit=compress(JPEGLSLossless))
-    monkeypatch.setattr(dicom_pixels, "get_decoder", lambda syntax: SimpleNamespace(is_available=False))
+    monkeypatch.setattr(dicom_codecs, "get_decoder", lambda syntax: SimpleNamespace(is_available=False))
     with pytest.raises(DicomError, match="000.dcm is compressed as JPEG-LS Lossless .*: pip install pyjpegls"):
         read_ct_series(tmp_path)
 
 
 def test_retired_compression(tmp_path, dicom):
-    edits = (compress(RLELossless), retag("1.2.840.10008.1.2.4.55"))
+    edits = (compress(RLELossless), retag("1.2.840.10008.1.2.4.94"))
     dicom.make_series(tmp_path, n=1, edit=lambda ds, z: [edit(ds, z) for edit in edits])
-    with pytest.raises(DicomError, match="JPEG Full Progression.* not supported; convert it"):
+    with pytest.raises(DicomError, match="JPIP Referenced.* not supported; convert it"):
         read_ct_series(tmp_path)
 
 
