@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 
 from pydicom import Dataset
@@ -61,7 +60,7 @@ class Frames:
                 f"{file} declares {declared} frames and describes {len(self._own)}; expected as many descriptions as "
                 f"frames, at most {MAX_FRAMES}; it may be truncated, export it again"
             )
-        self._common = copy.copy(dataset)
+        self._common = _copy(dataset)
         for keyword in _NOT_OF_ONE_FRAME:
             if keyword in self._common:
                 del self._common[keyword]
@@ -76,10 +75,15 @@ class Frames:
         return map(self.__getitem__, range(len(self)))
 
     def __getitem__(self, index: int) -> Dataset:
-        frame = copy.copy(self._common)
+        frame = _copy(self._common)
         _lift(self._own[index], frame)
         frame.ReferencedFrameNumber = index + 1
         return frame
+
+
+def _copy(dataset: Dataset) -> Dataset:
+    """Another set of the same elements, unread ones unread."""
+    return Dataset({tag: dataset.get_item(tag) for tag in dataset.keys()})
 
 
 def _lift(groups: Dataset, frame: Dataset) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ _SURELY_LOSSY = (
     "1.2.840.10008.1.2.4.53",
     "1.2.840.10008.1.2.4.55",
 )
-_HOUNSFIELD_TYPES = {"", "HU", "HU_MOD", "US"}  # US: unspecified, what several programs write with plain HU
+# US: unspecified, what several programs write with plain HU; the last is spelt in several ways
+_HOUNSFIELD_TYPES = re.compile("|HU|HU_MOD|US|HOUND?SFIELD( UNITS?)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +105,7 @@ def _rescale(dataset: Dataset, file: DicomFile) -> tuple[float, float]:
     if slope == 0 or not math.isfinite(slope) or not math.isfinite(intercept):
         raise DicomError(f"{file} has RescaleSlope {slope}, RescaleIntercept {intercept}; expected finite, slope not 0")
     kind = str(dataset.get("RescaleType") or "")
-    if kind not in _HOUNSFIELD_TYPES:
+    if not _HOUNSFIELD_TYPES.fullmatch(kind):
         raise DicomError(f"{file} holds values of RescaleType {kind[:16]!r}; expected HU; choose an ordinary CT series")
     return slope, intercept
 
