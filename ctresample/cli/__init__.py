@@ -17,6 +17,7 @@ import typer
 
 import ctresample
 from ctresample.cli import options
+from ctresample.cli.batch import batch
 from ctresample.cli.benchmark import benchmark
 from ctresample.cli.dataset import dataset
 from ctresample.cli.demo import demo
@@ -74,6 +75,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     import_: "ctresample import scan.npy -o scan.h5 --geometry geometry.json",
     lower_dose: "ctresample lower-dose scan.h5 -o low.h5 --fraction 0.25",
     reconstruct: "ctresample reconstruct scan.h5 -o result --against chest_ct/",
+    batch: "ctresample batch export/ -o results --views 25 --photons 1e5",
     benchmark: "ctresample benchmark scans/ -o out --views 25,60 --photons 1e5",
     dataset: "ctresample dataset chest_ct/ abdomen_ct/ -o shards --licence 'CC BY 4.0, TCIA'",
     finetune: "ctresample finetune ct256 train/ --validation val/ -o run --lora 8",
@@ -82,7 +84,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     info: "ctresample info scan.h5",
     doctor: "ctresample doctor",
 }
-_LISTS: dict[Callable[..., None], str] = {reconstruct: options.METHOD_LIST, benchmark: options.METHOD_LIST}
+_LISTS: dict[Callable[..., None], str] = {verb: options.METHOD_LIST for verb in (reconstruct, batch, benchmark)}
 for _verb, _example in _EXAMPLES.items():
     # typer would keep the line breaks of all but the first paragraph
     _help = "\n\n".join(" ".join(paragraph.split()) for paragraph in (_verb.__doc__ or "").split("\n\n"))

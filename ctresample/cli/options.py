@@ -75,6 +75,12 @@ Prior = Annotated[
 DicomFolder = Annotated[
     Path, typer.Argument(metavar="DICOM_DIR", exists=True, file_okay=False, help="Folder with the DICOM files.")
 ]
+AllowGaps = Annotated[
+    bool, typer.Option("--allow-gaps", help="Take series whose slices are not evenly spaced, each where it lies.")
+]
+ResampleTilt = Annotated[
+    bool, typer.Option("--resample-tilt", help="Take series of a tilted gantry: slices are shifted upright.")
+]
 Size = Annotated[int, typer.Option(min=16, help="Rows and columns of the reconstructed image.")]
 Views = Annotated[int, typer.Option(min=1, help="Projection angles, equally spaced.", rich_help_panel=SCANNER)]
 ScanBeam = Annotated[

@@ -1,0 +1,223 @@
+"""``ctresample batch``."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ctresample.cli import options
+from ctresample.cli.screen import Screen, clock, screen
+from ctresample.errors import Stopped, UsageError
+
+if TYPE_CHECKING:
+    from ctresample.pipelines.batch.estimate import Pace
+    from ctresample.pipelines.batch.job import Outcome
+    from ctresample.pipelines.batch.machine import Machine
+    from ctresample.pipelines.batch.plan import Plan
+    from ctresample.pipelines.batch.select import Selection
+    from ctresample.pipelines.batch.settings import BatchSettings
+
+SOME_FAILED = 3
+"""Exit status where some series have no result and the others are there."""
+
+_FILE_WIDTH = 200  # of the plan where it is no terminal's
+
+MACHINES = "Processes and machines"
+
+
+def batch(
+    place: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IN", exists=True, help="Folder, zip file or DICOMDIR with DICOM series, sinogram files, or both."
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="DIR", help="Folder for the results: new, empty, or to go on with.")
+    ],
+    views: options.Views = 25,
+    method: options.Method = "resample",
+    preset: options.Preset = "fast",
+    select: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORD,...",
+            help="Only these: axial, coronal, sagittal, sinogram, slices>=N, keys as --dry-run shows them.",
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    allow_gaps: options.AllowGaps = False,
+    resample_tilt: options.ResampleTilt = False,
+    every: options.Every = 1,
+    window: options.FbpWindow = "hann",
+    model: options.FitModel = "line-integrals",
+    tube_kilovolts: options.TubeKilovolts = None,
+    prior: options.Prior = None,
+    size: options.Size = 256,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    batch_size: options.BatchSize = 8,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="N", help="Series at once on this machine; with GPUs one for each.", rich_help_panel=MACHINES
+        ),
+    ] = 1,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="tcp://HOST:PORT", help="Of dask.distributed, whose workers do the work.", rich_help_panel=MACHINES
+        ),
+    ] = None,
+    geometry: options.ScanBeam = "parallel",
+    arc_deg: options.ArcDeg = None,
+    detector_offset_mm: options.DetectorOffset = 0.0,
+    axis_offset_mm: options.AxisOffset = 0.0,
+    source_to_axis_mm: options.SourceToAxis = None,
+    source_to_detector_mm: options.SourceToDetector = None,
+    blur_mm: options.Blur = 0.0,
+    crosstalk: options.Crosstalk = 0.0,
+    photons: options.Photons = None,
+    electronic_noise: options.ElectronicNoise = 0.0,
+    bow_tie: options.BowTie = None,
+    tube_current_modulation: options.TubeCurrentModulation = 0.0,
+) -> None:
+    """Reconstruct every series below a folder.
+
+    DICOM series are scanned as by simulate and reconstructed, sinogram files are reconstructed as they are. Says first
+    what was found, what will run, how long it may take and what is skipped and why. Each series gets a folder
+    OUT/series/KEY with a derived DICOM series, run.json and a picture; OUT/summary.html and summary.csv tell of all.
+
+    A batch that was stopped in any way goes on when the command is repeated: what is finished is kept, what was in
+    work and what failed is done again, and the results are those of an undisturbed run. Exit status 3: some series
+    failed, or were skipped for a fault, or files are damaged; the summary says which, and the rest is there.
+    """
+    if scheduler is not None and workers > 1:
+        raise UsageError("--workers starts processes here, --scheduler names others; leave one out")
+    scan = options.scan_settings(
+        n_views=views,
+        beam=geometry,
+        arc_deg=arc_deg,
+        detector_offset_mm=detector_offset_mm,
+        axis_offset_mm=axis_offset_mm,
+        source_to_axis_mm=source_to_axis_mm,
+        source_to_detector_mm=source_to_detector_mm,
+        blur_mm=blur_mm,
+        crosstalk=crosstalk,
+        photons=photons,
+        electronic_noise=electronic_noise,
+        bow_tie_mm=bow_tie,
+        tube_current_modulation=tube_current_modulation,
+        size=size,
+    )
+    with screen() as show:
+        show.progress(0, "loading")
+        from ctresample.pipelines.batch.cluster import cluster
+        from ctresample.pipelines.batch.machine import machine_of
+        from ctresample.pipelines.batch.run import check_place
+        from ctresample.pipelines.batch.select import Selection
+        from ctresample.pipelines.batch.settings import BatchSettings
+        from ctresample.pipelines.physics import Physics
+
+        selection = Selection(options.words("--select", select) if select else [])
+        check_place(out, place)
+        needs_cluster = scheduler is not None or (workers > 1 and not dry_run)
+        with cluster(workers=workers, scheduler=scheduler) if needs_cluster else nullcontext() as client:
+            machine = machine_of(place, device, workers=workers, client=client)
+            settings = BatchSettings(
+                scan=scan,
+                every=every,
+                method=method,
+                preset=preset,
+                window=window,
+                physics=Physics(model, tube_kilovolts),
+                prior=prior,
+                seed=seed,
+                allow_gaps=allow_gaps,
+                resample_tilt=resample_tilt,
+                device=machine.device,
+            )
+            _run(show, place, out, settings, selection, machine, client, batch_size=batch_size, dry_run=dry_run)
+
+
+def _run(
+    show: Screen,
+    place: Path,
+    out: Path,
+    settings: BatchSettings,
+    selection: Selection,
+    machine: Machine,
+    client: Any,
+    *,
+    batch_size: int,
+    dry_run: bool,
+) -> None:
+    from ctresample.pipelines.batch.cluster import check_shared
+    from ctresample.pipelines.batch.inputs import find_inputs
+    from ctresample.pipelines.batch.manifest import check_same, read_events
+    from ctresample.pipelines.batch.plan import make_plan
+    from ctresample.pipelines.batch.run import open_batch, run_batch
+
+    record, events = settings.record(), read_events(out)
+    if events:
+        check_same(out, events, record)
+    show.progress(0, "looking for series")
+    found = find_inputs(place, settings)
+    plan = make_plan(found, out, events, selection)
+    show.progress(0, "measuring how long a slice takes")
+    pace = machine.pace(plan, events, settings, batch_size, client)
+    _tell(plan, pace, out, machine.n_workers)
+    if dry_run:
+        return
+    plan.check_space(out)
+    with open_batch(out, record, threads=machine.threads) as manifest:
+        if client:
+            check_shared(client, out)
+        plan = make_plan(found, out, manifest.events, selection)  # another process may have worked on it meanwhile
+        step = f"{settings.method}, {len(plan.to_run)} series"
+        show.progress(0, step)
+        try:
+            rows = run_batch(
+                out,
+                plan,
+                settings,
+                manifest,
+                batch_size=batch_size,
+                client=client,
+                progress=lambda share: show.progress(share, step),
+                on_outcome=lambda outcome, number, left_s: show.note(_told(outcome, number, len(plan.to_run), left_s)),
+            )
+        except KeyboardInterrupt:
+            raise Stopped(f"interrupted; what was finished is kept in {out}: repeat the command to go on") from None
+    done = sum(row.status == "done" for row in rows)
+    typer.echo(f"{out}: {done} of {len(rows)} series done. Look at {out / 'summary.html'}")
+    lost = [row for row in rows if row.status in ("failed", "skipped")]
+    if lost or plan.damaged:
+        parts = [f"{sum(row.status == status for row in lost)} {status}" for status in ("failed", "skipped")]
+        typer.echo(f"{', '.join(parts)}, {len(plan.damaged)} damaged files: see the summary and sources.csv", err=True)
+        raise typer.Exit(SOME_FAILED)
+
+
+def _tell(plan: Plan, pace: Pace, out: Path, n_workers: int) -> None:
+    """Print the plan."""
+    from rich.console import Console
+
+    from ctresample.pipelines.batch.plan_table import print_plan
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = _FILE_WIDTH
+    print_plan(plan, pace, out, n_workers, console)
+
+
+def _told(outcome: Outcome, number: int, total: int, left_s: float) -> str:
+    """A line for a series that ended."""
+    left = f" (about {clock(left_s)} left)" if number < total else ""
+    if outcome.status == "failed":
+        return f"{number} of {total}: {outcome.key} failed: {outcome.reason}{left}"
+    n, ratio = outcome.slices, outcome.residual_ratio
+    fit = "" if ratio is None else f", data residual {ratio:.2f}"
+    return f"{number} of {total}: {outcome.key} done, {n} slice{'s'[: n > 1]} in {outcome.seconds:.1f} s{fit}{left}"

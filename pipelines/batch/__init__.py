@@ -1,0 +1,1 @@
+"""Folders of series by the thousand: planned, run, resumed and summed up."""

@@ -1,0 +1,161 @@
+"""Jobs on several processes or machines, by dask.distributed."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import ctresample
+from ctresample.errors import CTResampleError, UsageError
+from ctresample.pipelines.batch.job import Job, Outcome
+from ctresample.pipelines.batch.run_one import on_gpu, run_one
+from ctresample.pipelines.output import as_output_error
+
+_AHEAD = 2
+"""Jobs handed out for each worker: one in work and one that waits, so that thousands need no memory."""
+
+
+@contextmanager
+def cluster(*, workers: int = 0, scheduler: str | None = None) -> Iterator[Any]:
+    """A client of the scheduler at an address, or of so many processes of this machine's own, ended with the block.
+
+    Raises:
+        UsageError: dask.distributed is not installed.
+        CTResampleError: nobody answers at the address.
+    """
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError:
+        raise UsageError('several workers need dask: pip install "ctresample[cluster]"') from None
+    if scheduler is not None:
+        try:
+            client = Client(scheduler, timeout=20)  # type: ignore[no-untyped-call]  # dask has no types
+        except (OSError, ValueError) as error:
+            raise CTResampleError(
+                f"no dask scheduler answers at {scheduler} ({type(error).__name__}); start one with `dask scheduler` "
+                "and give its address, such as tcp://HOST:8786"
+            ) from None
+        with client:
+            yield client
+        return
+    # no limit of memory: dask would kill what a run in one process lives with
+    with (
+        LocalCluster(  # type: ignore[no-untyped-call]
+            n_workers=workers, threads_per_worker=1, memory_limit=0, dashboard_address=None, host="127.0.0.1"
+        ) as local,
+        Client(local) as client,  # type: ignore[no-untyped-call]
+    ):
+        yield client
+
+
+def check_workers(client: Any, place: Path) -> int:
+    """How many workers there are, once it is sure that all run the same version and see the inputs.
+
+    Raises:
+        CTResampleError: there is none, or one that differs.
+    """
+    found = client.run(_version_and_sight, str(place.absolute()))
+    if not found:
+        raise CTResampleError("the dask scheduler has no workers; start some with `dask worker ADDRESS --nthreads 1`")
+    for address, (version, sees) in found.items():
+        if version != ctresample.__version__:
+            raise CTResampleError(
+                f"worker {address} runs ctresample {version}, here it is {ctresample.__version__}; install the same"
+            )
+        if not sees:
+            raise _other_files(address, place)
+    return len(found)
+
+
+def check_shared(client: Any, out: Path) -> None:
+    """Refuse workers for which the folder of results is another one than for this process.
+
+    Raises:
+        CTResampleError: one sees other files.
+        OutputError: the folder cannot be written.
+    """
+    token = out.absolute() / f".shared-{secrets.token_hex(4)}"
+    try:
+        with as_output_error(out):
+            token.touch()
+        found = client.run(_version_and_sight, str(token))
+    finally:
+        token.unlink(missing_ok=True)
+    for address, (_, sees) in found.items():
+        if not sees:
+            raise _other_files(address, out)
+
+
+def _other_files(address: str, place: Path) -> CTResampleError:
+    return CTResampleError(
+        f"worker {address} does not see {place}; inputs and results must lie on a file system that all workers share, "
+        "under the same path"
+    )
+
+
+def _version_and_sight(path: str) -> tuple[str, bool]:
+    return ctresample.__version__, Path(path).exists()
+
+
+def run_on_cluster(client: Any, jobs: Sequence[Job], on_start: Callable[[Job], None]) -> Iterator[Outcome]:
+    """The outcomes of jobs as they end, in no order.
+
+    A job whose worker died is run again by dask; one that takes its worker with it each time, with half the slices
+    together, down to one.
+
+    Args:
+        client: of dask.
+        jobs: to run.
+        on_start: told of every job that is handed out.
+
+    Raises:
+        OutputError: the place of results cannot be written.
+    """
+    from distributed import KilledWorker, as_completed
+
+    running: dict[Any, Job] = {}
+    waiting = iter(jobs)
+    ended: Any = as_completed()  # type: ignore[no-untyped-call]
+
+    def hand_out(job: Job) -> None:
+        on_start(job)
+        future = client.submit(_on_worker, job, key=f"{job.key}-{secrets.token_hex(4)}", pure=False)
+        running[future] = job
+        ended.add(future)
+
+    n_workers = len(client.scheduler_info(n_workers=-1)["workers"])
+    for job, _ in zip(waiting, range(_AHEAD * n_workers), strict=False):
+        hand_out(job)
+    try:
+        for future in ended:
+            job = running.pop(future)
+            try:
+                yield future.result()
+            except KilledWorker:
+                if job.batch_size > 1:
+                    hand_out(replace(job, batch_size=job.batch_size // 2))
+                    continue
+                yield Outcome(
+                    key=job.key,
+                    status="failed",
+                    fingerprint=job.fingerprint,
+                    reason="its worker died each time, with one slice at a time too; is there enough memory?",
+                )
+            if (following := next(waiting, None)) is not None:
+                hand_out(following)
+    finally:
+        client.cancel(list(running))
+
+
+def _on_worker(job: Job) -> Outcome:
+    """Runs in the worker, which serves one GPU where there are several."""
+    from distributed import get_worker
+
+    name = str(get_worker().name)
+    number = int(name) if name.isdecimal() else os.getpid()
+    return run_one(on_gpu(job, number))

@@ -1,0 +1,149 @@
+"""What a batch finds to work on: CT series and sinogram files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from ctresample.data_tools.dicom_series import Discovery, FoundSeries, check_series, find_series
+from ctresample.data_tools.sinogram_file import read_summary
+from ctresample.errors import CTResampleError, DicomError
+from ctresample.pipelines.batch.no_places import without_places
+from ctresample.pipelines.batch.settings import BatchSettings
+
+SINOGRAM_SUFFIXES = (".h5", ".hdf5", ".nxs")
+
+
+@dataclass(frozen=True, eq=False)
+class BatchInput:
+    """One series or sinogram file.
+
+    Attributes:
+        key: twelve hex digits that name it and its result; they say nothing of the patient.
+        source: what to read.
+        place: the folder of its files, seen from where the search began. Folders may bear names of patients.
+        words: what it is, without patient data.
+        facing: "axial", "coronal", "sagittal", or "sinogram".
+        n_slices: of the result.
+        shape: rows and columns of the result.
+        fingerprint: another one means that the input has changed since.
+        problem: why it cannot be worked on; empty if nothing speaks against it.
+    """
+
+    key: str
+    source: FoundSeries | Path
+    place: str
+    words: str
+    facing: str
+    n_slices: int
+    shape: tuple[int, int]
+    fingerprint: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """All that lies below a place.
+
+    Attributes:
+        inputs: series first, then sinogram files, each in the order of their paths.
+        left_out: how many files are neither, by reason.
+        damaged: one line for each file that should have been a CT image. They name files.
+    """
+
+    inputs: tuple[BatchInput, ...]
+    left_out: Mapping[str, int]
+    damaged: tuple[str, ...]
+
+
+def find_inputs(place: Path, settings: BatchSettings) -> Found:
+    """Look for CT series and sinogram files.
+
+    Args:
+        place: a folder, a zip file, a DICOMDIR or one file.
+        settings: of the batch.
+
+    Raises:
+        DicomError: there is nothing to work on.
+    """
+    sinograms = _sinogram_files(place)
+    discovery = Discovery((), {}, ()) if sinograms == [place] else find_series(place)
+    left_out = dict(discovery.left_out)
+    left_out["not DICOM"] = left_out.get("not DICOM", 0) - len(sinograms)
+    inputs = [_of_series(found, place, settings) for found in discovery.series]
+    inputs += [_of_sinogram(path, place, settings.every) for path in sinograms]
+    if not inputs:
+        counts = ", ".join(f"{count} {reason}" for reason, count in left_out.items() if count > 0)
+        raise DicomError(
+            f"{place}: no CT series and no sinogram file found ({counts or 'no files'}"
+            f"{f', {len(discovery.damaged)} damaged; the first: {discovery.damaged[0]}' if discovery.damaged else ''})"
+        )
+    return Found(tuple(inputs), {reason: n for reason, n in left_out.items() if n > 0}, discovery.damaged)
+
+
+def _sinogram_files(place: Path) -> list[Path]:
+    candidates = [place] if place.is_file() else place.rglob("*")
+    return sorted(
+        path for path in candidates if path.suffix in SINOGRAM_SUFFIXES and path.is_file() and h5py.is_hdf5(path)
+    )
+
+
+def _of_series(found: FoundSeries, place: Path, settings: BatchSettings) -> BatchInput:
+    problem = ""
+    try:
+        check_series(found, allow_gaps=settings.allow_gaps, resample_tilt=settings.resample_tilt)
+    except CTResampleError as error:
+        problem = without_places(str(error), found)
+    first = found.headers[0]
+    facts = [[header.instance_uid, header.position.tolist()] for header in found.headers]
+    size = settings.scan.size
+    return BatchInput(
+        key=found.key,
+        source=found,
+        place=_seen_from(place, first.file.folder),
+        words=found.describe(),
+        facing=("sagittal", "coronal", "axial")[int(np.abs(first.normal).argmax())],
+        n_slices=found.n_slices,
+        shape=(size, size),
+        fingerprint=_short_hash(json.dumps([found.key, facts])),
+        problem=problem,
+    )
+
+
+def _of_sinogram(path: Path, place: Path, every: int) -> BatchInput:
+    seen = path.name if place.is_file() else path.relative_to(place).as_posix()
+    key, stat = _short_hash(seen), path.stat()
+    problem, words, n, shape = "", "sinogram", 0, (0, 0)
+    try:
+        summary = read_summary(path)
+        n, model = summary.n_slices, summary.model
+        rows, columns = model.image_grid().shape[-2:]
+        shape, n_views = (rows, columns), len(range(0, model.geometry().n_views, every))
+        words = f"sinogram of {n} slice{'s'[: n > 1]} of {shape[0]} x {shape[1]}, {n_views} views"
+    except CTResampleError as error:
+        problem = without_places(str(error), path)
+    return BatchInput(
+        key=key,
+        source=path,
+        place=_seen_from(place, path),
+        words=words,
+        facing="sinogram",
+        n_slices=n,
+        shape=shape,
+        fingerprint=_short_hash(json.dumps([key, stat.st_size, stat.st_mtime_ns])),
+        problem=problem,
+    )
+
+
+def _seen_from(place: Path, path: Path) -> str:
+    return path.relative_to(place).as_posix() if path.is_relative_to(place) else str(path)
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,75 @@
+"""One series as a task, and what came of it: both travel between processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from ctresample.data_tools.dicom_series import FoundSeries
+from ctresample.pipelines.batch.settings import BatchSettings
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A series to reconstruct; the result follows from this alone.
+
+    Attributes:
+        key: of the series.
+        source: what to read.
+        n_slices: how many the result will have.
+        folder: the absolute place of the result.
+        settings: what to do.
+        created: the date that the result bears.
+        threads: of torch.
+        batch_size: slices reconstructed together; fewer where memory runs out.
+        fingerprint: of the input.
+    """
+
+    key: str
+    source: FoundSeries | Path
+    n_slices: int
+    folder: Path
+    settings: BatchSettings
+    created: datetime
+    threads: int
+    batch_size: int
+    fingerprint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of a job: JSON-able, without patient data.
+
+    Attributes:
+        key: of the series.
+        status: "done" or "failed".
+        fingerprint: of the input.
+        reason: of a failure.
+        slices: in the result.
+        seconds: wall time.
+        batch_size: the one that memory was enough for.
+        residual_ratio: mean over slices; 1 fits the data as well as their noise allows.
+        psnr_db: mean over slices against the source, None where no source was scanned.
+        ssim: the same.
+        rmse_hu: the same.
+        files: in the result folder.
+        n_bytes: of them.
+        sha256: over their names and contents.
+    """
+
+    key: str
+    status: Literal["done", "failed"]
+    fingerprint: str
+    reason: str = ""
+    slices: int = 0
+    seconds: float = 0.0
+    batch_size: int = 0
+    residual_ratio: float | None = None
+    psnr_db: float | None = None
+    ssim: float | None = None
+    rmse_hu: float | None = None
+    files: int = 0
+    n_bytes: int = 0
+    sha256: str = ""

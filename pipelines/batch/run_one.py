@@ -1,0 +1,114 @@
+"""One series from its files to its result folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ctresample.errors import CTResampleError, OutputError
+from ctresample.pipelines.against import compare
+from ctresample.pipelines.batch.job import Job, Outcome
+from ctresample.pipelines.batch.memory import OutOfMemoryError, with_smaller_batches
+from ctresample.pipelines.batch.no_places import without_places
+from ctresample.pipelines.batch.preview import PREVIEW_NAME, write_preview
+from ctresample.pipelines.batch.result_folder import content_of, replaced_folder
+from ctresample.pipelines.batch.work_on import Share, images_of, learned_model, measured
+from ctresample.pipelines.reconstruction_run import write_dicom, write_record
+
+SCAN_SHARE = 0.2
+"""Of the time of a series, for progress only."""
+
+
+def run_one(job: Job, progress: Share | None = None) -> Outcome:
+    """Reconstruct one series and write its folder, whole or not at all.
+
+    A pure function of the job: the same one writes the same bits, wherever and whenever it runs. Whatever is wrong
+    with the series becomes a failed outcome; only what would stop every other series, too, is raised.
+
+    Args:
+        job: what to do.
+        progress: told the fraction done, from 0 to 1.
+
+    Raises:
+        OutputError: the place of results cannot be written: no space, no access.
+    """
+    began = time.perf_counter()
+    torch.set_num_threads(job.threads)
+    try:
+        with replaced_folder(job.folder) as folder:
+            facts = _fill(folder, job, progress or (lambda share: None))
+            content = content_of(folder)
+    except OutputError as error:
+        if isinstance(error.__cause__, OSError):  # of the file system, so no fault of this series
+            raise
+        return _failed(job, error, began)
+    except Exception as error:  # a series may be broken in more ways than anyone has thought of
+        return _failed(job, error, began)
+    return Outcome(
+        key=job.key,
+        status="done",
+        fingerprint=job.fingerprint,
+        seconds=time.perf_counter() - began,
+        files=content.files,
+        n_bytes=content.n_bytes,
+        sha256=content.sha256,
+        **facts,
+    )
+
+
+def _fill(folder: Path, job: Job, progress: Share) -> Mapping[str, Any]:
+    """Write the result into the folder; returns the figures of the outcome."""
+    settings = job.settings
+    try:
+        sinogram, truth = measured(job.source, settings, lambda share: progress(SCAN_SHARE * share))
+    except MemoryError:
+        raise OutOfMemoryError("memory ran out while the series was loaded and scanned") from None
+    result, batch_size = with_smaller_batches(
+        lambda size: images_of(sinogram, settings, size, lambda share: progress(SCAN_SHARE + (1 - SCAN_SHARE) * share)),
+        min(job.batch_size, sinogram.n_slices),
+    )
+    learned = learned_model(settings)
+    metrics = None if truth is None else compare(result.image_hu, truth)
+    write_dicom(folder, result, sinogram, learned, job.created)
+    write_record(
+        folder,
+        result,
+        sinogram,
+        prior=learned,
+        device=torch.device(settings.device).type,
+        seconds=None,
+        metrics=metrics,
+        created=job.created,
+    )
+    write_preview(folder / PREVIEW_NAME, [result.image_hu] if truth is None else [result.image_hu, truth])
+    return {
+        "slices": sinogram.n_slices,
+        "batch_size": batch_size,
+        "residual_ratio": sum(result.residual_ratio) / len(result.residual_ratio),
+        **({} if metrics is None else metrics["mean"]),
+    }
+
+
+def _failed(job: Job, error: Exception, began: float) -> Outcome:
+    reason = without_places(str(error), job.source)
+    if not isinstance(error, CTResampleError | OutOfMemoryError):
+        reason = f"{type(error).__name__}: {reason} (unexpected)"
+    return Outcome(
+        key=job.key,
+        status="failed",
+        fingerprint=job.fingerprint,
+        reason=reason,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def on_gpu(job: Job, number: int) -> Job:
+    """The same job for one of the GPUs of this machine, where it is for one at all."""
+    if job.settings.device != "cuda" or torch.cuda.device_count() < 2:
+        return job
+    return replace(job, settings=replace(job.settings, device=f"cuda:{number % torch.cuda.device_count()}"))

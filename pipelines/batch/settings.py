@@ -1,0 +1,72 @@
+"""What is done to every series of a batch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import ctresample
+from ctresample.image_unet import find_image_unet
+from ctresample.pipelines.finite_json import finite
+from ctresample.pipelines.methods import method_named
+from ctresample.pipelines.physics import Physics
+from ctresample.pipelines.reconstruct import LINEAR
+from ctresample.pipelines.scan_settings import ScanSettings
+from ctresample.prior import find_prior, weights_sha256
+from ctresample.solvers.ramp import Window
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchSettings:
+    """All that the results follow from, beside the inputs.
+
+    Attributes:
+        scan: how DICOM series are scanned first.
+        every: of sinogram files, take every so many-th view only.
+        method: the name of one of `ctresample.pipelines.methods.METHODS`.
+        preset: of a method that has presets.
+        window: of the ramp filter, for FBP.
+        physics: what the measurement is taken to be.
+        prior: name or folder of the learned model, for a method that needs one; None for the bundled one.
+        seed: of noise and of methods that sample; each series gets what it would get on its own.
+        allow_gaps: take series with uneven steps.
+        resample_tilt: take series of a tilted gantry, made upright.
+        device: "cpu", "cuda" or one of several GPUs. With "cuda" each worker process takes one of its own.
+    """
+
+    scan: ScanSettings
+    every: int = 1
+    method: str = "resample"
+    preset: str = "fast"
+    window: Window = "hann"
+    physics: Physics = LINEAR
+    prior: str | None = None
+    seed: int = 0
+    allow_gaps: bool = False
+    resample_tilt: bool = False
+    device: str = "cpu"
+
+    def prior_name(self) -> str | None:
+        """The learned model to load, None if the method needs none; `UsageError` if it has to be named."""
+        chosen = method_named(self.method)
+        return (self.prior or chosen.bundled_model()) if chosen.needs else None
+
+    def record(self) -> dict[str, Any]:
+        """The same as JSON, with version, solver's settings and hash of the weights: equal where results are.
+
+        Raises:
+            PriorError: the learned model is not there.
+        """
+        chosen, name = method_named(self.method), self.prior_name()
+        solver = chosen.load_settings(self.preset if chosen.has_presets else "")
+        own = asdict(self) | {
+            "prior": None,
+            "preset": self.preset if chosen.has_presets else None,
+            "device": self.device.partition(":")[0],
+        }
+        if name is not None:
+            folder = (find_image_unet if chosen.needs == "fbp-unet" else find_prior)(name)
+            own["prior"] = {"sha256": weights_sha256(folder)}
+        record = {"ctresample": ctresample.__version__, **own, "solver": asdict(solver) if solver else None}
+        return dict(json.loads(json.dumps(finite(record))))  # as it will be read
