@@ -105,7 +105,8 @@ def _rescale(dataset: Dataset, file: DicomFile) -> tuple[float, float]:
     if slope == 0 or not math.isfinite(slope) or not math.isfinite(intercept):
         raise DicomError(f"{file} has RescaleSlope {slope}, RescaleIntercept {intercept}; expected finite, slope not 0")
     kind = str(dataset.get("RescaleType") or "")
-    if not _HOUNSFIELD_TYPES.fullmatch(kind):
+    # among frames, maps of blood flow and the like are "unspecified" too
+    if not _HOUNSFIELD_TYPES.fullmatch(kind) or (kind == "US" and "ReferencedFrameNumber" in dataset):
         raise DicomError(f"{file} holds values of RescaleType {kind[:16]!r}; expected HU; choose an ordinary CT series")
     return slope, intercept
 

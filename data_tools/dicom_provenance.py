@@ -93,6 +93,8 @@ def _instance(source: Dataset) -> Dataset:
     item = Dataset()
     item.ReferencedSOPClassUID = source.get("SOPClassUID") or CTImageStorage
     item.ReferencedSOPInstanceUID = source.SOPInstanceUID
+    if frame := source.get("ReferencedFrameNumber"):  # the reader's mark of a frame, see `Frames`
+        item.ReferencedFrameNumber = frame
     return item
 
 

@@ -31,7 +31,8 @@ def write_ct_series(
     """Write a volume as one derived CT series of its source's study, or of a new study without a source.
 
     16-bit values with one rescale for the series; every HU value survives within half a rescale step, which of a CT
-    image is 1 HU unless the values span more than 65535 HU. Equal runs give equal UIDs. Nothing is left behind on failure.
+    image is 1 HU unless the values span more than 65535 HU. Equal runs give equal UIDs. Nothing is left behind on
+    failure.
 
     Args:
         volume: finite HU; the headers, if any, all of one study.
@@ -95,9 +96,9 @@ def _placed_slices(volume: Volume) -> list[PlacedSlice]:
     check_upright(volume.affine)
     headers: Sequence[Mapping[str, Any]] = volume.headers or [{}] * len(volume.hu)
     placed = []
-    for z, (hu, header) in enumerate(zip(volume.hu, headers, strict=True)):
+    for z, (hu, header, origin) in enumerate(zip(volume.hu, headers, volume.slice_origins_mm, strict=True)):
         affine = volume.affine.copy()
-        affine[:, 3] = volume.affine @ [0, 0, z, 1]
+        affine[:3, 3] = origin
         try:
             source = Dataset.from_json(dict(header))
         except Exception as error:  # pydicom raises several types on bad JSON
