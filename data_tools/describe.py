@@ -111,7 +111,7 @@ def _sinogram(path: Path) -> Facts:
     facts = {
         "kind": f"sinogram (HDF5, schema version {summary.version})",
         "slices": str(summary.n_slices),
-        "slice step": f"{np.linalg.norm(sinogram.affine[:3, 2]):.4g} mm",
+        "slice step": _slice_step(float(np.linalg.norm(sinogram.affine[:3, 2])), sinogram.slice_offsets_mm is None),
         **_scan(sinogram.geometry),
         **_grid(sinogram.grid),
         "photons": "no noise" if photons is None else f"{_range(photons)} a ray",
@@ -220,8 +220,7 @@ def _series(found: FoundSeries) -> Facts:
     row_mm, column_mm = first.spacing_mm
     facts |= {"matrix": _by(first.shape), "pixel size": f"{row_mm:.4g} x {column_mm:.4g} mm"}
     if volume and not one:
-        even = volume.slice_offsets_mm is None
-        facts["slice step"] = f"{volume.spacing_mm[2]:.4g} mm{'' if even else ' between most slices'}"
+        facts["slice step"] = _slice_step(volume.spacing_mm[2], volume.slice_offsets_mm is None)
     if volume:
         facts["HU range"] = f"{volume.hu.min():g} to {volume.hu.max():g}"
     facts["series UID"] = found.series_uid
@@ -229,6 +228,10 @@ def _series(found: FoundSeries) -> Facts:
     if problem:
         facts["problem"] = problem + _proceed(options)
     return facts
+
+
+def _slice_step(mm: float, even: bool) -> str:
+    return f"{mm:.4g} mm{'' if even else ' (median), uneven'}"
 
 
 def _by(shape: tuple[int, ...]) -> str:

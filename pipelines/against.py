@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ctresample.data_tools.dicom_series import Warn, find_series, load_series, only_series
 from ctresample.errors import UsageError
 from ctresample.metrics import DATA_RANGE_HU, psnr_db, rmse_hu, ssim
 from ctresample.pipelines.simulate import scanned
@@ -14,6 +17,22 @@ from ctresample.sinogram import Sinogram
 from ctresample.volume import Volume
 
 SAME_PLACE_MM = 0.1
+
+
+def read_source(place: Path, sinogram: Sinogram, on_warning: Warn | None = None) -> Volume:
+    """The series that a sinogram was simulated from, out of a place that may hold others.
+
+    Its series is known from the sinogram's headers. Uneven steps and a tilt are taken as they are, for the scan must
+    have been made with them; `truth_for` compares the places.
+
+    Raises:
+        DicomError: as `read_ct_series`.
+    """
+    discovery = find_series(place)
+    uids = {value for header in sinogram.headers for value in header.get("0020000E", {}).get("Value", [])}
+    scanned_ones = tuple(found for found in discovery.series if found.series_uid in uids)
+    found = only_series(replace(discovery, series=scanned_ones or discovery.series), place)
+    return load_series(found, allow_gaps=True, resample_tilt=True, on_warning=on_warning)
 
 
 def truth_for(sinogram: Sinogram, source: Volume) -> NDArray[np.float32]:

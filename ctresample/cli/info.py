@@ -9,13 +9,15 @@ import typer
 
 
 def info(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="DICOM file or folder, sinogram file, or prior.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="DICOM file, folder or zip file; sinogram file; prior.")],
     figure: Annotated[
         Path | None,
         typer.Option(metavar="FILE.png", help="Draw the scan of a sinogram file: axes, signs, distances. A new file."),
     ] = None,
 ) -> None:
     """Say what a CT series, a sinogram or a prior holds.
+
+    Of a folder or zip file with several series, lists each, what is wrong with it, and the options to read it with.
 
     Names no patient, so that the answer can be shown to others.
     """

@@ -75,6 +75,14 @@ Prior = Annotated[
 DicomFolder = Annotated[
     Path, typer.Argument(metavar="DICOM_DIR", exists=True, file_okay=False, help="Folder with the DICOM files.")
 ]
+DicomPlace = Annotated[
+    Path,
+    typer.Argument(metavar="DICOM", exists=True, help="A CT series: a folder, a zip file, a DICOMDIR or a DICOM file."),
+]
+Series = Annotated[
+    str | None,
+    typer.Option(metavar="UID|KEY", help="Which series, where there are several: `ctresample info DICOM` lists them."),
+]
 AllowGaps = Annotated[
     bool, typer.Option("--allow-gaps", help="Take series whose slices are not evenly spaced, each where it lies.")
 ]

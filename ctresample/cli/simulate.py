@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from ctresample.cli import options
+from ctresample.cli import deidentification, options
 from ctresample.cli.screen import screen
 
 
 def simulate(
-    dicom_dir: options.DicomFolder,
+    dicom: options.DicomPlace,
     out: options.NewSinogram,
     views: options.Views,
     geometry: options.ScanBeam = "parallel",
@@ -25,13 +25,18 @@ def simulate(
     bow_tie: options.BowTie = None,
     tube_current_modulation: options.TubeCurrentModulation = 0.0,
     size: options.Size = 256,
+    series: options.Series = None,
+    allow_gaps: options.AllowGaps = False,
+    resample_tilt: options.ResampleTilt = False,
     seed: options.Seed = 0,
+    deidentify: deidentification.Deidentify = False,
+    deidentification_key: deidentification.DeidentificationKey = None,
 ) -> None:
     """Make a sparse-view, low-dose sinogram of a CT series.
 
     Each slice is scanned on its own (by a cone all at once), on a finer grid than the one to reconstruct on. The file
     holds the line integrals, the geometry, the noise, the place in the patient and the DICOM headers (with the
-    patient's name).
+    patient's name, unless --deidentify is given; what it took out then stands in FILE.deidentification.json).
     """
     scan = options.scan_settings(
         n_views=views,
@@ -51,15 +56,26 @@ def simulate(
     )
     from ctresample.pipelines.output import check_new_file
 
+    report = out.with_suffix(".deidentification.json")
     check_new_file(out)
+    if deidentify:
+        check_new_file(report)
+    deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key)
     with screen() as show:
         show.progress(0, "reading the series")
         from ctresample.data_tools.dicom_reader import read_ct_series
         from ctresample.data_tools.sinogram_file import write_sinogram
+        from ctresample.pipelines.deidentification_report import write_report
 
-        volume = read_ct_series(dicom_dir, on_warning=show.note)
+        volume = read_ct_series(
+            dicom, series_uid=series, allow_gaps=allow_gaps, resample_tilt=resample_tilt, on_warning=show.note
+        )
+        if deidentifier:
+            volume = deidentifier.volume(volume)
         step = f"scanning {len(volume.hu)} slices, {views} views"
         sinogram = scan.scan(volume, seed=seed, progress=lambda share: show.progress(share, step))
         write_sinogram(sinogram, out)
+        if deidentifier:
+            show.note(write_report(report, deidentifier))
     bins = " x ".join(map(str, sinogram.geometry.view_shape))
     typer.echo(f"{out}: {sinogram.n_slices} slices, {views} views, {bins} detector bins")

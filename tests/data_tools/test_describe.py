@@ -171,7 +171,7 @@ def test_a_broken_series_is_described_all_the_same(tmp_path, dicom):
     assert (facts["slices"], facts["matrix"]) == ("4 axial", "12 x 16")
     assert "a gap or uneven step" in facts["problem"]
     assert "--allow-gaps" in facts["problem"]
-    assert facts["slice step"] == "2.5 mm between most slices"
+    assert facts["slice step"] == "2.5 mm (median), uneven"
     dicom.make_series(tmp_path / "again", edit=lambda ds, z: ds.__setattr__("RescaleIntercept", "-1000"))
     facts = describe(tmp_path)
     assert "lie at the same position" in facts["problem"]
