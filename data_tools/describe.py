@@ -205,15 +205,17 @@ def _series(found: FoundSeries) -> Facts:
     from ctresample.data_tools.dicom_series import load_series, verdict
 
     first = found.headers[0]
+    one = len(found.headers) == 1 and first.frame is None
     problem, options = verdict(found)
     notes: list[str] = []
     volume: Volume | None = None
     try:
         gaps, tilt = ("--allow-gaps" in options, "--resample-tilt" in options)
         volume = load_series(found, allow_gaps=gaps, resample_tilt=tilt, on_warning=notes.append)
-    except DicomError as error:  # what it is stays worth telling
-        problem, options = problem or str(error), ()
-    one = len(found.headers) == 1 and first.frame is None
+    except DicomError as error:
+        if one:
+            raise
+        problem, options = problem or str(error), ()  # what else it is stays worth telling
     facts = {"kind": "CT image (DICOM)" if one else "CT series (DICOM)"}
     if not one:
         facts["slices"] = f"{found.n_slices} {found.facing}"

@@ -76,6 +76,8 @@ def source_image(source: Dataset, same_pixels: bool) -> list[Dataset]:
     another matrix or field of view, coordinates of the source's annotations do not apply to it.
     """
     item = _instance(source)
+    if frame := source.get("ReferencedFrameNumber"):  # the reader's mark of a frame, see `Frames`
+        item.ReferencedFrameNumber = frame
     item.SpatialLocationsPreserved = "YES" if same_pixels else "NO"
     item.PurposeOfReferenceCodeSequence = code("121322", "Source image for image processing operation")
     return [item]
@@ -93,8 +95,6 @@ def _instance(source: Dataset) -> Dataset:
     item = Dataset()
     item.ReferencedSOPClassUID = source.get("SOPClassUID") or CTImageStorage
     item.ReferencedSOPInstanceUID = source.SOPInstanceUID
-    if frame := source.get("ReferencedFrameNumber"):  # the reader's mark of a frame, see `Frames`
-        item.ReferencedFrameNumber = frame
     return item
 
 
