@@ -17,7 +17,7 @@ MAX_MEMBERS = 100_000
 MAX_MEMBER_BYTES = 256 * 1024**2
 MAX_RATIO = 200
 """Of all members together to the file; CT images shrink to a third, even empty ones rarely to a hundredth."""
-_HARMLESS_BYTES = 1024**3
+HARMLESS_BYTES = 1024**3
 
 ZIP_START = b"PK\x03\x04"
 
@@ -47,7 +47,7 @@ def member_names(path: Path) -> list[str]:
         if len(members) > MAX_MEMBERS:
             raise DicomError(f"{path} is a zip file of {len(members)} members; expected at most {MAX_MEMBERS}")
         declared = sum(member.file_size for member in members)
-        if declared > max(_HARMLESS_BYTES, MAX_RATIO * path.stat().st_size):
+        if declared > max(HARMLESS_BYTES, MAX_RATIO * path.stat().st_size):
             raise DicomError(f"{path} is a zip file that would swell to {declared >> 20} MiB, more than CT images can")
         return [member.filename for member in members]
 

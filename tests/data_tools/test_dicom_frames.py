@@ -86,6 +86,7 @@ def test_two_planes_in_one_file(tmp_path, dicom):
             plane = Dataset()
             plane.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
             frame.PlaneOrientationSequence = [plane]
+            frame.PlanePositionSequence[0].ImagePositionPatient = [0, z, 0]
 
     dicom.make_multi_frame(tmp_path / "a", n=6, edit=edit)
     with pytest.raises(SeveralSeriesError, match=r"holds 2 stacks.*3 axial.*3 coronal"):
