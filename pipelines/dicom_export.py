@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+
 import ctresample
 from ctresample.data_tools.dicom_writer import Provenance
 from ctresample.pipelines.loaded_prior import LoadedPrior
+from ctresample.pipelines.scan_geometry import beam_of
+from ctresample.sinogram import Sinogram
 
 DICOM_FOLDER = "dicom"
 
@@ -49,3 +53,21 @@ def provenance_of(
         seed=seed,
         created=created,
     )
+
+
+def scan_facts(sinogram: Sinogram) -> dict[str, Any]:
+    """What was measured and the image grid, JSON-able; of photons that differ from ray to ray, fewest and most."""
+    photons: Any = sinogram.photons
+    if isinstance(photons, np.ndarray):
+        photons = [float(photons.min()), float(photons.max())]
+    return {
+        "slices": sinogram.n_slices,
+        "views": sinogram.geometry.n_views,
+        "geometry": beam_of(sinogram.geometry),
+        "image": list(sinogram.grid.shape),
+        "pixel_size_mm": sinogram.grid.pixel_size_mm,
+        "photons": photons,
+        "electronic_noise": sinogram.electronic_noise,
+        "mu_water_per_mm": sinogram.mu_water_per_mm,
+        "origin": sinogram.origin,
+    }

@@ -29,6 +29,7 @@ class Method:
             the function's own defaults hold.
         presets: for a method with named settings (``PRESETS`` in its file): their names, with the cost of each.
         zero_shot: whether its model, if any, was trained without knowing the measurement.
+        is_random: whether it draws random numbers, so that another seed gives another image.
         nonlinear: whether it can go by counts or a tube's spectrum.
         cost: rough time of a slice, relative to the others: for estimates of progress.
     """
@@ -40,6 +41,7 @@ class Method:
     settings: str = ""
     presets: Mapping[str, int] = field(default_factory=dict)
     zero_shot: bool = True
+    is_random: bool = False
     nonlinear: bool = False
     cost: int = 0
 
@@ -105,6 +107,7 @@ _ALL = (
         title="latent diffusion with hard data consistency (Song et al., ICLR 2024)",
         way="sampled",
         needs="latent prior",
+        is_random=True,
         presets={"fast": 1000, "quality": 8000, "paper": 20000, "released_code": 40000},
         nonlinear=True,
     ),
@@ -139,6 +142,7 @@ _ALL = (
         title="diffusion posterior sampling in latents (Chung et al., ICLR 2023)",
         way="sampled",
         needs="latent prior",
+        is_random=True,
         settings="LatentDPSSettings",
         cost=5000,
     ),
@@ -147,6 +151,7 @@ _ALL = (
         title="Latent-DPS with a gluing term (Rout et al., NeurIPS 2023)",
         way="sampled",
         needs="latent prior",
+        is_random=True,
         settings="PSLDSettings",
         cost=7000,
     ),
@@ -155,6 +160,7 @@ _ALL = (
         title="diffusion posterior sampling in pixels (Chung et al., ICLR 2023)",
         way="sampled",
         needs="pixel prior",
+        is_random=True,
         settings="DPSSettings",
         cost=50000,
     ),
@@ -163,6 +169,7 @@ _ALL = (
         title="DPS with a projection onto the data, manifold constrained gradients (Chung et al., NeurIPS 2022)",
         way="sampled",
         needs="pixel prior",
+        is_random=True,
         settings="MCGSettings",
         cost=60000,
     ),
@@ -171,6 +178,7 @@ _ALL = (
         title="decomposed diffusion sampling, conjugate gradients in pixels (Chung et al., ICLR 2024)",
         way="sampled",
         needs="pixel prior",
+        is_random=True,
         settings="DDSSettings",
         cost=2500,
     ),
@@ -179,6 +187,7 @@ _ALL = (
         title="plug-and-play with a diffusion model of pixels (Zhu et al., CVPRW 2023)",
         way="sampled",
         needs="pixel prior",
+        is_random=True,
         settings="DiffPIRSettings",
         cost=3000,
     ),

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ctresample.data_tools.dicom_writer import write_ct_series
-from ctresample.pipelines.dicom_export import DICOM_FOLDER, method_label, provenance_of
+from ctresample.pipelines.dicom_export import scan_facts
 from ctresample.pipelines.finite_json import finite
 from ctresample.pipelines.loaded_prior import LoadedPrior
 from ctresample.pipelines.output import write_text_atomically
-from ctresample.pipelines.scan_geometry import beam_of
+from ctresample.pipelines.result_images import ResultMap, write_images
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
-from ctresample.volume import Volume
 
 RECORD_NAME = "run.json"
 _PACKAGES = ("ctresample", "torch", "diffusers", "numpy", "scipy", "pydicom")
@@ -32,22 +28,9 @@ def write_dicom(
     sinogram: Sinogram,
     prior: LoadedPrior | None,
     created: datetime | None = None,
-) -> list[Path]:
-    """Write ``dicom/`` below the folder, dated ``created`` or now; returns its files in slice order."""
-    label = method_label(result.method, result.preset, sinogram.geometry.n_views)
-    return write_ct_series(
-        Volume(result.image_hu, sinogram.affine, sinogram.headers),
-        folder / DICOM_FOLDER,
-        description=label,
-        provenance=provenance_of(
-            label,
-            scan=scan_facts(sinogram),
-            sampling=result.settings,
-            prior=prior,
-            seed=result.seed,
-            created=created,
-        ),
-    )
+) -> None:
+    """Write ``dicom/`` below the folder, dated ``created`` or now; `write_images` writes more."""
+    write_images(folder, result, sinogram, prior, created=created)
 
 
 def write_record(
@@ -59,6 +42,7 @@ def write_record(
     device: str,
     seconds: Mapping[str, float] | None,
     metrics: Mapping[str, Any] | None,
+    maps: Sequence[ResultMap] = (),
     created: datetime | None = None,
 ) -> None:
     """Write ``run.json``.
@@ -71,6 +55,7 @@ def write_record(
         device: where it was computed.
         seconds: wall time of each part of the work; None leaves it out, so that equal runs give equal records.
         metrics: from `compare`, if there was something to compare with.
+        maps: written beside the reconstruction.
         created: the date; None for now.
     """
     record = {
@@ -86,28 +71,11 @@ def write_record(
         **({} if seconds is None else {"seconds": dict(seconds)}),
         "residual_ratio": result.residual_ratio,
         "residual_history": result.residual_history,
+        "maps": {one.kind: {"rms_hu": one.rms_hu, **one.facts} for one in maps},
         "metrics": metrics,
     }
     text = json.dumps(finite(record), indent=1, allow_nan=False, ensure_ascii=False)
     write_text_atomically(folder / RECORD_NAME, text + "\n")
-
-
-def scan_facts(sinogram: Sinogram) -> dict[str, Any]:
-    """What was measured and the image grid, JSON-able; of photons that differ from ray to ray, fewest and most."""
-    photons: Any = sinogram.photons
-    if isinstance(photons, np.ndarray):
-        photons = [float(photons.min()), float(photons.max())]
-    return {
-        "slices": sinogram.n_slices,
-        "views": sinogram.geometry.n_views,
-        "geometry": beam_of(sinogram.geometry),
-        "image": list(sinogram.grid.shape),
-        "pixel_size_mm": sinogram.grid.pixel_size_mm,
-        "photons": photons,
-        "electronic_noise": sinogram.electronic_noise,
-        "mu_water_per_mm": sinogram.mu_water_per_mm,
-        "origin": sinogram.origin,
-    }
 
 
 def _versions() -> dict[str, str | None]:

@@ -2,7 +2,9 @@
 
 import importlib.util
 import os
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -48,3 +50,15 @@ def phantoms() -> ModuleType:
 def toy_prior() -> ModuleType:
     """Small priors: the functions of toy_prior.py."""
     return _module("toy_prior")
+
+
+def _complaints(*command: object) -> list[str]:
+    """The lines of a DICOM checker that start with Error or Warning; its exit status says too little."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    return [line for line in (done.stdout + done.stderr).splitlines() if line.startswith(("Error", "Warning"))]
+
+
+@pytest.fixture(scope="session")
+def dicom_complaints() -> Callable[..., list[str]]:
+    """Ask dciodvfy or dcentvfy: ``dicom_complaints("dciodvfy", "-new", path)``."""
+    return _complaints

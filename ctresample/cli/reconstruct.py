@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import time
+from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctresample.cli import options
+from ctresample.cli import deidentification, options
 from ctresample.cli.screen import screen
+from ctresample.errors import UsageError
 from ctresample.pipelines.methods import METHODS
+
+if TYPE_CHECKING:
+    from ctresample.result import Reconstruction
+
+_FORMATS = ("dicom", "nifti", "nrrd")  # written out, for the module that defines them imports SimpleITK
+_RESULTS = "Results"  # a group of options in the help
 
 
 def reconstruct(
@@ -34,6 +42,32 @@ def reconstruct(
         ),
     ] = None,
     batch_size: options.BatchSize = 8,
+    formats: Annotated[
+        str,
+        typer.Option(
+            "--format", metavar="LIST", help="Of dicom, nifti, nrrd, with commas between.", rich_help_panel=_RESULTS
+        ),
+    ] = "dicom",
+    residual_map: Annotated[
+        bool,
+        typer.Option(
+            "--residual-map",
+            help="Write where the image disagrees with the data: the FBP of the misfit, in HU.",
+            rich_help_panel=_RESULTS,
+        ),
+    ] = False,
+    uncertainty: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            metavar="N",
+            help="Reconstruct N times, with --seed and those after it, and write the standard deviation in HU: where "
+            "the prior made up what the data leave open. For methods that draw random numbers.",
+            rich_help_panel=_RESULTS,
+        ),
+    ] = None,
+    deidentify: deidentification.Deidentify = False,
+    deidentification_key: deidentification.DeidentificationKey = None,
 ) -> None:
     """Reconstruct a sinogram into a DICOM series.
 
@@ -41,49 +75,94 @@ def reconstruct(
     not flicker from one to the next.
 
     Writes OUT/dicom/ (a derived CT series with new UIDs, in the study of the source) and OUT/run.json (settings,
-    versions, seed, timings, the misfit to the data of each slice, and with --against the image quality).
+    versions, seed, timings, the misfit to the data of each slice, and with --against the image quality). In other
+    formats OUT/reconstruction.nii.gz or .nrrd; maps beside it; with --deidentify OUT/deidentification.json.
     """
     began = time.perf_counter()
+    wanted = options.words("--format", formats)
+    if not set(wanted) <= set(_FORMATS):
+        raise UsageError(f"--format is {formats!r}; expected some of {', '.join(_FORMATS)} with commas between")
+    chosen = METHODS[method]
+    if uncertainty and not chosen.is_random:
+        raise UsageError(
+            f"--uncertainty compares images of other random numbers, but {method} draws none; expected one of "
+            f"{', '.join(name for name, one in METHODS.items() if one.is_random)}"
+        )
     from ctresample.pipelines.output import new_folder
 
     with screen() as show, new_folder(out) as folder:
         show.progress(0, "loading")
+        from ctresample.data_tools.deidentify import UNDATED
         from ctresample.data_tools.dicom_reader import read_ct_series
         from ctresample.data_tools.sinogram_file import read_sinogram
+        from ctresample.data_tools.volume_files import check_expressible
         from ctresample.device import pick_device
+        from ctresample.pipelines import maps
         from ctresample.pipelines.against import compare, truth_for
+        from ctresample.pipelines.deidentification_report import REPORT_NAME, write_report
         from ctresample.pipelines.loaded_prior import LoadedPrior
         from ctresample.pipelines.physics import Physics
         from ctresample.pipelines.reconstruct import reconstruct as solve
-        from ctresample.pipelines.reconstruction_run import write_dicom, write_record
+        from ctresample.pipelines.reconstruction_run import write_record
+        from ctresample.pipelines.result_images import ResultMap, write_images
 
+        deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key)
         place = pick_device(device)
         sinogram = read_sinogram(scan).every(every)
+        if deidentifier:
+            sinogram = deidentifier.sinogram(sinogram)
+        if set(wanted) - {"dicom"}:
+            check_expressible(sinogram.affine, sinogram.slice_offsets_mm)
         truth = truth_for(sinogram, read_ct_series(against, on_warning=show.note)) if against else None
-        chosen = METHODS[method]
         learned = LoadedPrior.load(prior or chosen.bundled_model(), place, chosen.needs) if chosen.needs else None
-        n, n_views = sinogram.n_slices, sinogram.geometry.n_views
+        physics = Physics(model, tube_kilovolts)
+        n, n_views, n_runs = sinogram.n_slices, sinogram.geometry.n_views, uncertainty or 1
         step = f"{method}, {n} slice{'s'[: n > 1]}, {n_views} views"
         show.progress(0, step)
         loaded = time.perf_counter()
-        result = solve(
-            sinogram,
-            method=method,
-            preset=preset,
-            prior=learned.model if learned else None,
-            seed=seed,
-            window=window,
-            physics=Physics(model, tube_kilovolts),
-            device=place,
-            batch_size=batch_size,
-            progress=lambda fraction: show.progress(fraction, step),
-        )
+
+        def run(number: int) -> Reconstruction:
+            return solve(
+                sinogram,
+                method=method,
+                preset=preset,
+                prior=learned.model if learned else None,
+                seed=seed + number,
+                window=window,
+                physics=physics,
+                device=place,
+                batch_size=batch_size,
+                progress=lambda fraction: show.progress((number + fraction) / n_runs, step),
+            )
+
+        result = run(0)
+        made = []
+        if residual_map:
+            misfit = maps.residual_map(sinogram, result.image_hu, physics=physics, device=place, batch_size=batch_size)
+            made.append(ResultMap("residual", misfit, {"window": maps.WINDOW}))
+        if uncertainty:
+            others = (run(number).image_hu for number in range(1, uncertainty))
+            spread = maps.uncertainty_map(chain([result.image_hu], others))
+            made.append(ResultMap("uncertainty", spread, {"seeds": [seed + number for number in range(uncertainty)]}))
         show.progress(1, "writing")
         solved = time.perf_counter()
         metrics = None if truth is None else compare(result.image_hu, truth)
-        write_dicom(folder, result, sinogram, learned)
-        seconds = {"load": loaded - began, "reconstruct": result.seconds, "write": time.perf_counter() - solved}
-        write_record(folder, result, sinogram, prior=learned, device=str(place), seconds=seconds, metrics=metrics)
+        created = UNDATED if deidentifier else None
+        write_images(folder, result, sinogram, learned, formats=wanted, maps=made, created=created)
+        seconds = {"load": loaded - began, "reconstruct": solved - loaded, "write": time.perf_counter() - solved}
+        write_record(
+            folder,
+            result,
+            sinogram,
+            prior=learned,
+            device=str(place),
+            seconds=seconds,
+            metrics=metrics,
+            maps=made,
+            created=created,
+        )
+        if deidentifier:
+            show.note(write_report(folder / REPORT_NAME, deidentifier))
     ratio = sum(result.residual_ratio) / n
     typer.echo(f"{out}: {n} slices by {method}, data residual {ratio:.2f} of what the noise predicts")
     if metrics:
@@ -92,3 +171,5 @@ def reconstruct(
             f"PSNR {mean['psnr_db']:.2f} dB over {metrics['data_range_hu']:g} HU, SSIM {mean['ssim']:.3f}, "
             f"RMSE {mean['rmse_hu']:.1f} HU (means over slices)"
         )
+    for one in made:
+        typer.echo(f"{one.kind} map: root mean square {one.rms_hu:.1f} HU over the image")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -19,6 +20,9 @@ from ctresample.volume import Volume
 Header = Mapping[str, Any]
 
 PROFILE = "DICOM PS3.15 Basic Application Level Confidentiality Profile"
+UNDATED = datetime(1900, 1, 1)
+"""The date for what is made of de-identified data, or the day of a scan could be told from that of its processing."""
+
 NOT_HANDLED = (
     "text burned into the pixels",
     "faces and other anatomy that a person can be recognised by",

@@ -1,7 +1,6 @@
 """Synthetic CT series, and independent programs to judge DICOM files."""
 
-import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 UPRIGHT = (1, 0, 0, 0, 1, 0)
 
@@ -79,33 +78,90 @@ def make_series(
     return stored - 1024
 
 
-def read_with_simpleitk(folder: Path) -> SimpleNamespace:
-    """Values [z, y, x] and the affine, as an independent reader sees them."""
+def make_multi_frame(
+    path: Path,
+    *,
+    n: int = 5,
+    order: Sequence[int] | None = None,
+    intercepts: Sequence[float] = (-1024,),
+    sop_class: str = EnhancedCTImageStorage,
+    orientation=UPRIGHT,
+    edit: Callable[[Dataset, int], None] = lambda frame, z: None,
+    finish: Callable[[Dataset], None] = lambda ds: None,
+    series: str = "1",
+) -> np.ndarray:
+    """Write one multi-frame image of ``n`` slices as in `make_series`, frames in any ``order`` of the slices.
+
+    One intercept stands in the shared functional groups, several in those of each frame. ``edit`` is given the
+    functional groups of each frame. Returns HU, [z, y, x], upwards along the normal.
+    """
+    normal = np.cross(orientation[:3], orientation[3:])
+    stored = np.random.default_rng(7).integers(0, 3000, (n, 12, 16))
+    order = list(range(n) if order is None else order)
+    ds = ct_dataset(stored[0], (0, 0, 0), orientation, series=series)
+    shared, own_rescale = Dataset(), len(intercepts) > 1
+
+    def group(**elements):
+        item = Dataset()
+        for keyword, value in elements.items():
+            setattr(item, keyword, value)
+        return [item]
+
+    def rescale(intercept):
+        return group(RescaleIntercept=f"{intercept:g}", RescaleSlope="1", RescaleType="HU")
+
+    shared.PixelMeasuresSequence = group(PixelSpacing=ds.PixelSpacing, SliceThickness="2.5")
+    shared.PlaneOrientationSequence = group(ImageOrientationPatient=ds.ImageOrientationPatient)
+    shared.CTImageFrameTypeSequence = group(FrameType=["ORIGINAL", "PRIMARY", "VOLUME", "NONE"])
+    if not own_rescale:
+        shared.PixelValueTransformationSequence = rescale(intercepts[0])
+    frames = []
+    for number, z in enumerate(order, 1):
+        frame = Dataset()
+        position = [_decimal(value) for value in np.add((-10.5, 20.25, 30.0), z * 2.5 * normal)]
+        frame.PlanePositionSequence = group(ImagePositionPatient=position)
+        frame.FrameContentSequence = group(StackID="1", InStackPositionNumber=z + 1, DimensionIndexValues=[1, number])
+        if own_rescale:
+            frame.PixelValueTransformationSequence = rescale(intercepts[z])
+        edit(frame, z)
+        frames.append(frame)
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"):
+        delattr(ds, keyword)
+    del ds.RescaleSlope, ds.RescaleIntercept
+    ds.SOPClassUID, ds.NumberOfFrames, ds.ImageType = sop_class, n, ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
+    ds.SharedFunctionalGroupsSequence, ds.PerFrameFunctionalGroupsSequence = [shared], frames
+    ds.PixelData = stored[order].astype("<i2").tobytes()
+    finish(ds)
+    save(ds, path)
+    return stored + np.resize(intercepts, n)[:, None, None]
+
+
+def read_with_simpleitk(place: Path) -> SimpleNamespace:
+    """Values [z, y, x] and the affine of a folder or of one file, as an independent reader sees them."""
     import SimpleITK
 
-    reader = SimpleITK.ImageSeriesReader()
-    names = reader.GetGDCMSeriesFileNames(str(folder))
-    reader.SetFileNames(names)
-    image = reader.Execute()
+    names = [str(place)]
+    if place.is_dir():
+        reader = SimpleITK.ImageSeriesReader()
+        names = reader.GetGDCMSeriesFileNames(str(place))
+        reader.SetFileNames(names)
+        image = reader.Execute()
+    else:
+        image = SimpleITK.ReadImage(names[0])
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
     affine[:3, 3] = image.GetOrigin()
     return SimpleNamespace(hu=SimpleITK.GetArrayFromImage(image), affine=affine, names=names)
 
 
-def complaints(*command: object) -> list[str]:
-    """The lines of a DICOM checker that start with Error or Warning; its exit status says too little."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    return [line for line in (done.stdout + done.stderr).splitlines() if line.startswith(("Error", "Warning"))]
-
-
 @pytest.fixture(scope="session")
-def dicom() -> SimpleNamespace:
+def dicom(dicom_complaints) -> SimpleNamespace:
     """The functions above: pytest imports this file under no name that a test could import."""
     return SimpleNamespace(
         ct_dataset=ct_dataset,
         save=save,
         make_series=make_series,
+        make_multi_frame=make_multi_frame,
         read_with_simpleitk=read_with_simpleitk,
-        complaints=complaints,
+        complaints=dicom_complaints,
     )

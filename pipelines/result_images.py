@@ -1,0 +1,108 @@
+"""The images of one reconstruction on disk: itself and its maps, as DICOM series, NIfTI and NRRD."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctresample.data_tools.dicom_content import CT_IMAGE, RESIDUAL_MAP, UNCERTAINTY_MAP, Content
+from ctresample.data_tools.dicom_writer import write_ct_series
+from ctresample.data_tools.volume_files import SUFFIXES, Format, write_volume_file
+from ctresample.pipelines.dicom_export import DICOM_FOLDER, method_label, provenance_of, scan_facts
+from ctresample.pipelines.loaded_prior import LoadedPrior
+from ctresample.result import Reconstruction
+from ctresample.sinogram import Sinogram
+from ctresample.volume import Volume
+
+FORMATS = ("dicom", *SUFFIXES)
+
+
+@dataclass(frozen=True, eq=False)
+class ResultMap:
+    """A map that belongs to a reconstruction.
+
+    Attributes:
+        kind: "residual" or "uncertainty".
+        hu: ``[slice, y, x]`` in HU.
+        facts: how it came about, JSON-able.
+    """
+
+    kind: Literal["residual", "uncertainty"]
+    hu: NDArray[np.float32]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def rms_hu(self) -> float:
+        """Root mean square over all voxels, in HU."""
+        return float(np.sqrt(np.mean(self.hu.astype(np.float64) ** 2)))
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """How an image is named: in descriptions, and in the places of its files."""
+
+    title: str
+    dicom_folder: str
+    file: str
+    content: Content
+
+
+_RECONSTRUCTION = _Kind("", DICOM_FOLDER, "reconstruction", CT_IMAGE)
+_MAPS = {
+    "residual": _Kind("Residual map (HU)", "dicom-residual-map", "residual-map", RESIDUAL_MAP),
+    "uncertainty": _Kind("Uncertainty map (SD, HU)", "dicom-uncertainty-map", "uncertainty-map", UNCERTAINTY_MAP),
+}
+
+
+def write_images(
+    folder: Path,
+    result: Reconstruction,
+    sinogram: Sinogram,
+    prior: LoadedPrior | None,
+    *,
+    formats: Collection[str] = ("dicom",),
+    maps: Sequence[ResultMap] = (),
+    created: datetime | None = None,
+) -> None:
+    """Write a reconstruction and its maps below a folder, each in every format.
+
+    Args:
+        folder: where: ``dicom/``, ``reconstruction.nii.gz``, ``dicom-residual-map/`` and so on are written.
+        result: the reconstruction.
+        sinogram: what was reconstructed.
+        prior: the one used, if any.
+        formats: of `FORMATS`.
+        maps: of the reconstruction.
+        created: the date that DICOM images bear; None for now.
+
+    Raises:
+        GeometryError: slices that are not evenly spaced, in another format than DICOM.
+        OutputError: a file that cannot be written.
+    """
+    label = method_label(result.method, result.preset, sinogram.geometry.n_views)
+    images: list[tuple[_Kind, NDArray[np.float32], Mapping[str, Any]]] = [(_RECONSTRUCTION, result.image_hu, {})]
+    images += [(_MAPS[one.kind], one.hu, {"map": {"kind": one.kind, **one.facts}}) for one in maps]
+    for kind, hu, facts in images:
+        volume = Volume(hu, sinogram.affine, sinogram.headers, sinogram.slice_offsets_mm)
+        description = f"{kind.title}, {label}" if kind.title else label
+        for name in formats:
+            if name == "dicom":
+                provenance = provenance_of(
+                    description,
+                    scan=scan_facts(sinogram),
+                    sampling={**result.settings, **facts},
+                    prior=prior,
+                    seed=result.seed,
+                    created=created,
+                )
+                place = folder / kind.dicom_folder
+                write_ct_series(volume, place, description=description, provenance=provenance, content=kind.content)
+            else:
+                file = folder / f"{kind.file}{SUFFIXES[cast(Format, name)]}"
+                write_volume_file(volume, file, description=f"{description}; research use only")

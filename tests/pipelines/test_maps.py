@@ -1,0 +1,94 @@
+"""Maps against what they are defined to be, on images whose errors are known."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from ctresample.errors import UsageError
+from ctresample.geometry import FanBeam, ImageGrid, ParallelBeam
+from ctresample.operators import make_projector
+from ctresample.pipelines.maps import residual_map, uncertainty_map
+from ctresample.pipelines.physics import Physics
+from ctresample.pipelines.reconstruct import reconstruct
+from ctresample.sinogram import Sinogram
+from ctresample.units import hu_to_mu
+
+SIZE = 32
+GRID = ImageGrid((SIZE, SIZE), 4.0)
+
+
+def body():
+    """Two slices of a disc of water with a bone in it."""
+    y, x = (np.mgrid[:SIZE, :SIZE] - SIZE / 2) / SIZE
+    hu = np.where(x**2 + y**2 < 0.16, 0, -1000).astype(np.float32)
+    hu = np.stack([hu, hu])
+    hu[1, 14:18, 20:24] = 800
+    return hu
+
+
+def beam(n_views, kind="parallel"):
+    if kind == "fan":
+        angles = np.arange(n_views) * 2 * math.pi / n_views
+        return FanBeam(angles, 96, 3.0, source_to_axis_mm=400.0, source_to_detector_mm=800.0)
+    return ParallelBeam(np.arange(n_views) * math.pi / n_views, 64, 3.0)
+
+
+def scanned(hu, geometry):
+    """What the projector itself measures, without noise."""
+    A = make_projector(geometry, GRID)
+    values = A(torch.from_numpy(hu_to_mu(hu))[:, None])[:, 0].numpy()
+    return Sinogram(values=values, geometry=geometry, grid=GRID, affine=np.eye(4))
+
+
+@pytest.mark.parametrize("kind", ["parallel", "fan"])
+def test_an_image_that_explains_the_data_leaves_no_residual(kind):
+    hu = body()
+    assert np.abs(residual_map(scanned(hu, beam(30, kind)), hu)).max() < 0.5
+
+
+@pytest.mark.parametrize("kind", ["parallel", "fan"])
+def test_residual_shows_what_the_image_lacks_at_its_place_in_hu(kind):
+    hu = body()
+    lacking = hu.copy()
+    lacking[1, 14:18, 20:24] = 0  # the bone was lost: 800 HU too little
+    found = residual_map(scanned(hu, beam(180, kind)), lacking, batch_size=1)
+    assert np.abs(found[0]).max() < 0.5
+    assert found[1, 15:17, 21:23].mean() == pytest.approx(800, rel=0.15)  # the Hann window blurs it
+    assert np.unravel_index(found[1].argmax(), found[1].shape) in {(y, x) for y in range(14, 18) for x in range(20, 24)}
+    assert np.abs(found[1, :8]).max() < 40
+
+
+def test_residual_is_the_difference_of_two_back_projections():
+    hu, geometry = body(), beam(12)
+    sinogram = scanned(hu, geometry)
+    other = hu + np.random.default_rng(3).normal(0, 50, hu.shape).astype(np.float32)
+    expected = (
+        reconstruct(sinogram, method="fbp").image_hu - reconstruct(scanned(other, geometry), method="fbp").image_hu
+    )
+    np.testing.assert_allclose(residual_map(sinogram, other), expected, atol=0.5)
+
+
+def test_residual_knows_the_tube():
+    """Of a polychromatic beam the image is measured by the same beam before it is compared."""
+    hu, geometry = body(), beam(30)
+    plain = scanned(hu, geometry)
+    A = make_projector(geometry, GRID)
+    tube = Physics(tube_kilovolts=120)
+    model = tube.problem(plain, A, torch.zeros(1), torch.zeros(1)).model
+    values = model(torch.from_numpy(hu_to_mu(hu))[:, None])[:, 0].numpy()
+    hardened = Sinogram(values=values, geometry=geometry, grid=GRID, affine=np.eye(4))
+    assert np.abs(residual_map(hardened, hu, physics=tube)).max() < 0.5
+    assert np.abs(residual_map(hardened, hu)).max() > 5
+
+
+def test_uncertainty_is_the_standard_deviation():
+    images = np.random.default_rng(5).normal(-300, 40, (5, 2, 8, 8)).astype(np.float32)
+    np.testing.assert_allclose(uncertainty_map(iter(images)), images.std(axis=0, ddof=1), rtol=1e-4)
+    assert uncertainty_map([images[0], images[0]]).max() == 0
+
+
+def test_uncertainty_takes_two():
+    with pytest.raises(UsageError, match="expected 2 or more"):
+        uncertainty_map([body()])
