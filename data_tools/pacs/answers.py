@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pydicom import Dataset
+from pydicom.config import IGNORE
 from pydicom.uid import UID
 
 from ctresample.data_tools.pacs.archive import ArchivedSeries
@@ -71,7 +72,7 @@ def images_of(answers: Iterable[Dataset], series: ArchivedSeries, place: str) ->
 
 def uid(answer: Dataset, keyword: str, place: str) -> str:
     """A UID that must be there and valid."""
-    found = UID(text(answer, keyword))
+    found = UID(text(answer, keyword), IGNORE)
     if not found or not found.is_valid:
         raise ArchiveError(f"{place} answered without a valid {keyword}; its database needs repair")
     return str(found)

@@ -58,14 +58,17 @@ def association(
         tls_args=(context, node.host) if context else None,
         evt_handlers=list(handlers),
     )
-    if not opened.is_established:
-        raise ArchiveError(f"{node.place} {_why_not(opened, node)}")
     try:
+        if not opened.is_established:
+            raise ArchiveError(f"{node.place} {_why_not(opened, node)}")
         yield opened
-    except BaseException:
-        opened.abort()
-        raise
-    opened.release()
+        opened.release()
+    finally:
+        if opened.is_established:
+            opened.abort()
+        opened.dul.join(timeout=1)  # its thread logs what it likes as long as it runs
+        if opened.dul.socket:
+            opened.dul.socket.close()
 
 
 def _check_reachable(node: DimseNode, context: ssl.SSLContext | None) -> None:
@@ -97,5 +100,5 @@ def _why_not(opened: Association, node: DimseNode) -> str:
         names = sorted({context.abstract_syntax.name for context in opened.requestor.requested_contexts})
         return f"does not offer what is needed ({', '.join(names[:3])}{', ...' * (len(names) > 3)}); check its settings"
     if node.tls:
-        return "closed the connection; it may ask for a certificate of ours (tls.certificate_file)"
-    return "closed the connection instead of an answer; it may want TLS, or is no DICOM archive"
+        return "does not answer our request; it may ask for a certificate of ours (tls.certificate_file)"
+    return "does not answer our request; it may want TLS, or is no DICOM archive"

@@ -16,7 +16,7 @@ from pynetdicom.sop_class import (
 )
 
 from ctresample.data_tools.dicom_files import damage_as_dicom_error
-from ctresample.data_tools.pacs.answers import IMAGE_KEYS, SERIES_KEYS, STUDY_KEYS, images_of, series_of, text, uid
+from ctresample.data_tools.pacs.answers import IMAGE_KEYS, SERIES_KEYS, STUDY_KEYS, images_of, series_of, uid
 from ctresample.data_tools.pacs.archive import MAX_STUDIES, ArchivedSeries
 from ctresample.data_tools.pacs.association import association
 from ctresample.data_tools.pacs.listener import Receive, image_handler, listener
@@ -25,7 +25,6 @@ from ctresample.data_tools.pacs.quiet import quiet_network
 from ctresample.data_tools.pacs.search import Search
 from ctresample.data_tools.pacs.settings import DimseNode
 from ctresample.data_tools.pacs.statuses import (
-    MOVE_DESTINATION_UNKNOWN,
     SOP_CLASS_NOT_SUPPORTED,
     in_words,
     is_stored,
@@ -61,7 +60,7 @@ class DimseArchive:
                     return []
                 search = replace(search, study_uid=uid(answers[0], "StudyInstanceUID", self._node.place))
             for study in self._ask(opened, "STUDY", search.study_keys, STUDY_KEYS):
-                keys = {"StudyInstanceUID": text(study, "StudyInstanceUID")} | search.series_keys
+                keys = {"StudyInstanceUID": uid(study, "StudyInstanceUID", self._node.place)} | search.series_keys
                 found += series_of(self._ask(opened, "SERIES", keys, SERIES_KEYS), study, self._node.place)
         return found
 
@@ -133,14 +132,11 @@ class DimseArchive:
             status = answer.get("Status")
             if status is None:
                 raise ArchiveError(f"{self._node.place} broke off in mid-transfer; nothing was kept; try again")
-            if status == MOVE_DESTINATION_UNKNOWN:
-                raise ArchiveError(
-                    f"{self._node.place} does not know where to send for {self._node.own_ae_title!r}; have this "
-                    f"machine registered there with port {self._node.own_port}"
-                )
             if status not in _PENDING and not is_stored(status):
+                own, port = self._node.own_ae_title, self._node.own_port
+                known = f"; is this machine registered there as {own!r} with port {port}?" if port else ""
                 raise ArchiveError(
-                    f"{self._node.place} failed to send the images ({in_words(status)}); nothing was kept"
+                    f"{self._node.place} failed to send the images ({in_words(status)}); nothing was kept{known}"
                 )
 
 

@@ -17,13 +17,12 @@ _OUT_OF_RESOURCES = 0xA700
 
 
 def image_handler(receive: Receive) -> tuple[Any, Callable[[Any], int]]:
-    """An event and its handler for pynetdicom; once ``receive`` fails, the association ends."""
+    """An event and its handler for pynetdicom; what ``receive`` raises becomes a status of failure."""
 
     def handle(event: Any) -> int:
         try:
             receive(str(event.request.AffectedSOPInstanceUID), event.encoded_dataset())
         except CTResampleError:
-            event.assoc.abort()
             return _OUT_OF_RESOURCES
         return 0
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from ctresample.data_tools.dicom_files import quiet_pydicom
 
-_LOGGERS = ("pynetdicom", "dicomweb_client", "urllib3", "requests")
+_LOGGERS = ("pynetdicom", "dicomweb_client", "retrying", "urllib3", "requests")
 
 
 @contextmanager

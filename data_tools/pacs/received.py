@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
+from pydicom.uid import UID
 
 from ctresample.data_tools.dicom_files import damage_as_dicom_error, quiet_pydicom
 from ctresample.data_tools.new_file import write_new_file
@@ -39,10 +40,12 @@ class ReceivedSeries:
             OutputError: likewise if it cannot be written.
         """
         with self._lock:
+            if self.error:
+                raise self.error
             try:
                 self._write(sop_instance, content)
             except CTResampleError as error:
-                self.error = self.error or error
+                self.error = error
                 raise
             self._missing.discard(sop_instance)
             self._on_file(len(self._paths) - len(self._missing))
@@ -77,8 +80,10 @@ def _check(path: Path, sop_instance: str) -> None:
 
 
 def _is_cut_short(dataset: Dataset) -> bool:
-    """Whether there are fewer pixels than declared: pydicom reads a file that ends too early without a word."""
-    if "PixelData" not in dataset or dataset.file_meta.TransferSyntaxUID.is_compressed:
+    """Whether pixels are missing: pydicom reads a file that ends too early without a word."""
+    if "PixelData" not in dataset:
+        return UID(str(dataset.get("SOPClassUID"))).name.endswith("Image Storage")
+    if dataset.file_meta.TransferSyntaxUID.is_compressed:
         return False
     factors = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")
     declared = math.prod(int(dataset.get(factor) or 0) for factor in factors) * int(dataset.get("NumberOfFrames") or 1)

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
+from pydicom.config import IGNORE
 from pydicom.uid import UID
 
 from ctresample.errors import UsageError
@@ -36,7 +37,7 @@ class Search:
 
     def __post_init__(self) -> None:
         for option, uid in (("--study", self.study_uid), ("--series", self.series_uid)):
-            if uid and not UID(uid).is_valid:
+            if uid and not UID(uid, IGNORE).is_valid:
                 raise UsageError(f"{option} is no valid UID; expected numbers with dots between, at most 64 characters")
         if self.date and not _is_date_or_range(self.date):
             raise UsageError("--date is no date; expected 20240301, or a range: 20240301-20240331, 20240301-")

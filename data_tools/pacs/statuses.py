@@ -4,7 +4,6 @@ from __future__ import annotations
 
 DUPLICATE = 0x0111
 SOP_CLASS_NOT_SUPPORTED = 0x0122
-MOVE_DESTINATION_UNKNOWN = 0xA801
 
 _MEANINGS = {
     0x0110: "processing failure",
@@ -14,7 +13,7 @@ _MEANINGS = {
     0x0124: "not authorised",
     0xA701: "out of resources",
     0xA702: "out of resources",
-    MOVE_DESTINATION_UNKNOWN: "our AE title is unknown",
+    0xA801: "our AE title is unknown",
     0xB000: "elements were changed",
     0xB006: "elements were discarded",
     0xB007: "does not match its kind",

@@ -5,14 +5,11 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
-import urllib.request
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
