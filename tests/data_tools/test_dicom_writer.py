@@ -74,6 +74,14 @@ def deidentified(ds, z):
     ds.PatientIdentityRemoved = "YES"
 
 
+def oddly_lossy(ds, z):
+    ds.LossyImageCompression, ds.LossyImageCompressionMethod = "01", "JPEG"
+
+
+def far_numbered(ds, z):
+    ds.SeriesNumber = 2**31 - 1
+
+
 SOURCES = {
     "plain": {},
     "one slice": {"n": 1},
@@ -86,6 +94,8 @@ SOURCES = {
     "one side": {"edit": one_sided},
     "Japanese": {"edit": japanese},
     "de-identified": {"edit": deidentified},
+    "lossy by a method of no standard": {"edit": oddly_lossy},
+    "last of all series numbers": {"edit": far_numbered},
 }
 
 
@@ -104,6 +114,50 @@ def test_no_checker_complains(tmp_path, dicom, source, matrix):
     names_differ = source == "Japanese"  # the same name in two character sets, which dcentvfy compares byte by byte
     errors = [line for line in dicom.complaints("dcentvfy", *both) if line.startswith("Error")]
     assert all("<PatientName>" in line for line in errors) if names_differ else errors == []
+
+
+MAY_BE_EMPTY = [
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID"),
+    *("AccessionNumber", "ReferringPhysicianName", "SeriesNumber", "InstanceNumber", "Manufacturer"),
+    *("PositionReferenceIndicator", "PatientPosition", "KVP", "AcquisitionNumber", "SliceThickness"),
+    *("BodyPartExamined", "FrameOfReferenceUID"),
+]
+
+
+@pytest.mark.parametrize("emptied", [True, False], ids=["empty", "missing"])
+def test_sources_without_type_2_elements(tmp_path, dicom, emptied):
+    """Only whose study it is and of which day cannot be made up: a DICOMDIR would want it, says the checker."""
+
+    def edit(ds, z):
+        for keyword in MAY_BE_EMPTY:
+            if emptied:
+                setattr(ds, keyword, None)
+            else:
+                delattr(ds, keyword)
+
+    dicom.make_series(tmp_path / "source", n=2, edit=edit)
+    for path in write(read_ct_series(tmp_path / "source"), tmp_path / "result"):
+        complaints = dicom.complaints("dciodvfy", "-new", path)
+        assert all("DICOMDIR" in line for line in complaints)
+        named = {keyword for keyword in MAY_BE_EMPTY for line in complaints if f"</{keyword}(" in line}
+        assert named == {"PatientID", "StudyDate", "StudyTime"}
+        assert all(keyword in dcmread(path) for keyword in MAY_BE_EMPTY if keyword != "BodyPartExamined")
+
+
+def test_a_source_that_is_derived_itself(tmp_path, dicom):
+    dicom.make_series(tmp_path / "source", n=2)
+    first = write(read_ct_series(tmp_path / "source"), tmp_path / "first")
+    second = write(read_ct_series(tmp_path / "first"), tmp_path / "second")  # by the same settings
+    for path, source in zip(second, map(dcmread, first), strict=True):
+        assert dicom.complaints("dciodvfy", "-new", path) == []
+        ds = dcmread(path)
+        assert ds.SourceImageSequence[0].ReferencedSOPInstanceUID == source.SOPInstanceUID != ds.SOPInstanceUID
+        assert ds.ReferencedSeriesSequence[0].SeriesInstanceUID == source.SeriesInstanceUID != ds.SeriesInstanceUID
+        equipment = ds.ContributingEquipmentSequence
+        purposes = [item.PurposeOfReferenceCodeSequence[0].CodeValue for item in equipment]
+        assert purposes == ["109101", "109102", "109102"]
+        assert [item.Manufacturer for item in equipment] == ["SCANNER WORKS", "ctresample", "ctresample"]
+    assert dicom.complaints("dcentvfy", *(tmp_path / "source").iterdir(), *first, *second) == []
 
 
 @pytest.mark.parametrize("n", [1, 3])
