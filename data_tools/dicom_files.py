@@ -74,18 +74,24 @@ class SkippedFile(Exception):  # noqa: N818 (no error: most folders hold files t
     """A file that is no CT image; the text says what it is instead."""
 
 
+_TALKATIVE = [logging.getLogger(name) for name in ("pydicom", "openjpeg", "pylibjpeg")]
+for _logger in _TALKATIVE:
+    _logger.addHandler(logging.NullHandler())  # else what does not propagate goes to stderr
+
+
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
-    """Keep pydicom's warnings and log records from the user: they quote values, so patient data."""
-    logger = logging.getLogger("pydicom")
-    propagate = logger.propagate
+    """Keep the warnings and log records of pydicom and its decoders from the user: they quote values, patient data."""
+    before = [logger.propagate for logger in _TALKATIVE]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        logger.propagate = False
+        for logger in _TALKATIVE:
+            logger.propagate = False
         try:
             yield
         finally:
-            logger.propagate = propagate
+            for logger, propagate in zip(_TALKATIVE, before, strict=True):
+                logger.propagate = propagate
 
 
 @contextmanager

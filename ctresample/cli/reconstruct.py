@@ -17,7 +17,8 @@ from ctresample.pipelines.methods import METHODS
 if TYPE_CHECKING:
     from ctresample.result import Reconstruction
 
-_FORMATS = ("dicom", "nifti", "nrrd")  # written out, for the module that defines them imports SimpleITK
+# written out, for the module that defines them imports SimpleITK; a test keeps them equal
+FORMATS = ("dicom", "nifti", "nrrd")
 _RESULTS = "Results"  # a group of options in the help
 
 
@@ -37,9 +38,7 @@ def reconstruct(
     device: options.Device = "auto",
     against: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DICOM_DIR", exists=True, file_okay=False, help="The scanned series, to compute PSNR, SSIM, RMSE."
-        ),
+        typer.Option(metavar="DICOM", exists=True, help="Where the scanned series is, to compute PSNR, SSIM, RMSE."),
     ] = None,
     batch_size: options.BatchSize = 8,
     formats: Annotated[
@@ -80,8 +79,8 @@ def reconstruct(
     """
     began = time.perf_counter()
     wanted = options.words("--format", formats)
-    if not set(wanted) <= set(_FORMATS):
-        raise UsageError(f"--format is {formats!r}; expected some of {', '.join(_FORMATS)} with commas between")
+    if not set(wanted) <= set(FORMATS):
+        raise UsageError(f"--format is {formats!r}; expected some of {', '.join(FORMATS)} with commas between")
     chosen = METHODS[method]
     if uncertainty and not chosen.is_random:
         raise UsageError(
@@ -93,12 +92,11 @@ def reconstruct(
     with screen() as show, new_folder(out) as folder:
         show.progress(0, "loading")
         from ctresample.data_tools.deidentify import UNDATED
-        from ctresample.data_tools.dicom_reader import read_ct_series
         from ctresample.data_tools.sinogram_file import read_sinogram
         from ctresample.data_tools.volume_files import check_expressible
         from ctresample.device import pick_device
         from ctresample.pipelines import maps
-        from ctresample.pipelines.against import compare, truth_for
+        from ctresample.pipelines.against import compare, read_source, truth_for
         from ctresample.pipelines.deidentification_report import REPORT_NAME, write_report
         from ctresample.pipelines.loaded_prior import LoadedPrior
         from ctresample.pipelines.physics import Physics
@@ -113,7 +111,7 @@ def reconstruct(
             sinogram = deidentifier.sinogram(sinogram)
         if set(wanted) - {"dicom"}:
             check_expressible(sinogram.affine, sinogram.slice_offsets_mm)
-        truth = truth_for(sinogram, read_ct_series(against, on_warning=show.note)) if against else None
+        truth = truth_for(sinogram, read_source(against, sinogram, show.note)) if against else None
         learned = LoadedPrior.load(prior or chosen.bundled_model(), place, chosen.needs) if chosen.needs else None
         physics = Physics(model, tube_kilovolts)
         n, n_views, n_runs = sinogram.n_slices, sinogram.geometry.n_views, uncertainty or 1
