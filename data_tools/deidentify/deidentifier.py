@@ -119,7 +119,7 @@ class Deidentifier:
                 action = "removed"
             else:
                 kept[tag] = new
-            if action != "kept":
+            if action != "kept" and new != entry:  # UIDs that DICOM defines stay as they are
                 self._count(tag, action)
         return kept
 

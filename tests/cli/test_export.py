@@ -56,6 +56,13 @@ def test_formats(cli, scan, tmp_path):
     assert np.abs(nifti.get_fdata().T - series.hu).max() <= 0.5
 
 
+def test_help_names_every_format():
+    from ctresample.cli.reconstruct import FORMATS as in_help
+    from ctresample.pipelines.result_images import FORMATS
+
+    assert in_help == FORMATS
+
+
 def test_only_nrrd(cli, scan, tmp_path):
     done = cli("reconstruct", scan, "-o", tmp_path / "out", "--method", "fbp", "--format", "nrrd")
     assert done.exit_code == 0, done.output

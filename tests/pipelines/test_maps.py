@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ctresample.errors import UsageError
-from ctresample.geometry import FanBeam, ImageGrid, ParallelBeam
+from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.operators import make_projector
 from ctresample.pipelines.maps import residual_map, uncertainty_map
 from ctresample.pipelines.physics import Physics
@@ -58,6 +58,20 @@ def test_residual_shows_what_the_image_lacks_at_its_place_in_hu(kind):
     assert found[1, 15:17, 21:23].mean() == pytest.approx(800, rel=0.15)  # the Hann window blurs it
     assert np.unravel_index(found[1].argmax(), found[1].shape) in {(y, x) for y in range(14, 18) for x in range(20, 24)}
     assert np.abs(found[1, :8]).max() < 40
+
+
+def test_residual_of_a_cone_beam():
+    hu = np.repeat(body()[:1, ::2, ::2], 6, axis=0)
+    lacking = hu.copy()
+    hu[3, 7:9, 10:12] = 800
+    grid = VolumeGrid((6, 16, 16), 8.0, 8.0)
+    geometry = ConeBeam.for_grid(grid, 60)
+    values = make_projector(geometry, grid)(torch.from_numpy(hu_to_mu(hu))[None, None])[0, 0].numpy()
+    sinogram = Sinogram(values=values, geometry=geometry, grid=grid, affine=np.eye(4))
+    assert np.abs(residual_map(sinogram, hu)).max() < 0.5
+    found = residual_map(sinogram, lacking)
+    assert found.shape == hu.shape
+    assert np.unravel_index(found.argmax(), found.shape) in {(3, y, x) for y in (7, 8) for x in (10, 11)}
 
 
 def test_residual_is_the_difference_of_two_back_projections():

@@ -150,7 +150,7 @@ def test_it_says_so():
 def test_report_names_attributes_and_no_values():
     deidentifier = Deidentifier(KEY)
     for _ in range(2):
-        deidentifier.header(everything())
+        deidentifier.header(everything() | {"00080016": {"vr": "UI", "Value": [CTImageStorage]}})
     report = deidentifier.report()
     assert_nothing_planted(json.dumps(report).replace("077Y", ""))
     assert report["headers"] == 2
@@ -161,6 +161,7 @@ def test_report_names_attributes_and_no_values():
     assert rows["(0008,0018)", "UID replaced"]["name"] == "SOPInstanceUID"
     assert rows["(0008,0050)", "emptied"]["name"] == "AccessionNumber"
     assert rows["odd groups", "removed"]["count"] >= 2
+    assert "(0008,0016)" not in {row["tag"] for row in report["attributes"]}  # the SOP class stays
     assert any("burned" in limit for limit in report["not_handled"])
 
 
