@@ -99,8 +99,8 @@ def make_corpus(folder: Path, *, n_good: int = 14) -> dict[str, list[str]]:
     series("localizer beside", "beside", "done")
     write_series(folder / "localizer beside", "scout", n=1, change=_localizer)
     series("oblique", "oblique", "done", change=_oblique)
-    series("gap", "gap", "skipped", n=5, change=_moved(3, 40.0))
-    series("duplicate", "duplicate", "skipped", n=4, change=_moved(3, 2 * STEP_MM))
+    series("gap", "gap", "skipped", n=5, change=change_of_place(3, 40.0))
+    series("duplicate", "duplicate", "skipped", n=4, change=change_of_place(3, 2 * STEP_MM))
     series("tilt", "tilt", "skipped", n=4, change=_tilted)
     series("no rescale", "norescale", "failed", change=_without_rescale)
     series("cut off", "cutoff", "failed")
@@ -144,7 +144,9 @@ def _oblique(z: int, dataset: Dataset) -> None:
     dataset.ImagePositionPatient = [0, float(f"{-sine * STEP_MM * z:.6f}"), float(f"{cosine * STEP_MM * z:.6f}")]
 
 
-def _moved(number: int, z_mm: float) -> Change:
+def change_of_place(number: int, z_mm: float) -> Change:
+    """Puts one slice at another height."""
+
     def change(z: int, dataset: Dataset) -> None:
         if z == number:
             dataset.ImagePositionPatient = [0, 0, z_mm]

@@ -7,6 +7,7 @@ Meanwhile a watcher looks at the result folders all the time: none may ever be s
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import random
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from corpus import SIZE, make_corpus
@@ -67,9 +69,11 @@ class Watcher(threading.Thread):
         while not self.ended.wait(0.001):
             self.looks += 1
             for folder in (self.out / "series").glob("[!.]*"):
-                found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-                if found and found != self.whole[folder.name]:  # taken away while it was read: none
-                    self.seen.add(f"{folder.name} with {len(found)} files")
+                with suppress(FileNotFoundError):  # taken away meanwhile
+                    before = folder.stat().st_ino
+                    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+                    if found != self.whole[folder.name] and folder.stat().st_ino == before:
+                        self.seen.add(f"{folder.name} with {len(found)} files")
 
 
 def by_series(files: dict[str, bytes]) -> dict[str, set[str]]:
@@ -79,6 +83,23 @@ def by_series(files: dict[str, bytes]) -> dict[str, set[str]]:
         _, key, rest = name.split("/", 2)
         series.setdefault(key, set()).add(rest)
     return series
+
+
+def outlived(process: subprocess.Popen[bytes], manifest: Path, draw: random.Random) -> bool:
+    """Wait for a random moment of the work, or once in a while of the loading; whether the process still runs."""
+    if draw.random() < 0.15:
+        time.sleep(draw.uniform(0, 3))
+    else:
+        wanted = n_events(manifest) + draw.randrange(1, 24)
+        while process.poll() is None and n_events(manifest) < wanted:
+            time.sleep(0.002)
+        time.sleep(draw.uniform(0, 0.2))
+    return process.poll() is None
+
+
+def n_events(manifest: Path) -> int:
+    """Lines so far."""
+    return manifest.read_bytes().count(b"\n") if manifest.exists() else 0
 
 
 def main() -> None:
@@ -105,14 +126,11 @@ def main() -> None:
         hits, manifest = 0, killed / "manifest.jsonl"
         while hits < wanted.kills:
             process = start(source, killed, "--workers", wanted.workers)
-            try:
-                process.wait(draw.uniform(0.5, 0.8 * lasts_s))
-            except subprocess.TimeoutExpired:
+            if outlived(process, manifest, draw):
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
                 hits += 1
-                done = sum(event["event"] == "done" for event in endings(killed).values()) if manifest.exists() else 0
-                print(f"kill {hits}: {done} series finished")
+                print(f"kill {hits}: {len(list((killed / 'series').glob('[!.]*')))} series finished")
             else:  # all are finished: take every other result away, so that there is work again
                 for number, folder in enumerate(list((killed / "series").glob("[!.]*"))[::2]):
                     shutil.rmtree(folder.rename(folder.with_name(f".away-{number}")))
@@ -130,8 +148,6 @@ def main() -> None:
 
 def check_statuses(out: Path, expected: dict[str, list[str]]) -> None:
     """Assert that every series has the status that it must have."""
-    import csv
-
     with (out / "summary.csv").open() as table:
         status = {row["key"]: row["status"] for row in csv.DictReader(table)}
     found: dict[str, list[str]] = {}

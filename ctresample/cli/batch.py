@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ctresample.cli import options
+from ctresample.cli import deidentification, options
 from ctresample.cli.screen import Screen, clock, screen
 from ctresample.errors import Stopped, UsageError
 
@@ -84,6 +84,8 @@ def batch(
     electronic_noise: options.ElectronicNoise = 0.0,
     bow_tie: options.BowTie = None,
     tube_current_modulation: options.TubeCurrentModulation = 0.0,
+    deidentify: deidentification.Deidentify = False,
+    deidentification_key: deidentification.DeidentificationKey = None,
 ) -> None:
     """Reconstruct every series below a folder.
 
@@ -97,6 +99,8 @@ def batch(
     """
     if scheduler is not None and workers > 1:
         raise UsageError("--workers starts processes here, --scheduler names others; leave one out")
+    if deidentify != (deidentification_key is not None):
+        raise UsageError("--deidentify and --deidentification-key go together in a batch: all of it needs one key")
     scan = options.scan_settings(
         n_views=views,
         beam=geometry,
@@ -138,6 +142,7 @@ def batch(
                 seed=seed,
                 allow_gaps=allow_gaps,
                 resample_tilt=resample_tilt,
+                deidentification_key=deidentification_key and deidentification_key.absolute(),
                 device=machine.device,
             )
             _run(show, place, out, settings, selection, machine, client, batch_size=batch_size, dry_run=dry_run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import ctresample
-from ctresample.errors import CTResampleError, UsageError
+from ctresample.errors import CTResampleError, OutputError, UsageError
 from ctresample.pipelines.batch.job import Job, Outcome
 from ctresample.pipelines.batch.run_one import on_gpu, run_one
 from ctresample.pipelines.output import as_output_error
+
+ANSWER_WITHIN_S = 20.0
 
 _AHEAD = 2
 """Jobs handed out for each worker: one in work and one that waits, so that thousands need no memory."""
@@ -34,7 +37,7 @@ def cluster(*, workers: int = 0, scheduler: str | None = None) -> Iterator[Any]:
         raise UsageError('several workers need dask: pip install "ctresample[cluster]"') from None
     if scheduler is not None:
         try:
-            client = Client(scheduler, timeout=20)  # type: ignore[no-untyped-call]  # dask has no types
+            client = Client(scheduler, timeout=ANSWER_WITHIN_S)  # type: ignore[no-untyped-call]  # dask has no types
         except (OSError, ValueError) as error:
             raise CTResampleError(
                 f"no dask scheduler answers at {scheduler} ({type(error).__name__}); start one with `dask scheduler` "
@@ -135,7 +138,10 @@ def run_on_cluster(client: Any, jobs: Sequence[Job], on_start: Callable[[Job], N
         for future in ended:
             job = running.pop(future)
             try:
-                yield future.result()
+                outcome = future.result()
+                if isinstance(outcome, OutputError):
+                    raise outcome
+                yield outcome
             except KilledWorker:
                 if job.batch_size > 1:
                     hand_out(replace(job, batch_size=job.batch_size // 2))
@@ -152,10 +158,17 @@ def run_on_cluster(client: Any, jobs: Sequence[Job], on_start: Callable[[Job], N
         client.cancel(list(running))
 
 
-def _on_worker(job: Job) -> Outcome:
-    """Runs in the worker, which serves one GPU where there are several."""
+def _on_worker(job: Job) -> Outcome | OutputError:
+    """Runs in the worker, which serves one GPU where there are several.
+
+    Hands the error back, for dask would write the job with the names of its files into its log.
+    """
     from distributed import get_worker
 
+    # torch says so at the first sparse matrix of a process; it tells a user nothing
+    warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state", UserWarning)
     name = str(get_worker().name)
-    number = int(name) if name.isdecimal() else os.getpid()
-    return run_one(on_gpu(job, number))
+    try:
+        return run_one(on_gpu(job, int(name) if name.isdecimal() else os.getpid()))
+    except OutputError as error:
+        return error

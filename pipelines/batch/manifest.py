@@ -43,6 +43,8 @@ class Manifest:
     def __init__(self, folder: Path, settings: Mapping[str, Any], *, threads: int) -> None:
         self._path = folder / MANIFEST_NAME
         self.events = read_events(folder)
+        if self.events:
+            check_same(folder, self.events, settings)
         try:
             if self._path.exists():
                 os.truncate(self._path, _whole_length(self._path.read_bytes()))
@@ -50,7 +52,6 @@ class Manifest:
         except OSError as error:
             raise _unwritable(self._path, error) from error
         if self.events:
-            check_same(folder, self.events, settings)
             self.add(GO_ON)
         else:
             begun = _moment_of_beginning().isoformat(timespec="seconds")

@@ -19,7 +19,7 @@ from ctresample.pipelines.batch.result_folder import RESULTS_NAME, remove_unfini
 from ctresample.pipelines.batch.rows import SummaryRow, summary_rows, write_sources_csv, write_summary_csv
 from ctresample.pipelines.batch.run_one import run_one
 from ctresample.pipelines.batch.settings import BatchSettings
-from ctresample.pipelines.batch.summary_page import write_summary_page
+from ctresample.pipelines.batch.summary_page import facts_of, write_summary_page
 from ctresample.pipelines.output import as_output_error
 
 SUMMARY_EVERY_S = 60.0
@@ -118,6 +118,7 @@ def run_batch(
         with suppress(OutputError):  # the first error tells more
             _sum_up(out, plan, manifest)
         raise
+    remove_unfinished(out / RESULTS_NAME)  # what killed workers have left
     manifest.add(END)
     return _sum_up(out, plan, manifest)
 
@@ -154,17 +155,8 @@ def _note_skips(plan: Plan, manifest: Manifest) -> None:
 
 
 def _sum_up(out: Path, plan: Plan, manifest: Manifest) -> list[SummaryRow]:
-    rows, settings = summary_rows(plan, manifest.events), manifest.events[0]["settings"]
+    rows = summary_rows(plan, manifest.events)
     write_summary_csv(out, rows)
-    scan = settings["scan"]
-    photons = f"{scan['photons']:,g} photons a ray" if scan["photons"] else "no noise"
-    facts = {
-        "method": " ".join(filter(None, (settings["method"], settings["preset"]))),
-        "DICOM series": f"scanned with {scan['n_views']} views, {scan['beam']}, {photons}",
-        "learned model": f"weights {settings['prior']['sha256'][:12]}" if settings["prior"] else "none",
-        "begun": manifest.begun.isoformat(sep=" "),
-        "ctresample": settings["ctresample"],
-        "damaged files": str(len(plan.damaged)),
-    }
-    write_summary_page(out, rows, facts)
+    facts = {"begun": manifest.begun.isoformat(sep=" "), "damaged files": str(len(plan.damaged))}
+    write_summary_page(out, rows, facts_of(manifest.events[0]["settings"]) | facts)
     return rows

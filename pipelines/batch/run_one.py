@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ctresample.data_tools.deidentify import UNDATED, Deidentifier, read_or_make_key
 from ctresample.errors import CTResampleError, OutputError
 from ctresample.pipelines.against import compare
 from ctresample.pipelines.batch.job import Job, Outcome
@@ -18,6 +19,7 @@ from ctresample.pipelines.batch.no_places import without_places
 from ctresample.pipelines.batch.preview import PREVIEW_NAME, write_preview
 from ctresample.pipelines.batch.result_folder import content_of, replaced_folder
 from ctresample.pipelines.batch.work_on import Share, images_of, learned_model, measured
+from ctresample.pipelines.deidentification_report import REPORT_NAME, write_report
 from ctresample.pipelines.reconstruction_run import write_dicom, write_record
 
 SCAN_SHARE = 0.2
@@ -72,9 +74,17 @@ def _fill(folder: Path, job: Job, progress: Share) -> Mapping[str, Any]:
         lambda size: images_of(sinogram, settings, size, lambda share: progress(SCAN_SHARE + (1 - SCAN_SHARE) * share)),
         min(job.batch_size, sinogram.n_slices),
     )
+    created = job.created
+    if settings.deidentification_key:
+        deidentifier = Deidentifier(read_or_make_key(settings.deidentification_key))
+        origin = sinogram.origin  # of our own simulation it names nobody
+        sinogram, created = deidentifier.sinogram(sinogram), UNDATED
+        if truth is not None:
+            sinogram = replace(sinogram, origin=origin)
+        write_report(folder / REPORT_NAME, deidentifier)
     learned = learned_model(settings)
     metrics = None if truth is None else compare(result.image_hu, truth)
-    write_dicom(folder, result, sinogram, learned, job.created)
+    write_dicom(folder, result, sinogram, learned, created)
     write_record(
         folder,
         result,
@@ -83,7 +93,7 @@ def _fill(folder: Path, job: Job, progress: Share) -> Mapping[str, Any]:
         device=torch.device(settings.device).type,
         seconds=None,
         metrics=metrics,
-        created=job.created,
+        created=created,
     )
     write_preview(folder / PREVIEW_NAME, [result.image_hu] if truth is None else [result.image_hu, truth])
     return {

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import ctresample
+from ctresample.data_tools.deidentify import read_or_make_key
 from ctresample.image_unet import find_image_unet
 from ctresample.pipelines.finite_json import finite
 from ctresample.pipelines.methods import method_named
@@ -32,6 +35,7 @@ class BatchSettings:
         seed: of noise and of methods that sample; each series gets what it would get on its own.
         allow_gaps: take series with uneven steps.
         resample_tilt: take series of a tilted gantry, made upright.
+        deidentification_key: file of the secret key, to de-identify all headers; None to keep them.
         device: "cpu", "cuda" or one of several GPUs. With "cuda" each worker process takes one of its own.
     """
 
@@ -45,6 +49,7 @@ class BatchSettings:
     seed: int = 0
     allow_gaps: bool = False
     resample_tilt: bool = False
+    deidentification_key: Path | None = None
     device: str = "cpu"
 
     def prior_name(self) -> str | None:
@@ -64,9 +69,16 @@ class BatchSettings:
             "prior": None,
             "preset": self.preset if chosen.has_presets else None,
             "device": self.device.partition(":")[0],
+            "deidentification_key": self._key_hash(),
         }
         if name is not None:
             folder = (find_image_unet if chosen.needs == "fbp-unet" else find_prior)(name)
             own["prior"] = {"sha256": weights_sha256(folder)}
         record = {"ctresample": ctresample.__version__, **own, "solver": asdict(solver) if solver else None}
         return dict(json.loads(json.dumps(finite(record))))  # as it will be read
+
+    def _key_hash(self) -> str | None:
+        """Tells keys apart, and nothing of them: they are long random numbers."""
+        if self.deidentification_key is None:
+            return None
+        return hashlib.sha256(read_or_make_key(self.deidentification_key)).hexdigest()[:12]

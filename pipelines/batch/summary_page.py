@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ctresample.pipelines.batch.rows import SummaryRow
 from ctresample.pipelines.output import write_text_atomically
@@ -32,3 +33,15 @@ def write_summary_page(folder: Path, rows: Sequence[SummaryRow], facts: Mapping[
     counts = Counter(row.status for row in rows)
     html = environment.get_template("batch.html.j2").render(rows=rows, facts=facts, counts=counts)
     write_text_atomically(folder / PAGE_NAME, html)
+
+
+def facts_of(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The settings of a batch in words, from its manifest."""
+    scan = settings["scan"]
+    photons = f"{scan['photons']:,g} photons a ray" if scan["photons"] else "no noise"
+    return {
+        "method": " ".join(filter(None, (settings["method"], settings["preset"]))),
+        "DICOM series": f"scanned with {scan['n_views']} views, {scan['beam']}, {photons}",
+        "learned model": f"weights {settings['prior']['sha256'][:12]}" if settings["prior"] else "none",
+        "ctresample": settings["ctresample"],
+    }

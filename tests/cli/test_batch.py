@@ -1,0 +1,140 @@
+"""``batch`` on the command line: plan, exit status, one line for each error, kills."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+FBP = ("--method", "fbp", "--device", "cpu", "--size", 32, "--views", 6, "--photons", "1e5")
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory, make_series) -> Path:
+    """Two good series, one of them in pieces of a path that names a patient."""
+    folder = tmp_path_factory.mktemp("export")
+    make_series(folder / "Doe^Jane" / "a", n=2)
+    make_series(folder / "b", n=1, series="2")
+    return folder
+
+
+def test_dry_run_writes_nothing_and_names_nobody(cli, export, tmp_path):
+    done = cli("batch", export, "-o", tmp_path / "out", *FBP, "--dry-run")
+    assert done.exit_code == 0, done.output
+    assert "2 of 2 series to run, 3 slices, about" in done.stdout
+    assert "measured on 2 slices" in done.stdout
+    assert "disk: about" in done.stdout
+    assert "Doe" not in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_batch(cli, export, tmp_path):
+    done = cli("batch", export, "-o", tmp_path / "out", *FBP)
+    assert done.exit_code == 0, done.output
+    assert "2 of 2 series done" in done.stdout
+    assert "data residual" in done.stderr
+    assert "Doe" not in done.output
+    again = cli("batch", export, "-o", tmp_path / "out", *FBP)
+    assert again.exit_code == 0, again.output
+    assert "0 of 2 series to run" in again.stdout
+
+
+def test_sinograms_are_reconstructed_as_they_are(cli, scan, tmp_path):
+    done = cli("batch", scan, "-o", tmp_path / "out", "--method", "fbp", "--device", "cpu", "--every", 3)
+    assert done.exit_code == 0, done.output
+    (folder,) = (tmp_path / "out" / "series").iterdir()
+    record = json.loads((folder / "run.json").read_text())
+    assert (record["scan"]["views"], record["metrics"]) == (4, None)
+
+
+def test_some_failed(cli, export, make_series, tmp_path):
+    import shutil
+
+    place = tmp_path / "in"
+    shutil.copytree(export, place)
+    make_series(place / "gap", n=4, series="3")
+    (place / "gap" / "3-001.dcm").unlink()
+    whole = (place / "b" / "2-000.dcm").read_bytes()
+    (place / "b" / "2-000.dcm").write_bytes(whole[:-200])
+    done = cli("batch", place, "-o", tmp_path / "out", *FBP)
+    assert done.exit_code == 3
+    assert "1 failed, 1 skipped, 0 damaged files" in done.stderr
+    assert "1 of 3 series done" in done.stdout
+    more = cli("batch", place, "-o", tmp_path / "gaps", *FBP, "--allow-gaps")
+    assert "2 of 3 series done" in more.stdout
+
+
+def test_deidentified(cli, export, tmp_path):
+    words = ("batch", export, *FBP, "--deidentify", "--deidentification-key", tmp_path / "key")
+    assert cli(*words, "-o", tmp_path / "out").exit_code == 0
+    for path in (tmp_path / "out" / "series").rglob("*.*"):
+        assert b"Doe^Jane" not in path.read_bytes()
+        assert b"20200304" not in path.read_bytes()
+    assert len(list((tmp_path / "out").rglob("deidentification.json"))) == 2
+    assert cli("batch", export, "-o", tmp_path / "new", *FBP, "--deidentify").exit_code == 2
+
+
+def test_errors_are_one_line(cli, export, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").touch()
+    (tmp_path / "empty").mkdir()
+    for status, words, expected in (
+        (1, (export, "-o", tmp_path / "full"), "holds no batch"),
+        (2, (export, "-o", export / "out"), "taken for inputs"),
+        (1, (tmp_path / "empty", "-o", tmp_path / "out"), "no CT series and no sinogram file"),
+        (2, (export, "-o", tmp_path / "out", "--select", "lungs"), "--select has 'lungs'"),
+        (2, (export, "-o", tmp_path / "out", "--workers", 2, "--scheduler", "tcp://h:1"), "leave one out"),
+    ):
+        done = cli("batch", *words, *FBP)
+        assert done.exit_code == status, done.output
+        assert expected in done.stderr
+        assert len([line for line in done.stderr.splitlines() if "error" in line]) == 1
+        assert not (tmp_path / "out").exists()
+
+
+def test_no_space_is_said_first(cli, export, tmp_path, monkeypatch):
+    from ctresample.pipelines.batch import plan
+
+    monkeypatch.setattr(plan, "free_bytes", lambda _folder: 1000)
+    done = cli("batch", export, "-o", tmp_path / "out", *FBP)
+    assert done.exit_code == 1
+    assert "need about" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_interrupted(cli, export, tmp_path, monkeypatch):
+    from ctresample.pipelines.batch import run
+
+    def stopped(*_args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "run_one", stopped)
+    done = cli("batch", export, "-o", tmp_path / "out", *FBP)
+    assert done.exit_code == 130
+    assert "repeat the command to go on" in done.stderr
+    assert "waiting" in (tmp_path / "out" / "summary.csv").read_text()
+
+
+def test_killed_and_gone_on_with(cli, export, tmp_path, monkeypatch):
+    """By kill -9, after each number of events; the end is that of an undisturbed run."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+
+    def content(out):
+        return {str(path.relative_to(out)): path.read_bytes() for path in (out / "series").rglob("*.*")}
+
+    assert cli("batch", export, "-o", tmp_path / "calm", *FBP).exit_code == 0
+    out, manifest = tmp_path / "out", tmp_path / "out" / "manifest.jsonl"
+    command = [Path(sys.executable).with_name("ctresample"), "batch", export, "-o", out, *FBP]
+    for n_events in (2, 5):
+        with subprocess.Popen(
+            list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ
+        ) as process:
+            while process.poll() is None and not (manifest.exists() and manifest.read_bytes().count(b"\n") >= n_events):
+                time.sleep(0.001)
+            process.send_signal(signal.SIGKILL)
+    assert cli("batch", export, "-o", out, *FBP).exit_code == 0
+    assert content(out) == content(tmp_path / "calm")

@@ -1,0 +1,84 @@
+"""The same batch on several processes: same results, and no series lost with a worker."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from ctresample.errors import CTResampleError
+from ctresample.pipelines.batch import cluster as clusters
+from ctresample.pipelines.batch.manifest import read_events
+
+pytest.importorskip("distributed")
+
+TIMES = {"at", "seconds"}
+
+
+@pytest.fixture(scope="module")
+def client():
+    with clusters.cluster(workers=2) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def same_moment(monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+
+
+def endings(out):
+    """The events of a manifest, whatever their order and times."""
+    kept = [{k: v for k, v in event.items() if k not in TIMES} for event in read_events(out)]
+    return sorted(map(str, kept))
+
+
+def test_results_and_manifest_are_those_of_one_process(run, client, tmp_path, contents):
+    run(tmp_path / "one")
+    rows = run(tmp_path / "two", client=client)
+    assert sorted(row.status for row in rows) == ["done"] * 4 + ["skipped"]
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+    assert endings(tmp_path / "two") == endings(tmp_path / "one")
+
+
+def test_workers_that_see_other_files_are_refused(client, tmp_path, monkeypatch):
+    assert clusters.check_workers(client, tmp_path) == 2
+    clusters.check_shared(client, tmp_path)
+    monkeypatch.setattr(Path, "touch", lambda _path: None)  # a file that the workers never see
+    with pytest.raises(CTResampleError, match="does not see .* share"):
+        clusters.check_shared(client, tmp_path)
+    with pytest.raises(CTResampleError, match="does not see"):
+        clusters.check_workers(client, tmp_path / "elsewhere")
+
+
+def test_no_scheduler_at_the_address(monkeypatch):
+    monkeypatch.setattr(clusters, "ANSWER_WITHIN_S", 0.5)
+    with (
+        pytest.raises(CTResampleError, match="no dask scheduler answers at tcp://127.0.0.1:9"),
+        clusters.cluster(scheduler="tcp://127.0.0.1:9"),
+    ):
+        pass
+
+
+def test_a_series_whose_worker_is_killed_is_done_again(run, client, tmp_path, contents, monkeypatch):
+    run(tmp_path / "calm")
+    killed = []
+
+    def kill_one(*_args):
+        if not killed:
+            killed.append(next(iter(client.run(os.getpid).values())))
+            os.kill(killed[0], signal.SIGKILL)
+
+    # a worker dies while both have work
+    monkeypatch.setattr(clusters, "_on_worker", _slowly)
+    rows = run(tmp_path / "killed", client=client, on_outcome=kill_one)
+    assert killed
+    assert sorted(row.status for row in rows) == ["done"] * 4 + ["skipped"]
+    assert contents(tmp_path / "killed") == contents(tmp_path / "calm")
+
+
+def _slowly(job):
+    from ctresample.pipelines.batch.run_one import run_one
+
+    time.sleep(1.0)
+    return run_one(job)

@@ -1,0 +1,225 @@
+"""Batches from end to end in one process: results, resume, failures."""
+
+import errno
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from ctresample.data_tools.dicom_series import find_series
+from ctresample.errors import OutputError
+from ctresample.pipelines.batch import run_one as run_one_module
+from ctresample.pipelines.batch.manifest import read_events
+
+
+@pytest.fixture(autouse=True)
+def same_moment(monkeypatch):
+    """All batches of these tests begin at one moment, so that their results can be compared."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+
+
+def statuses(rows):
+    return sorted(row.status for row in rows)
+
+
+def test_results(run, tmp_path, contents):
+    rows = run(tmp_path / "out")
+    assert statuses(rows) == ["done"] * 4 + ["skipped"]
+    out = tmp_path / "out"
+    assert {path.name for path in out.iterdir()} == {
+        "batch.lock",
+        "manifest.jsonl",
+        "series",
+        "sources.csv",
+        "summary.csv",
+        "summary.html",
+    }
+    for row in rows[1:]:
+        names = {path.name for path in (out / row.folder).iterdir()}
+        assert names == {"dicom", "run.json", "preview.png"}
+        (series,) = find_series(out / row.folder / "dicom").series
+        assert series.n_slices == row.slices
+        assert row.psnr_db > 5
+        record = json.loads((out / row.folder / "run.json").read_text())
+        assert "seconds" not in record
+        assert record["created"] == "2023-11-14T22:13:20+00:00"
+    assert all(re.fullmatch(r"series/[0-9a-f]{12}/.*", name) for name in contents(out))
+
+
+def test_nothing_but_sources_names_places_or_patients(run, tmp_path):
+    run(tmp_path / "out")
+    out = tmp_path / "out"
+    for name in ("manifest.jsonl", "summary.csv", "summary.html"):
+        text = (out / name).read_text()
+        assert "Planted" not in text
+        assert "gap-" not in text  # names of files
+        assert str(tmp_path) not in text
+    assert "Planted^Name 2" in (out / "sources.csv").read_text()
+
+
+def test_a_series_gets_what_the_single_verbs_give(run, source, settings, tmp_path, contents):
+    from ctresample.pipelines.batch.work_on import images_of, measured
+
+    rows = run(tmp_path / "out")
+    found = next(one for one in find_series(source).series if one.n_slices == 4 and one.key == rows[-1].key)
+    sinogram, _ = measured(found, settings)
+    image = images_of(sinogram, settings, 8)
+    record = json.loads((tmp_path / "out" / "series" / found.key / "run.json").read_text())
+    assert record["residual_ratio"] == list(image.residual_ratio)
+
+
+def test_the_same_batch_gives_the_same_bits(run, tmp_path, contents):
+    run(tmp_path / "a")
+    run(tmp_path / "b")
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_another_moment_gives_other_dates(run, tmp_path, contents, monkeypatch):
+    run(tmp_path / "a")
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000001")
+    run(tmp_path / "b")
+    assert contents(tmp_path / "a") != contents(tmp_path / "b")
+    run(tmp_path / "a")  # goes on with the moment at which it began
+    assert json.loads((tmp_path / "a" / "manifest.jsonl").read_text().splitlines()[0])["begun"].startswith("2023-11-14")
+
+
+def test_finished_series_are_kept_and_broken_ones_done_again(run, tmp_path, contents):
+    out = tmp_path / "out"
+    rows = run(out)
+    before = contents(out)
+    begun = [event for event in read_events(out) if event["event"] == "start"]
+    run(out)
+    assert [event for event in read_events(out) if event["event"] == "start"] == begun  # nothing was to do
+    (out / rows[-1].folder / "dicom" / "0001.dcm").unlink()
+    (out / "series" / ".ctresample-dead.partial").mkdir()
+    (out / "manifest.jsonl").write_bytes((out / "manifest.jsonl").read_bytes() + b'{"event": "sta')
+    run(out)
+    assert contents(out) == before
+    assert [event["key"] for event in read_events(out) if event["event"] == "start"][len(begun) :] == [rows[-1].key]
+    assert not list((out / "series").glob(".*"))
+
+
+def test_an_input_that_has_changed_is_done_again(run, source, tmp_path):
+    import shutil
+
+    place = tmp_path / "in"
+    shutil.copytree(source, place)
+    run(tmp_path / "out", place=place)
+    sizes = {row.key: row.slices for row in run(tmp_path / "out", place=place)}
+    (place / "Planted^Name 3" / "good3-003").unlink()
+    changed = {row.key: row.slices for row in run(tmp_path / "out", place=place) if row.slices != sizes[row.key]}
+    assert list(changed.values()) == [3]
+
+
+def test_one_bad_series_never_stops_the_rest_and_is_tried_again(run, tmp_path, monkeypatch, contents):
+    calls = []
+
+    def fragile(path, *rest):
+        calls.append(path)
+        if len(calls) == 2:
+            raise ZeroDivisionError(f"a value of Planted in {path}")
+        return write(path, *rest)
+
+    write = run_one_module.write_dicom
+    monkeypatch.setattr(run_one_module, "write_dicom", fragile)
+    rows = run(tmp_path / "out")
+    assert statuses(rows) == ["done"] * 3 + ["failed", "skipped"]
+    assert "ZeroDivisionError" in rows[0].reason
+    assert len(list((tmp_path / "out" / "series").iterdir())) == 3
+    assert statuses(run(tmp_path / "out")) == ["done"] * 4 + ["skipped"]
+    run(tmp_path / "undisturbed")
+    assert contents(tmp_path / "out") == contents(tmp_path / "undisturbed")
+
+
+def test_memory_that_runs_out_halves_the_batches(run, tmp_path, monkeypatch, contents):
+    sizes = []
+
+    def hungry(sinogram, settings, size, progress=None):
+        sizes.append(size)
+        if size > 1:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+        return images_of(sinogram, settings, size, progress)
+
+    images_of = run_one_module.images_of
+    run(tmp_path / "calm")
+    monkeypatch.setattr(run_one_module, "images_of", hungry)
+    rows = run(tmp_path / "hungry")
+    assert statuses(rows) == ["done"] * 4 + ["skipped"]
+    assert sizes == [1, 2, 1, 3, 1, 4, 2, 1]
+    hungry_images, calm_images = (
+        {name: content for name, content in contents(tmp_path / place).items() if name.endswith(".dcm")}
+        for place in ("hungry", "calm")
+    )
+    assert hungry_images == calm_images  # the last bit of a residual may differ
+
+    def starved(*_args):
+        raise MemoryError
+
+    monkeypatch.setattr(run_one_module, "images_of", starved)
+    rows = run(tmp_path / "starved")
+    assert statuses(rows) == ["failed"] * 4 + ["skipped"]
+    assert "memory ran out even with one slice at a time" in rows[0].reason
+
+
+def test_a_full_disk_stops_the_batch_and_keeps_what_is_finished(run, tmp_path, monkeypatch, contents):
+    calls = []
+
+    def full(path, *rest):
+        calls.append(path)
+        if len(calls) == 3:
+            error = OSError(errno.ENOSPC, "No space left on device")
+            raise OutputError(f"{path} cannot be written (No space left on device)") from error
+        return write(path, *rest)
+
+    write = run_one_module.write_dicom
+    monkeypatch.setattr(run_one_module, "write_dicom", full)
+    out = tmp_path / "out"
+    with pytest.raises(OutputError, match="No space left"):
+        run(out)
+    assert len(calls) == 3
+    assert "waiting" in (out / "summary.csv").read_text()
+    finished = contents(out)
+    assert len(list((out / "series").iterdir())) == 2
+    run(out)
+    assert finished.items() <= contents(out).items()
+    run(tmp_path / "undisturbed")
+    assert contents(out) == contents(tmp_path / "undisturbed")
+
+
+def test_what_was_in_work_when_a_run_died_goes_last(run, source, settings, tmp_path, monkeypatch):
+    from ctresample.pipelines.batch.inputs import find_inputs
+    from ctresample.pipelines.batch.plan import make_plan
+    from ctresample.pipelines.batch.select import Selection
+
+    def died(*_args):
+        raise SystemExit(137)
+
+    monkeypatch.setattr(run_one_module, "write_dicom", died)
+    with pytest.raises(SystemExit):
+        run(tmp_path / "out")
+    plan = make_plan(find_inputs(source, settings), tmp_path / "out", read_events(tmp_path / "out"), Selection([]))
+    assert [row.reason for row in plan.to_run] == ["", "", "", "was in work when an earlier run ended: done again"]
+
+
+def test_other_settings_are_refused(run, settings, tmp_path):
+    run(tmp_path / "out", words=["slices>=4"])
+    other = replace(settings, scan=replace(settings.scan, photons=1e4))
+    with pytest.raises(OutputError, match="scan photons: 100000.0 there, 10000.0 now"):
+        run(tmp_path / "out", other)
+
+
+def test_one_process_at_a_time(run, tmp_path):
+    from ctresample.pipelines.batch.lock import only_one
+
+    (tmp_path / "out").mkdir()
+    with only_one(tmp_path / "out"), pytest.raises(OutputError, match="another process"):
+        run(tmp_path / "out")
+    run(tmp_path / "out", words=["slices>=4"])
+
+
+def test_selection(run, tmp_path):
+    rows = run(tmp_path / "out", words=["axial", "slices>=2"])
+    assert statuses(rows) == ["done"] * 3 + ["not selected", "skipped"]
+    more = run(tmp_path / "out", words=[rows[-1].key[:6]])  # other words go on with the same batch
+    assert statuses(more) == ["done"] + ["not selected"] * 4
