@@ -13,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset, dcmread
 
+from ctresample.data_tools.deidentify import Deidentifier
+from ctresample.data_tools.dicom_files import quiet_pydicom
 from ctresample.data_tools.dicom_reader import read_ct_series, read_ct_slices
 from ctresample.data_tools.dicom_writer import Provenance, write_ct_series, write_ct_slices
 from ctresample.errors import DicomError, GeometryError, OutputError, UsageError
@@ -461,6 +463,26 @@ def test_odd_study_uid(tmp_path):
         assert dcmread(path).StudyInstanceUID == "1.2.03"
     with pytest.raises(DicomError, match="StudyInstanceUID is no UID"):
         write(study("../../evil"), tmp_path / "b")
+
+
+def test_no_value_of_a_header_is_told(tmp_path, dicom, caplog, capfd):
+    """Odd values pass through reading, de-identification and writing without a word; a warning would fail the test."""
+
+    def odd(ds, z):
+        ds.PatientBirthDate, ds.StudyDate, ds.PatientAge, ds.AccessionNumber = (
+            "SECRETDATE",
+            "SECRET",
+            "SECRET",
+            "S" * 20,
+        )
+        ds.PatientName, ds.KVP, ds.StudyDescription = "SECRET\x07^Name", "120", "SECRET" * 20
+
+    with quiet_pydicom():
+        dicom.make_series(tmp_path / "source", n=2, edit=odd)
+    volume = read_ct_series(tmp_path / "source")
+    write(volume, tmp_path / "result")
+    write(Deidentifier(bytes(32)).volume(volume), tmp_path / "hidden")
+    assert "SECRET" not in caplog.text + "".join(capfd.readouterr())
 
 
 def test_settings_must_be_json(tmp_path):
