@@ -31,6 +31,9 @@ def proximal_step(
     precision = spread**-2
     d = torch.zeros_like(x0)
     r = A.T(y - A(x0))
+    # of data that are almost without noise r is large, and inner products of it too much for float32
+    unit = _power_of_two(r)
+    r = r / unit
     p, rr = r, inner_product(r, r)
     for _ in range(n_iterations):
         Hp = A.T(A(p)) + precision * p
@@ -38,7 +41,7 @@ def proximal_step(
         d, r = d + alpha * p, r - alpha * Hp
         rr, old = inner_product(r, r), rr
         p = r + safe_ratio(rr, old) * p
-    return x0 + d
+    return x0 + unit * d
 
 
 def fit_to_noise(
@@ -100,6 +103,12 @@ def inner_product(a: torch.Tensor, b: torch.Tensor, dtype: torch.dtype | None = 
     and so have large weights, are too much for float32.
     """
     return per_slice((a.double() * b.double()).flatten(1).sum(1).to(dtype or a.dtype), a)
+
+
+def _power_of_two(v: torch.Tensor) -> torch.Tensor:
+    """About the Euclidean norm of each slice, shaped `per_slice`: dividing by it and multiplying leaves no rounding."""
+    exponent = torch.frexp(inner_product(v, v, torch.float64).detach().sqrt()).exponent
+    return torch.ldexp(torch.ones_like(exponent, dtype=torch.float64), exponent).to(v.dtype)
 
 
 def safe_ratio(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

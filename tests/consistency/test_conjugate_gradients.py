@@ -92,6 +92,20 @@ def test_more_iterations_than_needed_do_no_harm():
     assert torch.allclose(enough, more, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("dose", [1.0, 1e4])
+def test_in_single_precision_the_noise_may_be_as_small_as_it_likes(dose, phantoms):
+    """The step and its gradient: of weights of 1e6 inner products are too much for float32."""
+    found = []
+    for dtype in (torch.float32, torch.float64):
+        W, y, x0 = whitened_problem(size=24, n_views=10, dtype=dtype)
+        W, x0 = Weighted(W.operator, dose * W.weights), x0.requires_grad_()
+        x = proximal_step(x0, dose * y, W, spread=0.01, n_iterations=5)
+        (gradient,) = torch.autograd.grad(x.square().sum(), x0)
+        found.append((x.detach() - x0.detach(), gradient))
+    for single, double in zip(*found, strict=True):
+        assert phantoms.relative(single, double) < 1e-2
+
+
 # ---------------------------------------------------------------- fit to the noise level
 
 
