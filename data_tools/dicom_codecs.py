@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -142,4 +145,19 @@ def _decode_by_gdcm(coded: bytes, dataset: Dataset) -> NDArray[Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "frame.dcm"
         bare.save_as(path, enforce_file_format=True)
-        return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))[0]
+        with _quiet_stderr():  # it tells of each decoder that it tried in vain
+            return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))[0]
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Hold back what C libraries print, past Python's own streams."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

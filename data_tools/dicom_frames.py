@@ -83,7 +83,8 @@ class Frames:
 
 def _copy(dataset: Dataset) -> Dataset:
     """Another set of the same elements, unread ones unread."""
-    return Dataset({tag: dataset.get_item(tag) for tag in dataset.keys()})
+    tags = list(dataset.keys())  # iterating over the data set itself would read them
+    return Dataset({tag: dataset.get_item(tag) for tag in tags})
 
 
 def _lift(groups: Dataset, frame: Dataset) -> None:

@@ -42,6 +42,12 @@ def test_headers(values):
         sinogram(values, headers=({}, {}))
 
 
+def test_offsets_of_slices(values):
+    assert sinogram(values, slice_offsets_mm=(0.0, 1.0, 4.0)).slice_origins_mm[:, 2].tolist() == [0, 1, 4]
+    with pytest.raises(SinogramError, match="3 slices but 2 slice offsets"):
+        sinogram(values, slice_offsets_mm=(0.0, 1.0))
+
+
 def test_sigma_follows_the_photons(values):
     sigma = sinogram(values, photons=1e5, electronic_noise=10.0).sigma()
     counts = 1e5 * np.exp(-values)
@@ -95,3 +101,5 @@ def test_cone_has_one_scan_for_all_slices(values):
     assert Sinogram(panel, geometry, grid, np.eye(4)).n_slices == 4
     with pytest.raises(SinogramError, match=f"{geometry.n_detector_rows} detector rows, 5 views"):
         Sinogram(panel[1:], geometry, grid, np.eye(4))
+    with pytest.raises(SinogramError, match="leave slice_offsets_mm out"):
+        Sinogram(panel, geometry, grid, np.eye(4), slice_offsets_mm=(0.0, 1.0, 2.0, 4.0))

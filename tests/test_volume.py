@@ -35,6 +35,20 @@ def test_spacing_of_an_oblique_volume():
     assert Volume(HU, affine).spacing_mm == pytest.approx((0.7, 0.9, 2.5))
 
 
+def test_origins_of_slices():
+    affine = np.diag([1.0, 1.0, -2.0, 1.0])
+    affine[:3, 3] = 5, 6, 7
+    assert Volume(HU, affine).slice_origins_mm.tolist() == [[5, 6, 7], [5, 6, 5]]
+    uneven = Volume(HU, affine, slice_offsets_mm=(0.0, 3.5))
+    assert uneven.slice_origins_mm.tolist() == [[5, 6, 7], [5, 6, 3.5]]
+
+
+@pytest.mark.parametrize("offsets", [(0.0,), (1.0, 2.0), (0.0, 0.0), (0.0, -1.0), (0.0, np.inf)])
+def test_offsets_of_slices(offsets):
+    with pytest.raises(GeometryError, match="slice offsets"):
+        Volume(HU, np.eye(4), slice_offsets_mm=offsets)
+
+
 def test_other_values_in_the_same_place():
     volume = Volume(HU, np.diag([1.0, 2.0, 3.0, 1.0]), ({"a": 1}, {}))
     other = volume.with_hu(HU + 7)

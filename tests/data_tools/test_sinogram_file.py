@@ -93,6 +93,10 @@ def sinograms(draw):
     affine[:3, :3] += np.eye(3) * 1e7  # no column is 0
     headers = st.lists(st.dictionaries(st.text(), json_values, max_size=3), min_size=n_slices, max_size=n_slices)
     headers = headers if n_slices < 10 else st.just([])
+    steps = (
+        st.lists(st.floats(0.1, 100), min_size=n_slices - 1, max_size=n_slices - 1) if kind != "cone" else st.nothing()
+    )
+    offsets = steps.map(lambda mm: tuple(np.cumsum([0.0, *mm]).tolist()))
     photons = hnp.arrays(np.float32, shape[1:], elements=st.floats(0.125, 1e6, width=32))
     return Sinogram(
         values=draw(hnp.arrays(np.float32, shape, elements=st.floats(-1e3, 1e3, width=32))),
@@ -104,6 +108,7 @@ def sinograms(draw):
         mu_water_per_mm=draw(positive),
         origin=draw(st.text()),
         headers=tuple(draw(st.just([]) | headers)),
+        slice_offsets_mm=draw(st.none() | offsets),
     )
 
 
@@ -261,7 +266,8 @@ def edited(change):
 
 def put(name, value, **options):
     def change(file):
-        del file[name]
+        if name in file:
+            del file[name]
         file.create_dataset(name, data=value, **options)
 
     return change
@@ -375,6 +381,9 @@ CONE = {
     "scan__detector_row_offset_mm": 0.0,
 }
 REFUSED = {
+    "offsets of other slices": (put(f"{OWN}/slice_offsets_mm", [0.0, 1.0]), "slices but 2 slice offsets"),
+    "offsets that fall": (put(f"{OWN}/slice_offsets_mm", [0.0, 2.0, 1.0]), "must begin with 0 and rise"),
+    "offsets in words": (put(f"{OWN}/slice_offsets_mm", "0"), "slice_offsets_mm holds .* expected floating"),
     "no geometry": (removed(GEOMETRY), f"has no {GEOMETRY}: units and geometry are never guessed; .*simulate"),
     "no group": (removed(OWN), f"has no {GEOMETRY}: "),
     "no version": (removed(f"{OWN}/schema_version"), "has no /entry/ctresample/schema_version; expected 1 to 2"),

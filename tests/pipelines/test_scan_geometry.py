@@ -79,6 +79,13 @@ def test_grid_covers_the_volume():
     assert cone == VolumeGrid((5, 12, 12), 5.0, 3.0)
 
 
+def test_a_cone_needs_even_steps():
+    volume = Volume(np.zeros((3, 20, 30), np.float32), np.eye(4), slice_offsets_mm=(0.0, 1.0, 4.0))
+    assert reconstruction_grid(volume, 12)[0].shape == (12, 12)
+    with pytest.raises(UsageError, match="a cone beam needs evenly spaced slices"):
+        reconstruction_grid(volume, 12, "cone")
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
