@@ -17,7 +17,8 @@ from ctresample.data_tools.plain_text import one_line
 from ctresample.errors import DicomError, PriorError, UsageError
 
 if TYPE_CHECKING:
-    from ctresample.data_tools.dicom_series import Discovery, FoundSeries
+    from ctresample.data_tools.dicom_discovery import Discovery
+    from ctresample.data_tools.dicom_series import FoundSeries
     from ctresample.geometry import Geometry, Grid
     from ctresample.volume import Volume
 
@@ -58,7 +59,7 @@ def describe(path: Path) -> Facts:
             f"{path} holds weights, not a prior of ctresample; `ctresample prior import` makes a prior of it"
         )
     elif path.is_dir():
-        from ctresample.data_tools.dicom_series import find_series
+        from ctresample.data_tools.dicom_discovery import find_series
 
         facts = _dicom(path, find_series(path))
     elif path.is_file():
@@ -87,7 +88,7 @@ def _file(path: Path) -> Facts:
 
     if h5py.is_hdf5(path):
         return _sinogram(path)
-    from ctresample.data_tools.dicom_series import find_series
+    from ctresample.data_tools.dicom_discovery import find_series
     from ctresample.data_tools.importers.formats import format_of
 
     discovery = find_series(path)
@@ -173,7 +174,8 @@ def _range(photons: float | np.ndarray) -> str:
 
 
 def _dicom(place: Path, discovery: Discovery) -> Facts:
-    from ctresample.data_tools.dicom_series import counts, only_series, verdict
+    from ctresample.data_tools.dicom_discovery import counts, only_series
+    from ctresample.data_tools.dicom_series import verdict
 
     if not discovery.series:
         only_series(discovery, place)  # says why there is none

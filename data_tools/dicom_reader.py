@@ -8,19 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ctresample.data_tools.dicom_discovery import counts, find_series, only_series
 from ctresample.data_tools.dicom_errors import MultiFrameError
 from ctresample.data_tools.dicom_files import SkippedFile, find_files
 from ctresample.data_tools.dicom_headers import SliceHeader, read_slice_header
 from ctresample.data_tools.dicom_pixels import decode_slice
-from ctresample.data_tools.dicom_series import (
-    LOWEST_PLAUSIBLE_HU,
-    Warn,
-    counts,
-    find_series,
-    load_series,
-    only_series,
-    warn_values,
-)
+from ctresample.data_tools.dicom_series import LOWEST_PLAUSIBLE_HU, Warn, load_series, warn_values
 from ctresample.data_tools.dicom_stack import stack_affine
 from ctresample.errors import DicomError
 from ctresample.volume import Volume

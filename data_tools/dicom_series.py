@@ -1,36 +1,23 @@
-"""Find the CT series below a place, say what is wrong with each, and load one as a volume."""
+"""One stack of CT slices: what it is, what is wrong with it, and how it becomes a volume."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ctresample.data_tools.dicom_archives import is_zip
-from ctresample.data_tools.dicom_errors import DuplicateError, SeveralSeriesError, UnreadableImageError
-from ctresample.data_tools.dicom_files import DicomFile, SkippedFile, find_files, members
-from ctresample.data_tools.dicom_headers import SliceHeader, read_slice_headers
+from ctresample.data_tools.dicom_errors import DuplicateError, UnreadableImageError
+from ctresample.data_tools.dicom_headers import SliceHeader
 from ctresample.data_tools.dicom_pixels import SliceDecoder
-from ctresample.data_tools.dicom_stack import (
-    SAME_PLACE_MM,
-    StackPlace,
-    group_stacks,
-    place_stack,
-    same_place,
-    sort_along_normal,
-    step_range_mm,
-)
+from ctresample.data_tools.dicom_stack import SAME_PLACE_MM, StackPlace, place_stack, same_place, step_range_mm
 from ctresample.data_tools.dicom_tilt import Upright
 from ctresample.errors import DicomError
 from ctresample.volume import Volume
 
-MAX_FILES = 1_000_000
 LOWEST_PLAUSIBLE_HU = -1024.0
-_MOST_SCOUTS, _LEAST_SLICES_PER_SCOUT = 2, 5
 
 Warn = Callable[[str], None]
 
@@ -81,127 +68,6 @@ class FoundSeries:
         return f"{n} {self.facing} slice{'s'[: n > 1]} of {rows} x {columns}, {pixels} pixels{apart}"
 
 
-@dataclass(frozen=True, eq=False)
-class Discovery:
-    """What lies below a place.
-
-    Attributes:
-        series: each stack of slices, in the order of their first files.
-        left_out: how many files or frames are no CT slice, by reason.
-        damaged: one line for each file that should have been a CT image, or a zip file.
-    """
-
-    series: tuple[FoundSeries, ...]
-    left_out: Mapping[str, int]
-    damaged: tuple[str, ...]
-
-
-# ---------------------------------------------------------------- find
-
-
-def find_series(place: Path) -> Discovery:
-    """Look for CT series; a bad file is told of in the result and never raises.
-
-    Names and extensions prove nothing: every file is looked at, inside zip files too. A DICOMDIR stands for its
-    folder; the paths in it are not followed. Images of a series that show another plane than nearly all others, such
-    as localizers that do not say so, are left out.
-
-    Args:
-        place: a folder, searched with all its subfolders; a zip file; a DICOMDIR; or one DICOM file.
-
-    Raises:
-        DicomError: there is no such place, it cannot be searched, or it holds a million files.
-    """
-    left_out: Counter[str] = Counter()
-    damaged: list[tuple[str, str]] = []  # series UID, if it is known, and what is wrong
-    headers: list[SliceHeader] = []
-    for file in _files(place, damaged):
-        try:
-            headers += read_slice_headers(file)
-        except SkippedFile as reason:
-            left_out[str(reason)] += 1
-        except UnreadableImageError as error:
-            damaged.append((error.series_uid, str(error)))
-        except DicomError as error:
-            damaged.append(("", str(error)))
-    found = []
-    for stack in _without_scouts(group_stacks(headers), left_out):
-        uid = stack[0].series_uid
-        bad = tuple(line for series, line in damaged if series == uid)
-        found.append(FoundSeries(uid, tuple(sort_along_normal(stack)), bad))
-    return Discovery(tuple(found), dict(left_out.most_common()), tuple(line for _, line in damaged))
-
-
-def _files(place: Path, damaged: list[tuple[str, str]]) -> Iterator[DicomFile]:
-    root = place.parent if place.name.upper() == "DICOMDIR" and place.is_file() else place
-    paths = [root] if root.is_file() else find_files(root)
-    if len(paths) > MAX_FILES:
-        raise DicomError(f"{place} holds {len(paths)} files; expected at most {MAX_FILES}; choose a folder inside it")
-    for path in paths:
-        if not is_zip(path):
-            yield DicomFile(path)
-            continue
-        try:
-            inside = members(path)
-        except DicomError as error:
-            damaged.append(("", str(error)))
-            continue
-        yield from inside
-
-
-def _without_scouts(stacks: list[list[SliceHeader]], left_out: Counter[str]) -> Iterator[list[SliceHeader]]:
-    """Leave out one or two images of another plane beside a whole stack of the same series."""
-    largest: dict[str, list[SliceHeader]] = {}
-    for stack in stacks:
-        largest[stack[0].series_uid] = max(largest.get(stack[0].series_uid, []), stack, key=len)
-    for stack in stacks:
-        main = largest[stack[0].series_uid]
-        few = len(stack) <= _MOST_SCOUTS and len(main) >= _LEAST_SLICES_PER_SCOUT * len(stack)
-        if few and np.abs(stack[0].orientation - main[0].orientation).max() > 1e-4:
-            left_out["of another plane than the rest of its series"] += len(stack)
-        else:
-            yield stack
-
-
-def only_series(discovery: Discovery, place: Path, series: str | None = None) -> FoundSeries:
-    """The one stack, or the one chosen.
-
-    Args:
-        discovery: from :func:`find_series`.
-        place: named in errors.
-        series: a SeriesInstanceUID, or the ``key`` of a stack.
-
-    Raises:
-        SeveralSeriesError: more than one; the message lists them.
-        DicomError: none.
-    """
-    chosen = [one for one in discovery.series if series in (None, one.series_uid, one.key)]
-    if len(chosen) == 1:
-        return chosen[0]
-    wanted = "" if series is None else f" of series {series}"
-    if not chosen:
-        there = counts(discovery.left_out) or "no files"
-        if discovery.series:
-            there += f", {len(discovery.series)} other series"
-        first = f"; first damaged: {discovery.damaged[0]}" if discovery.damaged else ""
-        raise DicomError(f"{place}: no CT image{wanted} ({there}); expected the DICOM files of one CT series{first}")
-    same_uid = len({one.series_uid for one in chosen}) < len(chosen)
-    listing = "; ".join(
-        f"{one.key if same_uid else one.series_uid} ({one.describe()})" for one in chosen[:10]
-    ) + "; ..." * (len(chosen) > 10)
-    raise SeveralSeriesError(
-        f"{place} holds {len(chosen)} stacks of slices{wanted}; expected one; choose one with --series: {listing}"
-    )
-
-
-def counts(left_out: Mapping[str, int]) -> str:
-    """In words: how many files are left out for which reasons."""
-    return ", ".join(f"{count} file{'s'[: count > 1]} {reason}" for reason, count in left_out.items())
-
-
-# ---------------------------------------------------------------- check and load
-
-
 def check_series(found: FoundSeries, *, allow_gaps: bool = False, resample_tilt: bool = False) -> None:
     """Raise what :func:`load_series` would about headers and places; only pixels of doubtful copies are read.
 
@@ -240,7 +106,7 @@ def load_series(
     frames of reference are one stack as long as their positions form one.
 
     Args:
-        found: from :func:`find_series`.
+        found: from `find_series`.
         allow_gaps: take uneven steps; every slice keeps its true position.
         resample_tilt: shear the slices of a tilted gantry to an upright stack, see `Upright`.
         on_warning: called with one line for each thing worth knowing.

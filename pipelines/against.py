@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctresample.data_tools.dicom_series import Warn, find_series, load_series, only_series
+from ctresample.data_tools.dicom_discovery import find_series, only_series
+from ctresample.data_tools.dicom_series import Warn, load_series
 from ctresample.errors import UsageError
 from ctresample.metrics import DATA_RANGE_HU, psnr_db, rmse_hu, ssim
 from ctresample.pipelines.simulate import scanned

@@ -22,7 +22,8 @@ from pydicom.uid import (
 )
 
 import ctresample
-from ctresample.data_tools.dicom_series import find_series, load_series
+from ctresample.data_tools.dicom_discovery import find_series
+from ctresample.data_tools.dicom_series import load_series
 from ctresample.data_tools.sinogram_file import write_sinogram
 from ctresample.pipelines.simulate import simulate
 

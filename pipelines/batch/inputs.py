@@ -11,7 +11,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ctresample.data_tools.dicom_series import Discovery, FoundSeries, check_series, find_series
+from ctresample.data_tools.dicom_discovery import Discovery, find_series
+from ctresample.data_tools.dicom_series import FoundSeries, check_series
 from ctresample.data_tools.sinogram_file import read_summary
 from ctresample.errors import CTResampleError, DicomError
 from ctresample.pipelines.batch.no_places import without_places

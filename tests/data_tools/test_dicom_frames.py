@@ -8,9 +8,9 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import JPEGLSLossless, LegacyConvertedEnhancedCTImageStorage, RLELossless
 
 from ctresample.data_tools import dicom_pixels
+from ctresample.data_tools.dicom_discovery import find_series
 from ctresample.data_tools.dicom_errors import DuplicateError, SeveralSeriesError
 from ctresample.data_tools.dicom_reader import read_ct_series
-from ctresample.data_tools.dicom_series import find_series
 from ctresample.data_tools.dicom_writer import Provenance, write_ct_series
 from ctresample.errors import DicomError
 

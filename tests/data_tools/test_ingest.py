@@ -22,9 +22,10 @@ from pydicom.uid import (
 from typer.testing import CliRunner
 
 from ctresample.cli import app
+from ctresample.data_tools.dicom_discovery import find_series
 from ctresample.data_tools.dicom_errors import DuplicateError, GapError, SeveralSeriesError, TiltError
 from ctresample.data_tools.dicom_reader import read_ct_series
-from ctresample.data_tools.dicom_series import check_series, find_series, load_series, verdict
+from ctresample.data_tools.dicom_series import check_series, load_series, verdict
 from ctresample.data_tools.dicom_writer import Provenance, write_ct_series
 from ctresample.data_tools.sinogram_file import read_sinogram, write_sinogram
 from ctresample.errors import DicomError

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ctresample.data_tools.dicom_series import find_series
+from ctresample.data_tools.dicom_discovery import find_series
 from ctresample.errors import OutputError
 from ctresample.pipelines.batch import run_one as run_one_module
 from ctresample.pipelines.batch.manifest import read_events
