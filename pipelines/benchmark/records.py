@@ -4,21 +4,43 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from ctresample.errors import OutputError
+from ctresample.pipelines.batch.lock import LOCK_NAME, only_one
 from ctresample.pipelines.finite_json import finite
 from ctresample.pipelines.first_difference import first_difference
-from ctresample.pipelines.output import write_text_atomically
+from ctresample.pipelines.output import as_output_error, write_text_atomically
 from ctresample.result import ResultRow
 
 SETTINGS_NAME = "settings.json"
 RECORDS_NAME = "results.jsonl"
 
 _FIGURES = {field.name for field in fields(ResultRow) if field.type == "float"}
+
+
+@contextmanager
+def open_records(folder: Path, settings: Mapping[str, Any], *, grows: Collection[str] = ()) -> Iterator[Records]:
+    """`Records` of a folder that is missing, empty or of an earlier run, for the only process that works on it.
+
+    Raises:
+        OutputError: another process works on it, or it holds something else, or results of other settings.
+    """
+    with as_output_error(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        found = {entry.name for entry in folder.iterdir()}
+    if SETTINGS_NAME not in found and found - {LOCK_NAME}:
+        raise OutputError(f"{folder} is not empty and holds no benchmark; choose a new folder")
+    with only_one(folder):
+        records = Records(folder, settings, grows=grows)
+        try:
+            yield records
+        finally:
+            records.close()
 
 
 class Records:
@@ -28,35 +50,29 @@ class Records:
     begun. A last line without its end, as a crash leaves it, is taken off.
 
     Args:
-        folder: missing, empty, or of an earlier run; it is made.
+        folder: there, and new or of an earlier run.
         settings: all that results follow from, as JSON.
         grows: names of settings whose entries may be more, or fewer, than those of the earlier run.
 
     Raises:
-        OutputError: the folder holds something else, or results of other settings: the first difference is named.
+        OutputError: the folder holds results of other settings: the first difference is named.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], *, grows: Collection[str] = ()) -> None:
         settings = dict(json.loads(json.dumps(finite(settings))))  # as it will be read
-        self._path = folder / RECORDS_NAME
+        self._path, path = folder / RECORDS_NAME, folder / SETTINGS_NAME
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            found = {entry.name for entry in folder.iterdir()}
-            if SETTINGS_NAME in found:
-                before = json.loads((folder / SETTINGS_NAME).read_text(encoding="utf-8"))
+            before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+            if before is not None:
                 settings = _merged(folder, before, settings, grows)
-            elif found:
-                raise OutputError(f"{folder} is not empty and holds no benchmark; choose a new folder")
-            else:
-                before = None
             self.rows = _whole_lines(self._path)
+            if settings != before:  # before any row, or rows of a run that was killed here would be of no settings
+                write_text_atomically(path, json.dumps(settings, indent=1) + "\n")
             self._file = self._path.open("ab")
         except (OSError, json.JSONDecodeError) as error:
             raise OutputError(
                 f"{folder} cannot be written or read ({error}); choose a folder with access and space"
             ) from error
-        if settings != before:
-            write_text_atomically(folder / SETTINGS_NAME, json.dumps(settings, indent=1) + "\n")
 
     def add(self, row: ResultRow) -> None:
         """Keep one more row; it is on the disk when this returns.

@@ -16,7 +16,7 @@ from ctresample.pipelines.benchmark.compare import Cell, check_contest, compare,
 from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.outputs import facts_of, write_all
 from ctresample.pipelines.benchmark.pictures import Pictures, pictured_slices
-from ctresample.pipelines.benchmark.records import Records
+from ctresample.pipelines.benchmark.records import open_records
 from ctresample.pipelines.benchmark.runs import Run
 from ctresample.pipelines.loaded_prior import LoadedPrior
 from ctresample.pipelines.work import Progress
@@ -65,7 +65,7 @@ def run_benchmark(
         baseline: label of the method that the others are compared with.
         zoom: the region that the report shows enlarged; None for where the baseline's error is largest.
         title: of the report.
-        grows: of "runs", "conditions" and "seeds", what may differ from the earlier call: results are added.
+        grows: of "runs", "conditions", "seeds" and "models", what may differ from the earlier call: results are added.
         progress: told how far the whole is.
         on_row: told of every new row.
 
@@ -73,7 +73,8 @@ def run_benchmark(
         All rows of these runs, conditions and seeds, by condition, slice, run and seed.
 
     Raises:
-        OutputError: the folder holds something else, or results of other settings or data.
+        OutputError: the folder holds something else, or results of other settings or data, or another process works
+            on it.
         UsageError: the baseline does not run, the zoomed region lies outside, two conditions have one name, or a
             method's model is missing.
         PriorError: a model that takes no images of this size.
@@ -102,19 +103,18 @@ def run_benchmark(
         "conditions": {condition.name: asdict(condition) for condition in conditions},
         "runs": {run.label: {"settings": run.all_settings(), "max_slices": run.max_slices} for run in runs},
     }
-    records = Records(folder, settings, grows=grows)
-    try:
-        pictures = Pictures(folder / IMAGES_NAME)
-        pictured = pictured_slices(runs, len(volumes), N_PICTURES)
-        digits = max(3, len(str(len(volumes))))
-        cells = {
-            (name, seed, f"slice-{index + 1:0{digits}d}", run.label): Cell(name, seed, index, run.label)
-            for name in names
-            for index in range(len(volumes))
-            for run in runs
-            for seed in seeds
-            if index in run.slices(len(volumes))
-        }
+    digits = max(3, len(str(len(volumes))))
+    cells = {
+        (name, seed, f"slice-{index + 1:0{digits}d}", run.label): Cell(name, seed, index, run.label)
+        for name in names
+        for index in range(len(volumes))
+        for run in runs
+        for seed in seeds
+        if index in run.slices(len(volumes))
+    }
+    pictures = Pictures(folder / IMAGES_NAME)
+    pictured = pictured_slices(runs, len(volumes), N_PICTURES)
+    with open_records(folder, settings, grows=grows) as records:
         kept = {(row.condition, row.seed, row.slice, row.label): row for row in records.rows}
         for outcome in compare(
             volumes,
@@ -133,14 +133,14 @@ def run_benchmark(
             records.add(outcome.row)
             if on_row:
                 on_row(outcome.row)
-    finally:
-        records.close()
-    kept = {(row.condition, row.seed, row.slice, row.label): row for row in records.rows}
-    rows = [kept[key] for key in cells]
-    facts = facts_of(rows, conditions, models, size=size, device=str(device))
-    facts |= {run.label: f"{run.max_slices} slice{'s'[: run.max_slices > 1]} only" for run in runs if run.max_slices}
-    images = pictures.slices(rows, baseline=baseline, zoom=zoom)
-    write_all(folder, rows, images, title=title, facts=facts, baseline=baseline)
+        kept = {(row.condition, row.seed, row.slice, row.label): row for row in records.rows}
+        rows = [kept[key] for key in cells]
+        facts = facts_of(rows, conditions, models, size=size, device=str(device))
+        facts |= {
+            run.label: f"{run.max_slices} slice{'s'[: run.max_slices > 1]} only" for run in runs if run.max_slices
+        }
+        images = pictures.slices(rows, baseline=baseline, zoom=zoom)
+        write_all(folder, rows, images, title=title, facts=facts, baseline=baseline)
     return rows
 
 

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from ctresample.errors import OutputError, UsageError
+from ctresample.pipelines.batch.lock import LOCK_NAME
 from ctresample.pipelines.benchmark import compare as compare_module
 from ctresample.pipelines.benchmark.conditions import Condition
-from ctresample.pipelines.benchmark.records import Records, row_from_record
+from ctresample.pipelines.benchmark.records import open_records, row_from_record
 from ctresample.pipelines.benchmark.resumable import run_benchmark
 from ctresample.pipelines.benchmark.runs import Run
 from ctresample.pipelines.benchmark.table import read_results_csv
@@ -170,6 +171,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "letters.txt").touch()
     with pytest.raises(OutputError, match="holds no benchmark"):
         run(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["letters.txt"]
     with pytest.raises(OutputError, match="cannot be written"):
         run(tmp_path / "letters.txt" / "out")
 
@@ -233,9 +235,29 @@ def test_failures_are_kept_and_not_tried_again(tmp_path, monkeypatch):
 
 def test_a_perfect_image_survives_the_record(tmp_path, whole):
     perfect = row_from_record({**asdict(whole[0][0]), "psnr_db": float("inf"), "rmse_hu": 0.0})
-    records = Records(tmp_path / "out", {})
-    records.add(perfect)
-    records.close()
-    again = Records(tmp_path / "out", {})
-    again.close()
-    assert again.rows[0].psnr_db == float("inf")
+    with open_records(tmp_path / "out", {}) as records:
+        records.add(perfect)
+    with open_records(tmp_path / "out", {}) as again:
+        assert again.rows[0].psnr_db == float("inf")
+
+
+def test_two_at_once_are_one_too_many(tmp_path, whole):
+    """The second is refused while the first is at work."""
+
+    def second(*_):
+        with pytest.raises(OutputError, match="is being worked on by another process"):
+            run(tmp_path / "out", seeds=(0,))
+
+    assert figures(run(tmp_path / "out", seeds=(0,), on_row=second)) == figures(r for r in whole[0] if r.seed == 0)
+
+
+def test_killed_before_the_first_row_it_goes_on(tmp_path, whole):
+    """When the folder is made and locked, and when its settings are written."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / LOCK_NAME).touch()
+    with open_records(folder, {}):
+        pass
+    (folder / "results.jsonl").unlink()
+    with open_records(folder, {}) as records:
+        assert records.rows == []
