@@ -97,16 +97,15 @@ class Deidentifier:
 
     def _identity(self, header: Header) -> dict[str, Any]:
         """The dummies by which archives still tell patients and studies apart."""
-        study = _first(header, "0020000D")
-        patient = self._pseudonyms.name(
-            "patient", f"{_first(header, '00100020') or study} {_first(header, '00100021')}"
-        )
+        study = self._pseudonyms.uid(_first(header, "0020000D"))
+        number, issuer = _first(header, "00100020") or study, _first(header, "00100021")
+        patient = self._pseudonyms.name("patient", " of ".join(filter(None, (number, issuer))))
         return {
             "00080020": _element("DA", _DUMMIES["DA"]),
             "00080030": _element("TM", _DUMMIES["TM"]),
             "00100010": _element("PN", {"Alphabetic": f"Anonymous^{patient}"}),
             "00100020": _element("LO", patient),
-            "00200010": _element("SH", self._pseudonyms.name("study", study)),
+            "00200010": _element("SH", self._pseudonyms.name("study", study)[:16]),
         }
 
     def _elements(self, elements: Header, *, nested: bool) -> dict[str, Any]:

@@ -196,6 +196,21 @@ def test_uids_are_valid_and_consistent(a, b):
     assert uid("study", a, bytes(32)) != new
 
 
+@pytest.mark.parametrize("patient", [True, False], ids=["patient", "no patient number"])
+def test_twice_with_one_key_is_once(patient):
+    header = everything() if patient else {"0020000D": {"vr": "UI", "Value": ["1.2.77"]}}
+    once = Deidentifier(KEY).header(header)
+    assert Deidentifier(KEY).header(once) == once
+    other = Deidentifier(bytes(32)).header(once)
+    for tag in ("0020000D", "00100020", "00200010"):
+        assert other[tag] != once[tag]
+
+
+@pytest.mark.parametrize("original", ["2.25.0", "2.25.7", f"2.25.{2**128}", "2.25." + "9" * 39, "2.25.1.2", "", "x"])
+def test_uids_of_others_below_2_25_are_replaced(original):
+    assert uid("study", original or "1.2") != original
+
+
 def test_patients_stay_apart():
     def name(patient, issuer="", study="1.2"):
         header = {
