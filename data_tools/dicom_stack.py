@@ -14,6 +14,7 @@ from ctresample.data_tools.dicom_headers import SliceHeader
 SAME_PLACE_MM = 0.01
 """Slices closer than this lie at one position; also the sideways shift that rounding in the header explains."""
 
+_ROUNDING_MM = 0.1  # of positions with one decimal, the ends of the stack among them
 _DRIFT = 5e-4  # sideways, of the height: rounded direction cosines let a long stack drift a little
 
 
@@ -70,17 +71,19 @@ def same_place(a: SliceHeader, b: SliceHeader) -> bool:
 
 
 def step_range_mm(ordered: Sequence[SliceHeader]) -> tuple[float, float]:
-    """The least and the largest step between neighbours at different positions; of at least two slices."""
+    """The least and the largest step between different positions, of which there are two; equal on an even grid."""
     heights = np.array([header.position @ ordered[0].normal for header in ordered])
-    steps = np.diff(heights)
-    steps = steps[steps >= SAME_PLACE_MM]
+    heights = heights[np.diff(heights, prepend=-np.inf) >= SAME_PLACE_MM]
+    steps = np.full(1, np.diff(heights).mean()) if is_even(heights) else np.diff(heights)
     return float(steps.min()), float(steps.max())
 
 
-def is_even(steps: NDArray[np.float64]) -> bool:
-    """Whether steps differ by no more than rounding."""
-    usual = float(np.median(steps))
-    return bool((np.abs(steps - usual) <= max(0.01 * usual, 0.05)).all())
+def is_even(heights_mm: NDArray[np.float64]) -> bool:
+    """Whether positions lie on an even grid, but for rounding; steps alone would let small errors add up."""
+    even = np.linspace(heights_mm[0], heights_mm[-1], len(heights_mm))
+    step_mm = float(even[1] - even[0]) if len(even) > 1 else 0.0
+    allowed_mm = max(0.01 * step_mm, min(_ROUNDING_MM, step_mm / 5))
+    return bool((np.abs(heights_mm - even) <= allowed_mm + 1e-6).all())
 
 
 def stack_affine(ordered: Sequence[SliceHeader]) -> NDArray[np.float64]:
@@ -115,8 +118,7 @@ def place_stack(ordered: Sequence[SliceHeader], *, allow_gaps: bool = False, res
             f"to one{_frames_hint(ordered)}",
             tilt_deg,
         )
-    steps = np.diff(heights)
-    even = len(ordered) == 1 or is_even(steps)
+    steps, even = np.diff(heights), is_even(heights)
     if not (even or allow_gaps):
         usual = float(np.median(steps))
         odd = int(np.abs(steps - usual).argmax())
