@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ctresample.errors import CTResampleError, UsageError
+from ctresample.errors import UsageError
 from ctresample.operators import make_projector
 from ctresample.pipelines.benchmark.conditions import Condition
-from ctresample.pipelines.benchmark.memory import PeakMemory
 from ctresample.pipelines.benchmark.runs import Run
-from ctresample.pipelines.benchmark.scoring import image_figures
-from ctresample.pipelines.benchmark.tally import COUNTED, CountedProjector, Tally, counted_networks
+from ctresample.pipelines.benchmark.trial import Trial
 from ctresample.pipelines.methods import METHODS
-from ctresample.pipelines.reconstruct import reconstruct
 from ctresample.pipelines.scan_geometry import reconstruction_grid
 from ctresample.pipelines.simulate import scanned, simulate
 from ctresample.pipelines.work import Progress, Work
@@ -84,8 +80,8 @@ def compare(
     The truth is what was scanned: the slice on the reconstruction's grid, with values below -1000 HU made air.
     Slices with equal matrix and pixel size are scanned together and worked on in batches, the same scans for every
     method. Each slice has random numbers of its own. Results depend neither on the batch size, but for rounding, nor
-    on slices that come later. Seconds are those of a batch over its slices, without the making of the system matrix,
-    which all methods share.
+    on slices that come later, but where bins are faulty: their errors go by all that is scanned together. Seconds are
+    those of a batch over its slices, without the making of the system matrix, which all methods share.
 
     A method that fails on a slice has a row that says why, and the rest goes on.
 
@@ -133,8 +129,8 @@ def compare(
             work.start(f"{run.label}, {what}", run.cost * len(batch))
             if (run, batch) not in missing:
                 continue
-            tried = _Tried(sinogram, projector, run, group_seed, models.get(METHODS[run.method].needs), device)
-            for k, (image, figures) in zip(batch, tried.batch(batch, truths, work.share), strict=True):
+            trial = Trial(sinogram, projector, truths, run, group_seed, models.get(METHODS[run.method].needs), device)
+            for k, (image, figures) in zip(batch, trial.batch(batch, work.share), strict=True):
                 cell = cells[run.label][k]
                 if cell in done:
                     continue
@@ -150,61 +146,6 @@ def compare(
                 )
                 truth = truths[k]
                 yield Outcome(cell, truth.hu[0], None if image is None else truth.with_hu(image[None]), run, row)
-
-
-@dataclass(frozen=True)
-class _Tried:
-    """Reconstructions of one sinogram by one method, each either an image with its figures or a failure."""
-
-    sinogram: Sinogram
-    projector: Any
-    run: Run
-    seed: int
-    model: Any
-    device: torch.device | str
-
-    def batch(
-        self, numbers: Sequence[int], truths: Sequence[Volume], progress: Any
-    ) -> list[tuple[NDArray[np.float32] | None, dict[str, Any]]]:
-        """Slices of these numbers together; where that fails, one by one, so that each is judged by itself."""
-        began = time.perf_counter()
-        try:
-            return self._images(numbers, truths, progress)
-        except (CTResampleError, ArithmeticError, RuntimeError) as error:  # torch's own, out of memory too
-            if len(numbers) > 1:
-                return [self.batch([number], truths, progress)[0] for number in numbers]
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            return [(None, {"failure": reason, "seconds": time.perf_counter() - began})]
-
-    def _images(
-        self, numbers: Sequence[int], truths: Sequence[Volume], progress: Any
-    ) -> list[tuple[NDArray[np.float32] | None, dict[str, Any]]]:
-        whole, n = self.sinogram, len(numbers)
-        kept = list(numbers)
-        part = replace(whole, values=whole.values[kept], headers=())
-        tally = Tally()
-        with counted_networks(self.model, tally), PeakMemory(self.device) as memory:
-            result = reconstruct(
-                part,
-                method=self.run.method,
-                settings=self.run.load_settings(),
-                prior=self.model,
-                seed=self.seed,
-                device=self.device,
-                batch_size=n,
-                progress=progress,
-                projector=CountedProjector(self.projector, tally),
-                slice_numbers=kept,
-            )
-        common = {
-            "seconds": result.seconds / n,
-            "peak_memory_mb": memory.megabytes,
-            **{name: tally[name] / n for name in COUNTED},
-        }
-        return [
-            (image, {**image_figures(image, truths[k].hu[0]), "residual_ratio": ratio, **common})
-            for k, image, ratio in zip(numbers, result.image_hu, result.residual_ratio, strict=True)
-        ]
 
 
 def patient_numbers(volumes: Sequence[Volume]) -> list[int]:

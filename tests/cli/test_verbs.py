@@ -134,15 +134,15 @@ def test_benchmark_of_published_scans_goes_on(cli, series, tmp_path):
 
 def test_benchmark_with_failures(cli, series, tmp_path, monkeypatch):
     from ctresample.errors import PriorError
-    from ctresample.pipelines.benchmark import compare
+    from ctresample.pipelines.benchmark import trial
 
     def fragile(sinogram, **options):
         if options["method"] == "cgls":
             raise PriorError("resample diverged")
         return reconstruct(sinogram, **options)
 
-    reconstruct = compare.reconstruct
-    monkeypatch.setattr(compare, "reconstruct", fragile)
+    reconstruct = trial.reconstruct
+    monkeypatch.setattr(trial, "reconstruct", fragile)
     done = cli("benchmark", series, "-o", tmp_path / "out", "--methods", "fbp,cgls", "--size", 32)
     assert done.exit_code == 3
     assert "3 of 6 reconstructions failed; the first: cgls, slice-001: PriorError: resample diverged" in done.stderr

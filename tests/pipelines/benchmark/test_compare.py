@@ -1,5 +1,6 @@
 """Scanning known slices, reconstructing and scoring them."""
 
+import weakref
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from ctresample.errors import PriorError, UsageError
 from ctresample.metrics import region_masks
 from ctresample.pipelines.benchmark import compare as module
+from ctresample.pipelines.benchmark import trial
 from ctresample.pipelines.benchmark.compare import Cell, compare, patient_numbers
 from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.runs import Run, runs_of
@@ -72,8 +74,8 @@ def test_draws_and_conditions_have_their_own_noise_and_methods_the_same(monkeypa
         seen.setdefault(options["method"], []).append(sinogram.values.copy())
         return reconstruct(sinogram, **options)
 
-    reconstruct = module.reconstruct
-    monkeypatch.setattr(module, "reconstruct", spy)
+    reconstruct = trial.reconstruct
+    monkeypatch.setattr(trial, "reconstruct", spy)
     run([disk(), disk()], (FBP, CGLS), seeds=(0, 1))
     np.testing.assert_array_equal(seen["fbp"], seen["cgls"])
     first, second = seen["fbp"]
@@ -101,8 +103,8 @@ def test_what_is_done_is_left_out_by_whole_batches(monkeypatch):
         reconstructed.append(options["slice_numbers"])
         return reconstruct(sinogram, **options)
 
-    reconstruct = module.reconstruct
-    monkeypatch.setattr(module, "reconstruct", spy)
+    reconstruct = trial.reconstruct
+    monkeypatch.setattr(trial, "reconstruct", spy)
     whole = images(run(volumes, batch_size=2))
     cells = [Cell(Condition(n_views=9, photons=1e4).name, 0, index, "fbp") for index in range(3)]
     assert set(whole) == set(cells)
@@ -120,8 +122,8 @@ def test_a_slice_that_fails_says_why_and_the_rest_goes_on(monkeypatch):
             raise PriorError("resample diverged\nat step 3")
         return reconstruct(sinogram, **options)
 
-    reconstruct = module.reconstruct
-    monkeypatch.setattr(module, "reconstruct", fragile)
+    reconstruct = trial.reconstruct
+    monkeypatch.setattr(trial, "reconstruct", fragile)
     outcomes = run([disk(9), disk(10), disk(11)], (CGLS, FBP))
     failed = [outcome for outcome in outcomes if outcome.image is None]
     assert [(o.cell.index, o.cell.label, o.row.failure) for o in failed] == [
@@ -132,14 +134,32 @@ def test_a_slice_that_fails_says_why_and_the_rest_goes_on(monkeypatch):
     assert all(np.isfinite(outcome.row.psnr_db) for outcome in outcomes if outcome.image is not None)
 
 
+def test_one_by_one_nothing_is_left_in_memory_of_the_batch_that_failed(monkeypatch):
+    """Or what was too much for the memory at once would stay too much."""
+    left = []
+
+    def greedy(sinogram, **options):
+        if len(options["slice_numbers"]) > 1:
+            taken = np.zeros(10)
+            left.append(weakref.ref(taken))
+            raise RuntimeError("out of memory")
+        assert left[0]() is None
+        return reconstruct(sinogram, **options)
+
+    reconstruct = trial.reconstruct
+    monkeypatch.setattr(trial, "reconstruct", greedy)
+    assert [outcome.row.failure for outcome in run([disk(9), disk(10)])] == ["", ""]
+    assert len(left) == 1
+
+
 def test_an_image_that_is_no_number_is_a_failure(monkeypatch):
     def broken(sinogram, **options):
         result = reconstruct(sinogram, **options)
         result.image_hu[0, 0, 0] = np.nan
         return result
 
-    reconstruct = module.reconstruct
-    monkeypatch.setattr(module, "reconstruct", broken)
+    reconstruct = trial.reconstruct
+    monkeypatch.setattr(trial, "reconstruct", broken)
     (outcome,) = run([disk()])
     assert "not finite" in outcome.row.failure
 
@@ -224,7 +244,7 @@ def test_no_slice_shares_its_noise_with_another(monkeypatch, toy_prior, chosen):
         given.append(options["settings"])
         raise PriorError("enough")
 
-    monkeypatch.setattr(module, "reconstruct", spy)
+    monkeypatch.setattr(trial, "reconstruct", spy)
     run([disk(9), disk(10)], (chosen,), models={"latent prior": toy_prior.random_prior()})
     preset = PRESETS["fast" if chosen.preset == "fast" else "quality"]
     assert preset.coupled

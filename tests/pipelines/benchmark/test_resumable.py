@@ -15,6 +15,7 @@ import pytest
 from ctresample.errors import OutputError, UsageError
 from ctresample.pipelines.batch.lock import LOCK_NAME
 from ctresample.pipelines.benchmark import compare as compare_module
+from ctresample.pipelines.benchmark import trial
 from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.records import open_records, row_from_record
 from ctresample.pipelines.benchmark.resumable import run_benchmark
@@ -219,8 +220,8 @@ def test_failures_are_kept_and_not_tried_again(tmp_path, monkeypatch):
             raise RuntimeError("no luck")
         return reconstruct(sinogram, **options)
 
-    reconstruct = compare_module.reconstruct
-    monkeypatch.setattr(compare_module, "reconstruct", fragile)
+    reconstruct = trial.reconstruct
+    monkeypatch.setattr(trial, "reconstruct", fragile)
     rows = run(tmp_path / "out", seeds=(0,))
     assert [(row.slice, row.method) for row in rows if row.failure] == [("slice-002", "cgls")]
     assert (
