@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pydicom import Dataset
 from pydicom.config import RAISE
+from pydicom.datadict import dictionary_VR
 from pydicom.valuerep import DSfloat, validate_value
 
 _IDENTITY = ["PatientName", "PatientID", "PatientBirthDate", "StudyDate", "StudyTime", "StudyID", "AccessionNumber"]
@@ -60,13 +61,13 @@ def keep_from_source(dataset: Dataset, source: Dataset) -> None:
         setattr(dataset, keyword, None)
     for keyword in _IDENTITY:
         if keyword in source:
-            dataset[keyword] = source[keyword]
+            keep(dataset, source, keyword)
     for keyword in _KEPT_IF_VALID:
         if is_valid(source, keyword):
             keep(dataset, source, keyword)
     for keyword, allowed in _ALLOWED.items():
         if re.fullmatch(allowed, str(source.get(keyword))):
-            dataset[keyword] = source[keyword]
+            keep(dataset, source, keyword)
     # one of two elements must state the side, or that there is none; of these only the image's own is always allowed
     side = str(source.get("ImageLaterality") or source.get("Laterality"))
     dataset.ImageLaterality = side if side in ("L", "R", "B") else "U"
@@ -91,12 +92,11 @@ def keep_flags(dataset: Dataset, sources: Sequence[Dataset]) -> None:
 
 
 def keep(dataset: Dataset, source: Dataset, keyword: str) -> None:
-    """Copy one element, decimal numbers in at most 16 characters."""
+    """Copy the value of one element, decimal numbers in at most 16 characters."""
     value = source[keyword].value
-    if source[keyword].VR != "DS":
-        dataset[keyword] = source[keyword]
-    else:
-        setattr(dataset, keyword, decimal(value) if source[keyword].VM == 1 else list(map(decimal, value)))
+    if dictionary_VR(keyword) == "DS":
+        value = decimal(value) if source[keyword].VM == 1 else list(map(decimal, value))
+    setattr(dataset, keyword, value)  # in the value representation of the standard: archives hold others
 
 
 def decimal(value: float) -> DSfloat:
@@ -109,6 +109,8 @@ def is_valid(source: Dataset, keyword: str) -> bool:
     if keyword not in source or source[keyword].is_empty:
         return False
     element = source[keyword]
+    if dictionary_VR(keyword) != element.VR:
+        return False
     values = element.value if element.VM > 1 else [element.value]
     if element.VR == "SQ":
         return True

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset, dcmread
+from pydicom.datadict import tag_for_keyword
 
 from ctresample.data_tools.deidentify import Deidentifier
 from ctresample.data_tools.dicom_files import quiet_pydicom
@@ -84,6 +85,14 @@ def far_numbered(ds, z):
     ds.SeriesNumber = 2**31 - 1
 
 
+def mistyped(ds, z):
+    """As anonymisers leave it behind: elements in another value representation than their own."""
+    for keyword, value in (("LongitudinalTemporalInformationModified", "MODIFIED"), ("AcquisitionNumber", "1")):
+        ds.add_new(tag_for_keyword(keyword), "SH", value)
+    for keyword in ("StudyID", "PatientID", "PatientSex", "PatientPosition", "BodyPartExamined"):
+        ds.add_new(tag_for_keyword(keyword), "LT", ds[keyword].value)
+
+
 SOURCES = {
     "plain": {},
     "one slice": {"n": 1},
@@ -97,6 +106,7 @@ SOURCES = {
     "Japanese": {"edit": japanese},
     "de-identified": {"edit": deidentified},
     "lossy by a method of no standard": {"edit": oddly_lossy},
+    "mistyped": {"edit": mistyped},
     "last of all series numbers": {"edit": far_numbered},
 }
 
