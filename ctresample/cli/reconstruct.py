@@ -107,11 +107,11 @@ def reconstruct(
         deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key)
         place = pick_device(device)
         sinogram = read_sinogram(scan).every(every)
+        truth = truth_for(sinogram, read_source(against, sinogram, show.note)) if against else None
         if deidentifier:
-            sinogram = deidentifier.sinogram(sinogram)
+            sinogram = deidentifier.sinogram(sinogram)  # not before the source was found, by its own UID
         if set(wanted) - {"dicom"}:
             check_expressible(sinogram.affine, sinogram.slice_offsets_mm)
-        truth = truth_for(sinogram, read_source(against, sinogram, show.note)) if against else None
         learned = LoadedPrior.load(prior or chosen.bundled_model(), place, chosen.needs) if chosen.needs else None
         physics = Physics(model, tube_kilovolts)
         n, n_views, n_runs = sinogram.n_slices, sinogram.geometry.n_views, uncertainty or 1

@@ -1,6 +1,7 @@
 """What reconstruct and simulate write besides one DICOM series: other formats, maps, de-identified results."""
 
 import json
+import shutil
 from itertools import pairwise
 
 import nibabel
@@ -165,6 +166,17 @@ def test_a_deidentified_scan_holds_no_identity(cli, identified, tmp_path):
     assert (again.exit_code, other.exit_code) == (0, 0)
     assert read_sinogram(out / "again.h5").headers == sinogram.headers  # one key, one mapping
     assert read_sinogram(out / "other.h5").headers != sinogram.headers
+
+
+def test_a_deidentified_result_is_compared_with_its_source(cli, identified, make_series, tmp_path):
+    scan = tmp_path / "scan.h5"
+    assert cli("simulate", identified, "-o", scan, "--views", 8, "--size", 32).exit_code == 0
+    shutil.copytree(identified, tmp_path / "both" / "a")
+    make_series(tmp_path / "both" / "b", series="2")  # the source is known by its UID
+    words = ("reconstruct", scan, "-o", tmp_path / "out", "--method", "fbp", "--deidentify")
+    done = cli(*words, "--against", tmp_path / "both")
+    assert done.exit_code == 0, done.output
+    assert "PSNR" in done.stdout
 
 
 def test_a_deidentified_result_holds_no_identity(cli, identified, dicom_complaints, tmp_path):
