@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ctresample.data_tools.dicom_errors import DuplicateError, UnreadableImageError
 from ctresample.data_tools.dicom_headers import SliceHeader
@@ -152,7 +154,7 @@ def _decode(ordered: Sequence[SliceHeader], place: StackPlace, upright: Upright 
     for z, header in enumerate(ordered):
         decoded = decoder.decode(header.file, header.frame)
         if z == 0:  # not before: a header may lie about the size
-            hu = np.empty((len(ordered), *(upright.shape if upright else decoded.hu.shape)), np.float32)
+            hu = _room(len(ordered), upright.shape if upright else decoded.hu.shape, header)
         hu[z] = upright.slice(decoded.hu, z) if upright else decoded.hu
         json_headers.append(decoded.header)
         n_padding += decoded.n_padding
@@ -161,6 +163,17 @@ def _decode(ordered: Sequence[SliceHeader], place: StackPlace, upright: Upright 
     warn_values(warn, ordered[0].file.folder, n_padding, n_low, lowest)
     affine = upright.affine if upright else place.affine
     return Volume(hu, affine, tuple(json_headers), place.offsets_mm)
+
+
+def _room(n: int, shape: tuple[int, ...], first: SliceHeader) -> NDArray[np.float32]:
+    try:
+        return np.empty((n, *shape), np.float32)
+    except MemoryError as error:
+        gib = n * math.prod(shape) * 4 / 2**30
+        raise DicomError(
+            f"{first.file.folder}: {n} slices of {' x '.join(map(str, shape))} pixels take {gib:.1f} GiB, more than "
+            "there is; use a machine with more memory, or fewer slices"
+        ) from error
 
 
 def _without_copies(ordered: Sequence[SliceHeader]) -> list[SliceHeader]:

@@ -386,6 +386,16 @@ def test_a_deflated_bomb_is_not_inflated(tmp_path, dicom, monkeypatch):
         read_ct_series(tmp_path)
 
 
+def test_a_volume_that_does_not_fit(tmp_path, dicom, monkeypatch):
+    def full(*arguments, **options):
+        raise MemoryError
+
+    dicom.make_series(tmp_path)
+    monkeypatch.setattr("ctresample.data_tools.dicom_series.np.empty", full)
+    with pytest.raises(DicomError, match="5 slices of 12 x 16 pixels take 0.0 GiB, more than there is"):
+        read_ct_series(tmp_path)
+
+
 def test_decoder_missing(tmp_path, dicom, monkeypatch):
     dicom.make_series(tmp_path, n=1, edit=compress(JPEGLSLossless))
     monkeypatch.setattr(dicom_codecs, "get_decoder", lambda syntax: SimpleNamespace(is_available=False))

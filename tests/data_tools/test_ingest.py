@@ -72,6 +72,25 @@ def test_01_nested_folders_without_extensions_among_junk(tmp_path, dicom):
     assert sum(find_series(tmp_path).left_out.values()) == 4
 
 
+def test_01_a_dicomdir_stands_for_its_folder_and_is_not_followed(tmp_path, dicom):
+    hu = dicom.make_series(tmp_path / "disc" / "A", name=lambda z: f"I{z}")
+    dicom.make_series(tmp_path / "outside", series="2", name=lambda z: f"O{z}")
+    (tmp_path / "disc" / "B").mkdir()
+    for path in (tmp_path / "outside").iterdir():
+        (tmp_path / "disc" / "B" / path.name).write_bytes(path.read_bytes())
+    names = [f"{folder}/{path.name}" for folder in "AB" for path in sorted((tmp_path / "disc" / folder).iterdir())]
+    subprocess.run(["/usr/bin/dcmmkdir", "+m", "-Nxc", *names], cwd=tmp_path / "disc", check=True, capture_output=True)
+    content = (tmp_path / "disc" / "DICOMDIR").read_bytes()
+    assert content.count(b"B\\O") == 5
+    for name in names[5:]:
+        (tmp_path / "disc" / name).unlink()
+    (tmp_path / "disc" / "DICOMDIR").write_bytes(content.replace(b"B\\O", b"..\\"))
+    notes = []
+    for place in (tmp_path / "disc" / "DICOMDIR", tmp_path / "disc"):
+        np.testing.assert_array_equal(read_ct_series(place, on_warning=notes.append).hu, hu)
+    assert "1 file not a CT image" in notes[0]
+
+
 def test_02_two_series_are_listed_and_never_merged(tmp_path, dicom):
     first = dicom.make_series(tmp_path / "mixed", name=lambda z: f"{z}-a")
     second = dicom.make_series(tmp_path / "mixed", series="2", n=3, name=lambda z: f"{z}-b")
