@@ -10,8 +10,9 @@ import pytest
 from scipy import stats
 
 from ctresample.errors import CTResampleError
+from ctresample.pipelines.benchmark.differences import cluster_bootstrap
 from ctresample.pipelines.benchmark.figures import FIGURES
-from ctresample.pipelines.benchmark.summary import best_rows, cluster_bootstrap, summarise
+from ctresample.pipelines.benchmark.summary import best_rows, summarise
 from ctresample.result import ResultRow
 
 ROW = ResultRow(
@@ -104,6 +105,17 @@ def test_paired_differences_are_those_of_each_slice_and_draw() -> None:
     assert (found.n_slices, found.n_patients) == (3, 2)
     # two patients: both drawn, or one of them twice, with a quarter of the draws each
     assert (found.low, found.high) == pytest.approx((2.75, 7.0))
+
+
+def test_a_perfect_slice_of_the_baseline_leaves_no_interval() -> None:
+    """As FBP has of air alone."""
+    rows = paired_rows({("a", 0): [1.0], ("b", 1): [3.0]})
+    rows += [replace(ROW, slice="c", patient=2, method=m, psnr_db=db) for m, db in (("fbp", math.inf), ("tv", 60.0))]
+    rows = [replace(row, preset="") for row in rows]
+    found = summarise(rows, baseline="fbp", generator=np.random.default_rng(0))[1].differences["psnr_db"]
+    assert found.mean == -math.inf
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
 
 
 def test_the_interval_is_that_of_a_plain_bootstrap_over_patients() -> None:
