@@ -172,7 +172,7 @@ def _guessed_syntax(dataset: FileDataset) -> UID:
 def _check_inflated_size(stream: BinaryIO, file: DicomFile) -> None:
     """Refuse deflated elements that would swell beyond all bounds: pydicom inflates them whole, even for a header."""
     inflater, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
-    while packed := inflater.unconsumed_tail or stream.read(_CHUNK_BYTES):
+    while not inflater.eof and (packed := inflater.unconsumed_tail or stream.read(_CHUNK_BYTES)):
         size += len(inflater.decompress(packed, _CHUNK_BYTES))
         if size > MAX_INFLATED_BYTES:
             raise DicomError(
