@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from ctresample.pipelines.benchmark.differences import Difference
 from ctresample.pipelines.benchmark.figures import COMPARED, COSTS, MAIN, REGIONS, Figure
-from ctresample.pipelines.benchmark.summary import Difference, Statistic, SummaryRow
+from ctresample.pipelines.benchmark.summary import Statistic, SummaryRow
 from ctresample.result import ResultRow
 
 

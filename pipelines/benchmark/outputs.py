@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import torch
 
 import ctresample
 from ctresample.pipelines.benchmark.conditions import Condition
@@ -33,16 +33,12 @@ def facts_of(
     device: str,
 ) -> dict[str, str]:
     """What a reader needs to repeat or doubt the results."""
-    import torch
-
     seeds = sorted({row.seed for row in rows})
-    on = f"{torch.cuda.get_device_name(device)}" if device.startswith("cuda") else f"CPU, {_threads(torch)}"
+    n_threads = torch.get_num_threads()
+    on = f"CPU, {n_threads} thread{'s'[: n_threads > 1]}" if device == "cpu" else device_name(device)
     facts = {
         "Slices": f"{len({row.slice for row in rows})} of {len({row.patient for row in rows})} patients",
-        **{
-            ("Scan" if condition.name == condition.words else condition.name): condition.words
-            for condition in conditions
-        },
+        **{condition.name: condition.words for condition in conditions},
         "Image": f"{size} × {size} pixels",
         "Noise draws": f"{len(seeds)} (seed{'s'[: len(seeds) > 1]} {', '.join(map(str, seeds))})",
         "Computed on": on,
@@ -53,9 +49,9 @@ def facts_of(
     return facts
 
 
-def _threads(torch: Any) -> str:
-    n = torch.get_num_threads()
-    return f"{n} thread{'s'[: n > 1]}"
+def device_name(device: torch.device | str) -> str:
+    """The model of a GPU, for figures of one are not those of another; else "cpu"."""
+    return torch.cuda.get_device_name(device) if str(device).startswith("cuda") else str(device)
 
 
 def write_table_and_report(

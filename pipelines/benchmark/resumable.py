@@ -14,7 +14,7 @@ import ctresample
 from ctresample.errors import UsageError
 from ctresample.pipelines.benchmark.compare import Cell, check_contest, compare, patient_numbers
 from ctresample.pipelines.benchmark.conditions import Condition
-from ctresample.pipelines.benchmark.outputs import facts_of, write_all
+from ctresample.pipelines.benchmark.outputs import device_name, facts_of, write_all
 from ctresample.pipelines.benchmark.pictures import Pictures, pictured_slices
 from ctresample.pipelines.benchmark.records import open_records
 from ctresample.pipelines.benchmark.runs import Run
@@ -95,10 +95,10 @@ def run_benchmark(
         "ctresample": ctresample.__version__,
         "data": _digest(volumes),
         "size": size,
-        "device": str(device),
+        "device": device_name(device),
         "threads": torch.get_num_threads(),
         "batch_size": batch_size,
-        "models": {kind: {"name": model.name, "sha256": model.sha256} for kind, model in models.items()},
+        "models": {kind: _model_settings(model) for kind, model in models.items()},
         "seeds": {str(seed): seed for seed in seeds},
         "conditions": {condition.name: asdict(condition) for condition in conditions},
         "runs": {run.label: {"settings": run.all_settings(), "max_slices": run.max_slices} for run in runs},
@@ -142,6 +142,14 @@ def run_benchmark(
         images = pictures.slices(rows, baseline=baseline, zoom=zoom)
         write_all(folder, rows, images, title=title, facts=facts, baseline=baseline)
     return rows
+
+
+def _model_settings(loaded: LoadedPrior) -> dict[str, Any]:
+    """What results follow from: weights, and what else is kept beside them."""
+    config, scheduler = asdict(loaded.model.config), getattr(loaded.model, "scheduler", None)
+    del config["provenance"]
+    schedule = {} if scheduler is None else {k: v for k, v in scheduler.config.items() if not k.startswith("_")}
+    return {"name": loaded.name, "sha256": loaded.sha256, "config": config, "schedule": schedule}
 
 
 def _digest(volumes: Sequence[Volume]) -> dict[str, Any]:

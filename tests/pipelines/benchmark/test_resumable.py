@@ -6,21 +6,24 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ctresample.errors import OutputError, UsageError
 from ctresample.pipelines.batch.lock import LOCK_NAME
 from ctresample.pipelines.benchmark import compare as compare_module
 from ctresample.pipelines.benchmark import trial
 from ctresample.pipelines.benchmark.conditions import Condition
+from ctresample.pipelines.benchmark.outputs import device_name
 from ctresample.pipelines.benchmark.records import open_records, row_from_record
 from ctresample.pipelines.benchmark.resumable import run_benchmark
 from ctresample.pipelines.benchmark.runs import Run
 from ctresample.pipelines.benchmark.table import read_results_csv
+from ctresample.pipelines.loaded_prior import LoadedPrior
 from ctresample.pipelines.zoom import Zoom
 from ctresample.volume import Volume
 
@@ -155,6 +158,23 @@ def test_other_settings_or_data_are_refused(whole, changes, words):
     assert f"another {words}" in str(refused.value)
     assert "\n" not in str(refused.value)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_another_config_beside_the_same_weights_is_refused(tmp_path, toy_prior):
+    """Such as a newly measured error of the denoiser, which solvers go by."""
+    prior = toy_prior.random_prior()
+    options = {"runs": RUNS[:1], "baseline": "", "models": {"latent prior": LoadedPrior(prior, "toy", "ab")}}
+    run(tmp_path / "out", **options)
+    run(tmp_path / "out", **options)
+    prior.config = replace(prior.config, denoising_rmse_hu=((0.5, 60.0),))
+    with pytest.raises(OutputError, match="another models latent prior config denoising_rmse_hu: "):
+        run(tmp_path / "out", **options)
+
+
+def test_one_gpu_is_not_another(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"model of {device}")
+    assert device_name("cpu") == "cpu"
+    assert device_name(torch.device("cuda:1")) == "model of cuda:1"
 
 
 def test_runs_may_be_added_where_that_is_asked_for(tmp_path):
