@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import warnings
@@ -46,10 +47,15 @@ def cluster(*, workers: int = 0, scheduler: str | None = None) -> Iterator[Any]:
         with client:
             yield client
         return
-    # no limit of memory: dask would kill what a run in one process lives with
+    # no limit of memory: dask would kill what a run in one process lives with; nor its lines about workers that it ends
     with (
         LocalCluster(  # type: ignore[no-untyped-call]
-            n_workers=workers, threads_per_worker=1, memory_limit=0, dashboard_address=None, host="127.0.0.1"
+            n_workers=workers,
+            threads_per_worker=1,
+            memory_limit=0,
+            dashboard_address=None,
+            host="127.0.0.1",
+            silence_logs=logging.ERROR,
         ) as local,
         Client(local) as client,  # type: ignore[no-untyped-call]
     ):
@@ -131,29 +137,30 @@ def run_on_cluster(client: Any, jobs: Sequence[Job], on_start: Callable[[Job], N
         running[future] = job
         ended.add(future)
 
-    n_workers = len(client.scheduler_info(n_workers=-1)["workers"])
-    for job, _ in zip(waiting, range(_AHEAD * n_workers), strict=False):
-        hand_out(job)
+    def hand_out_more() -> None:
+        while len(running) < _AHEAD * max(1, len(client.nthreads())) and (job := next(waiting, None)) is not None:
+            hand_out(job)
+
+    hand_out_more()
     try:
         for future in ended:
             job = running.pop(future)
             try:
                 outcome = future.result()
-                if isinstance(outcome, OutputError):
-                    raise outcome
-                yield outcome
             except KilledWorker:
                 if job.batch_size > 1:
                     hand_out(replace(job, batch_size=job.batch_size // 2))
                     continue
-                yield Outcome(
+                outcome = Outcome(
                     key=job.key,
                     status="failed",
                     fingerprint=job.fingerprint,
                     reason="its worker died each time, with one slice at a time too; is there enough memory?",
                 )
-            if (following := next(waiting, None)) is not None:
-                hand_out(following)
+            if isinstance(outcome, OutputError):
+                raise outcome
+            yield outcome
+            hand_out_more()
     finally:
         client.cancel(list(running))
 
