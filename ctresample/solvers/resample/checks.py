@@ -16,7 +16,7 @@ MARGIN = 0.1
 """By which HU may pass the prior's range, as a fraction of it ..."""
 
 TOLERATED = 0.1
-"""... and the fraction of pixels that may pass it by more: metal does."""
+"""... and the fraction of a slice's pixels that may pass it by more: metal does."""
 
 
 def check_inputs(
@@ -32,14 +32,16 @@ def check_inputs(
 
 
 def check_hu_range(start: torch.Tensor, prior: LatentPrior, mu_water: float) -> None:
-    """`PriorError` if much of the start image, in 1/mm, lies far outside the HU that the prior was trained on."""
+    """`PriorError` if much of a slice's start image, in 1/mm, lies far outside the HU that the prior was trained on."""
     low, high = prior.config.hu_range
     margin = MARGIN * (high - low)
     hu = mu_to_hu(start, mu_water)
-    outside = float(((hu < low - margin) | (hu > high + margin)).double().mean())
-    if outside > TOLERATED:
+    outside = ((hu < low - margin) | (hu > high + margin)).double().flatten(1).mean(1)
+    worst = int(outside.argmax())
+    if outside[worst] > TOLERATED:
+        least, most = float(hu[worst].min()), float(hu[worst].max())
         raise PriorError(
-            f"prior {prior.config.name} knows {low:g} to {high:g} HU, but {100 * outside:.0f} % of the start image "
-            f"lies far outside ({float(hu.min()):.0f} to {float(hu.max()):.0f} HU); use a prior trained on such "
-            "images, or check the unit of the data"
+            f"prior {prior.config.name} knows {low:g} to {high:g} HU, but {100 * float(outside[worst]):.0f} % of the "
+            f"start image lies far outside ({least:.0f} to {most:.0f} HU) in slice {worst + 1} of a batch of "
+            f"{len(hu)}; use a prior trained on such images, or check the unit of the data"
         )

@@ -228,6 +228,12 @@ def test_a_start_far_outside_the_hu_range(case, toy_prior):
     case.run(prior, settings, start=case.truth)
     with pytest.raises(PriorError, match=r"prior toy knows -1000 to 2000 HU, but \d+ % of the start image lies far"):
         case.run(prior, settings, start=10 * case.truth)
+    one = torch.stack([case.truth[0], case.truth[1] + MU_WATER_PER_MM * torch.tensor([0.0, 0.0, 0.0, 4.0]).repeat(4)])
+    with pytest.raises(PriorError, match="25 % of the start image lies far outside .* in slice 2 of a batch of 2"):
+        case.run(prior, settings, start=one)
+    one[1, ..., 3::8] = case.truth[1, ..., 3::8]
+    with pytest.raises(PriorError, match="12 % .* in slice 2"):  # as it would be alone, though 6 % of the batch
+        case.run(prior, settings, start=one)
     metal = case.truth.clone()
     metal[..., :4, :4] *= 20  # a sixteenth of the image
     case.run(prior, settings, start=metal)
