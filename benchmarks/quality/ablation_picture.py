@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def draw(points: Mapping[str, SummaryRow], base: str, path: Path, *, title: str)
         ax.plot(means, places, "-", color=_LINE, lw=0.8, alpha=0.5)
         for place, row, mean in zip(places, rows, means, strict=True):
             is_base, difference = row.preset == base, row.differences.get(name)
-            if difference is not None and difference.low == difference.low:
+            if difference is not None and not math.isnan(difference.low):
                 # the point is the mean over all slices, so the interval is laid around the mean difference
                 below, above = difference.mean - difference.low, difference.high - difference.mean
                 ax.errorbar(mean, place, xerr=[[below], [above]], color=_LINE, capsize=2, lw=1)

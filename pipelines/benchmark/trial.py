@@ -52,7 +52,7 @@ class Trial:
         began = time.perf_counter()
         try:
             return self._images(numbers, progress)
-        except (CTResampleError, ArithmeticError, RuntimeError) as error:  # torch's own, out of memory too
+        except (CTResampleError, ArithmeticError, RuntimeError, MemoryError) as error:  # torch's are RuntimeErrors
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         # only here, for while an error is being handled it keeps what had been computed in memory
         if len(numbers) > 1:

@@ -134,7 +134,8 @@ def test_a_slice_that_fails_says_why_and_the_rest_goes_on(monkeypatch):
     assert all(np.isfinite(outcome.row.psnr_db) for outcome in outcomes if outcome.image is not None)
 
 
-def test_one_by_one_nothing_is_left_in_memory_of_the_batch_that_failed(monkeypatch):
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])  # torch's and NumPy's
+def test_one_by_one_nothing_is_left_in_memory_of_the_batch_that_failed(monkeypatch, error):
     """Or what was too much for the memory at once would stay too much."""
     left = []
 
@@ -142,7 +143,7 @@ def test_one_by_one_nothing_is_left_in_memory_of_the_batch_that_failed(monkeypat
         if len(options["slice_numbers"]) > 1:
             taken = np.zeros(10)
             left.append(weakref.ref(taken))
-            raise RuntimeError("out of memory")
+            raise error("out of memory")
         assert left[0]() is None
         return reconstruct(sinogram, **options)
 
