@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from diffusers import DDIMScheduler, UNet2DModel
 
 from ctresample.errors import PriorError
-from ctresample.prior import DiffusionPrior, PriorConfig, find_prior, load_network, reason_of
+from ctresample.networks import load_network, reason_of
+from ctresample.prior import DiffusionPrior, PriorConfig, find_prior
 from ctresample.units import hu_to_model, model_to_hu
 
 

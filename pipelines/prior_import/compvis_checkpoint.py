@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from ctresample.errors import PriorError
+from ctresample.networks import latent_channels
 from ctresample.pipelines.prior_import.compvis_autoencoder import convert_autoencoder
 from ctresample.pipelines.prior_import.compvis_unet import convert_unet
 from ctresample.pipelines.prior_import.foreign_model import ForeignModel
@@ -14,7 +15,6 @@ from ctresample.pipelines.prior_import.original_config import OriginalConfig
 from ctresample.pipelines.prior_import.renaming import Weights
 from ctresample.pipelines.prior_import.schedule import ddim_scheduler
 from ctresample.pipelines.prior_import.weights_file import read_weights
-from ctresample.prior import latent_channels
 
 _UNET = "model.diffusion_model."
 _FIRST_STAGE = "first_stage_model."

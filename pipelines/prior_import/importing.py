@@ -12,13 +12,14 @@ import torch
 
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import PriorError, UsageError
+from ctresample.networks import downsampling
 from ctresample.pipelines.denoising_error import denoising_error
 from ctresample.pipelines.output import new_folder
 from ctresample.pipelines.prior_import.compvis_checkpoint import read_compvis_checkpoint
 from ctresample.pipelines.prior_import.diffusers_folder import read_diffusers_folder
 from ctresample.pipelines.prior_import.foreign_model import ForeignModel
 from ctresample.pixel_prior import PixelPrior
-from ctresample.prior import CONFIG_NAME, DiffusionPrior, LatentPrior, PriorConfig, downsampling
+from ctresample.prior import CONFIG_NAME, DiffusionPrior, LatentPrior, PriorConfig
 from ctresample.units import check_hu_range
 
 MEASURED_PIXELS = 16 * 256**2

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from ctresample.data_tools.new_file import write_new_file
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import PriorError
+from ctresample.networks import Autoencoder, load_autoencoder
 from ctresample.pipelines.training.autoencoder_network import new_autoencoder
 from ctresample.pipelines.training.autoencoder_objective import AutoencoderObjective, model_values
 from ctresample.pipelines.training.autoencoder_settings import AutoencoderSettings
@@ -18,7 +19,6 @@ from ctresample.pipelines.training.principal_components import start_as_principa
 from ctresample.pipelines.training.progress import OnStep
 from ctresample.pipelines.training.result import save_whole
 from ctresample.pipelines.training.run import identity, train
-from ctresample.prior import Autoencoder, load_autoencoder
 
 PCA_IMAGES = 64
 INPUT = "autoencoder.json"

@@ -7,8 +7,8 @@ import math
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, VQModel
 
+from ctresample.networks import Autoencoder
 from ctresample.pipelines.training.autoencoder_settings import AutoencoderSettings
-from ctresample.prior import Autoencoder
 
 
 def new_autoencoder(settings: AutoencoderSettings) -> Autoencoder:

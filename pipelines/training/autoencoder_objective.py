@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from ctresample.data_tools.training_data import TrainingSlices
+from ctresample.networks import Autoencoder
 from ctresample.pipelines.training.autoencoder_settings import AutoencoderSettings
 from ctresample.pipelines.training.discriminator import PatchDiscriminator, adaptive_weight, hinge_loss
 from ctresample.pipelines.training.objective import Batch, Objective, random_numbers
 from ctresample.pipelines.training.pictures import reconstructions
 from ctresample.pipelines.training.ssim import ssim
-from ctresample.prior import Autoencoder
 from ctresample.units import hu_to_model, model_to_hu
 
 CROPS_PER_IMAGE = 4

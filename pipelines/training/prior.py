@@ -13,6 +13,7 @@ from diffusers import DDIMScheduler, UNet2DModel
 
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import PriorError
+from ctresample.networks import downsampling
 from ctresample.pipelines.training.autoencoder import load_trained_autoencoder
 from ctresample.pipelines.training.diffusion_objective import DiffusionObjective
 from ctresample.pipelines.training.latent_pool import LatentPool
@@ -22,7 +23,7 @@ from ctresample.pipelines.training.processes import this_process
 from ctresample.pipelines.training.progress import OnStep
 from ctresample.pipelines.training.result import save_whole
 from ctresample.pipelines.training.run import identity, train
-from ctresample.prior import DiffusionPrior, LatentPrior, PriorConfig, downsampling, weights_sha256
+from ctresample.prior import DiffusionPrior, LatentPrior, PriorConfig, weights_sha256
 
 Note = Callable[[str], None]
 Prior = TypeVar("Prior", bound=DiffusionPrior)

@@ -7,11 +7,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from ctresample.networks import load_autoencoder
 from ctresample.pipelines.training.autoencoder import autoencoder_objective, train_autoencoder
 from ctresample.pipelines.training.autoencoder_network import new_autoencoder
 from ctresample.pipelines.training.autoencoder_objective import AutoencoderObjective, last_weight
 from ctresample.pipelines.training.principal_components import start_as_principal_components
-from ctresample.prior import load_autoencoder
 
 OPTIONS = {
     "AutoencoderTiny": {"latent_noise": 0.01},
