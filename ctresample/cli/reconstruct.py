@@ -51,7 +51,7 @@ def reconstruct(
         bool,
         typer.Option(
             "--residual-map",
-            help="Write where the image disagrees with the data: the FBP of the misfit, in HU.",
+            help="Write where the image disagrees with the data: the smooth FBP of the misfit, in HU.",
             rich_help_panel=_RESULTS,
         ),
     ] = False,
@@ -137,7 +137,7 @@ def reconstruct(
         made = []
         if residual_map:
             misfit = maps.residual_map(sinogram, result.image_hu, physics=physics, device=place, batch_size=batch_size)
-            made.append(ResultMap("residual", misfit, {"window": maps.WINDOW}))
+            made.append(ResultMap("residual", misfit, {"window": maps.WINDOW, "cutoff": maps.CUTOFF}))
         if uncertainty:
             others = (run(number).image_hu for number in range(1, uncertainty))
             spread = maps.uncertainty_map(chain([result.image_hu], others))
