@@ -119,7 +119,7 @@ def reconstruct(
         residual_history=history.means(),
         seconds=time.perf_counter() - began,
         settings=({} if settings is None else asdict(settings)) | ({} if physics.is_linear else asdict(physics)),
-        seed=seed if chosen.needs else None,
+        seed=seed if chosen.is_random else None,
         method=method,
         preset=preset,
     )

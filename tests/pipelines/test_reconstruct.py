@@ -123,6 +123,13 @@ def test_seed(preset, sinogram, prior):
     assert np.abs(once[0] - run(sinogram, 3)[0]).max() < 10  # the same draws in the company of others
 
 
+@EVERY
+def test_a_seed_is_told_of_methods_that_it_changes(method, sinogram, toy_prior):
+    first = Sinogram(sinogram.values[:1], sinogram.geometry, sinogram.grid, sinogram.affine, photons=1e5)
+    one, other = (reconstruct(first, **options_of(method, toy_prior), seed=seed) for seed in (3, 4))
+    assert np.array_equal(one.image_hu, other.image_hu) == (one.seed is None)
+
+
 def test_settings_are_kept_with_the_result(sinogram, prior):
     done = reconstruct(sinogram, prior=prior, preset="small paper", seed=9)
     assert (done.preset, done.seed) == ("small paper", 9)
