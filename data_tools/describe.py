@@ -186,7 +186,7 @@ def _dicom(place: Path, discovery: Discovery) -> Facts:
         facts["kind"] = f"{len(discovery.series)} CT series (DICOM)"
         for number, found in enumerate(discovery.series, 1):
             problem, options = verdict(found)
-            facts[f"series {number}"] = f"{found.series_uid}, key {found.key}: {found.describe()}"
+            facts[f"series {number}"] = f"{found.shown_uid}, key {found.key}: {found.describe()}"
             if problem:
                 facts[f"problem {number}"] = problem + _proceed(options)
         facts["choose with"] = "--series UID, or --series KEY"
@@ -227,7 +227,7 @@ def _series(found: FoundSeries) -> Facts:
         facts["slice step"] = _slice_step(volume.spacing_mm[2], volume.slice_offsets_mm is None)
     if volume:
         facts["HU range"] = f"{volume.hu.min():g} to {volume.hu.max():g}"
-    facts["series UID"] = found.series_uid
+    facts["series UID"] = found.shown_uid
     facts |= {f"note {number}": note for number, note in enumerate(notes, 1)}
     if problem:
         facts["problem"] = problem + _proceed(options)

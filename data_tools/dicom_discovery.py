@@ -122,10 +122,11 @@ def only_series(discovery: Discovery, place: Path, series: str | None = None) ->
             there += f", {len(discovery.series)} other series"
         first = f"; first damaged: {discovery.damaged[0]}" if discovery.damaged else ""
         raise DicomError(f"{place}: no CT image{wanted} ({there}); expected the DICOM files of one CT series{first}")
-    same_uid = len({one.series_uid for one in chosen}) < len(chosen)
-    listing = "; ".join(
-        f"{one.key if same_uid else one.series_uid} ({one.describe()})" for one in chosen[:10]
-    ) + "; ..." * (len(chosen) > 10)
+    names = [one.shown_uid for one in chosen]
+    if len(set(names)) < len(chosen):
+        names = [one.key for one in chosen]
+    listing = "; ".join(f"{name} ({one.describe()})" for name, one in zip(names[:10], chosen, strict=False))
+    listing += "; ..." * (len(chosen) > 10)
     raise SeveralSeriesError(
         f"{place} holds {len(chosen)} stacks of slices{wanted}; expected one; choose one with --series: {listing}"
     )

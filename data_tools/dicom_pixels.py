@@ -14,7 +14,7 @@ from pydicom import Dataset
 from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
 from ctresample.data_tools.dicom_codecs import decode_frame
-from ctresample.data_tools.dicom_files import DicomFile, damage_as_dicom_error, open_dicom, quiet_pydicom
+from ctresample.data_tools.dicom_files import DicomFile, SkippedFile, damage_as_dicom_error, open_dicom, quiet_pydicom
 from ctresample.data_tools.dicom_frames import Frames
 from ctresample.data_tools.dicom_headers import MAX_PIXELS, header_json
 from ctresample.errors import DicomError
@@ -69,11 +69,10 @@ class SliceDecoder:
             DicomError: truncated or inconsistent pixel data, no rescale to HU, or a decoder that is not installed.
         """
         with damage_as_dicom_error(file):
-            if frame is None:
-                dataset = image = self._single(file)
-            else:
-                dataset, frames = self._multi_frame(file)
-                image = frames[frame]
+            try:
+                dataset, image = self._opened(file, frame)
+            except SkippedFile as reason:
+                raise DicomError(f"{file} has changed while it was read: {reason}; start again") from None
             slope, intercept = _rescale(image, file)
             stored = _stored_values(dataset, frame, file)
             padding = _padding_mask(image, stored)  # before the rescale: padding is declared in stored values
@@ -83,15 +82,16 @@ class SliceDecoder:
                 image.LossyImageCompression = "01"  # some writers forget to say so
             return DecodedSlice(hu, header_json(image), int(np.count_nonzero(padding)))
 
-    def _single(self, file: DicomFile) -> Dataset:
-        return open_dicom(file, pixels=True)
-
-    def _multi_frame(self, file: DicomFile) -> tuple[Dataset, Frames]:
+    def _opened(self, file: DicomFile, frame: int | None) -> tuple[Dataset, Dataset]:
+        """The data set with the pixels, and the one that describes the frame."""
+        if frame is None:
+            dataset = open_dicom(file, pixels=True)
+            return dataset, dataset
         if self._kept is None or self._kept[0] != file:
             self._kept = None  # before the next one takes memory
             dataset = open_dicom(file, pixels=True)
             self._kept = file, dataset, Frames(dataset, file)
-        return self._kept[1:]
+        return self._kept[1], self._kept[2][frame]
 
 
 def _rescale(dataset: Dataset, file: DicomFile) -> tuple[float, float]:

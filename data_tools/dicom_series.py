@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,11 @@ class FoundSeries:
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         return self.headers[0].shape
+
+    @property
+    def shown_uid(self) -> str:
+        """The series UID, to choose by; nothing of it where it is none, for then it may say anything."""
+        return self.series_uid if re.fullmatch(r"[0-9.]{1,64}", self.series_uid) else "no valid UID"
 
     @property
     def key(self) -> str:

@@ -2,10 +2,12 @@
 
 import json
 import logging
+import pickle
 import re
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,7 +27,10 @@ from pydicom.uid import (
 )
 
 from ctresample.data_tools import dicom_codecs, dicom_files
+from ctresample.data_tools.dicom_discovery import find_series
+from ctresample.data_tools.dicom_errors import TiltError, UnreadableImageError
 from ctresample.data_tools.dicom_reader import iter_ct_slices, read_ct_series, read_ct_slices
+from ctresample.data_tools.dicom_series import load_series
 from ctresample.errors import DicomError
 
 SLANTED = (np.cos(0.26), 0, -np.sin(0.26), 0, 1, 0)
@@ -263,6 +268,53 @@ def test_two_series_need_a_choice(tmp_path, dicom):
     assert read_ct_series(tmp_path, series_uid="1.2.3.2.1").hu.shape == (3, 8, 8)
     with pytest.raises(DicomError, match=r"no CT image of series 9\.9 .*2 other series"):
         read_ct_series(tmp_path, series_uid="9.9")
+
+
+def test_a_damaged_image_stops_its_own_series_only(tmp_path, dicom):
+    hu = dicom.make_series(tmp_path / "a", n=2)
+    dicom.make_series(tmp_path / "b", series="2", edit=lambda ds, z: z == 4 and delattr(ds, "PixelSpacing"))
+    notes = []
+    volume = read_ct_series(tmp_path, series_uid="1.2.3.1.1", on_warning=notes.append)
+    np.testing.assert_array_equal(volume.hu, hu)
+    assert notes == [f"{tmp_path}: 1 damaged file(s), of other series as far as can be told"]
+    with pytest.raises(UnreadableImageError, match="004.dcm has no usable PixelSpacing") as caught:
+        read_ct_series(tmp_path, series_uid="1.2.3.2.1")
+    assert caught.value.series_uid == "1.2.3.2.1"
+
+
+def test_what_is_found_can_go_to_another_process(tmp_path, dicom):
+    hu = dicom.make_series(tmp_path, edit=lambda ds, z: z == 4 and delattr(ds, "PixelSpacing"))
+    (found,) = find_series(tmp_path).series
+    copy = pickle.loads(pickle.dumps(found))  # noqa: S301
+    assert (copy.key, copy.describe(), copy.damaged) == (found.key, found.describe(), found.damaged)
+    np.testing.assert_array_equal(load_series(replace(copy, damaged=())).hu, hu[:4])
+    for error in (UnreadableImageError("a", "1.2"), TiltError("b", 18.5)):
+        again = pickle.loads(pickle.dumps(error))  # noqa: S301
+        assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
+
+
+def test_a_file_that_changes_between_finding_and_loading(tmp_path, dicom):
+    dicom.make_series(tmp_path)
+    (found,) = find_series(tmp_path).series
+    (tmp_path / "002.dcm").write_text("hello " * 99)
+    with pytest.raises(DicomError, match="002.dcm has changed while it was read: not DICOM"):
+        load_series(found)
+    (tmp_path / "002.dcm").unlink()
+    with pytest.raises(DicomError, match="002.dcm cannot be opened"):
+        load_series(found)
+
+
+def test_a_uid_that_is_none_is_not_shown(tmp_path, dicom):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in "ab":
+            dicom.make_series(
+                tmp_path / name, edit=lambda ds, z, n=name: setattr(ds, "SeriesInstanceUID", f"DOE\x1b[{n}")
+            )
+    with pytest.raises(DicomError, match="--series: [0-9a-f]{12} .5 axial") as caught:
+        read_ct_series(tmp_path)
+    assert "DOE" not in str(caught.value)
+    assert str(caught.value).isprintable()
 
 
 def test_one_series_of_two_matrices(tmp_path, dicom):
