@@ -96,11 +96,8 @@ def test_maps(cli, make_series, prior, tmp_path):
     assert len({ds.SeriesInstanceUID for ds in headers}) == len({ds.SeriesNumber for ds in headers}) == 3
     assert len({ds.StudyInstanceUID for ds in headers}) == 1
 
-    hu = []
-    for seed in (5, 6):
-        assert cli(*words, "-o", tmp_path / f"{seed}", "--seed", seed).exit_code == 0
-        hu.append(read_ct_series(tmp_path / f"{seed}" / "dicom").hu)
-    np.testing.assert_array_equal(main.hu, hu[0])  # the image is that of the first seed
+    assert cli(*words, "-o", tmp_path / "other", "--seed", 6).exit_code == 0
+    hu = [main.hu, read_ct_series(tmp_path / "other" / "dicom").hu]  # so the image written is not that of seed 6
     np.testing.assert_allclose(found["uncertainty"].hu, np.std(hu, axis=0, ddof=1), atol=1)  # of HU rounded to 1
     assert found["uncertainty"].hu.max() > 1
 
