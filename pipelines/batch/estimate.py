@@ -83,7 +83,10 @@ def _measured_pace(found: BatchInput, settings: BatchSettings, batch_size: int) 
         source = replace(source, headers=source.headers[: max(1, batch_size)])
     sinogram, _ = measured(source, settings)
     if not isinstance(sinogram.geometry, ConeBeam):
-        sinogram = replace(sinogram, values=sinogram.values[:batch_size], headers=sinogram.headers[:batch_size])
+        some = slice(batch_size)
+        sinogram = replace(
+            sinogram, values=sinogram.values[some], headers=sinogram.headers[some], slice_offsets_mm=None
+        )
     scanned_s = time.perf_counter() - began
     began = time.perf_counter()
     share = 1.0
