@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctresample.data_tools.dicom_errors import DuplicateError, UnreadableImageError
-from ctresample.data_tools.dicom_headers import SliceHeader
+from ctresample.data_tools.dicom_headers import MAX_PIXELS, SliceHeader
 from ctresample.data_tools.dicom_pixels import SliceDecoder
 from ctresample.data_tools.dicom_stack import SAME_PLACE_MM, StackPlace, place_stack, same_place, step_range_mm
 from ctresample.data_tools.dicom_tilt import Upright
@@ -140,6 +140,11 @@ def load_series(
     upright = None
     if place.sideways_mm is not None:
         upright = Upright(place.affine, place.sideways_mm, found.shape)
+        if math.prod(upright.shape) > MAX_PIXELS:
+            raise DicomError(
+                f"{folder}: slices shift sideways by up to {np.ptp(place.sideways_mm):.3g} mm, too much to be a tilted "
+                "gantry; export the series again"
+            )
         warn(
             f"{folder}: a gantry tilt of {place.tilt_deg:.1f} degrees is undone by resampling the slices, now of "
             f"{upright.shape[0]} x {upright.shape[1]} pixels"

@@ -24,6 +24,8 @@ from ctresample.volume import Volume
 
 __all__ = ["Provenance", "write_ct_series", "write_ct_slices"]
 
+_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SOPClassUID", "SOPInstanceUID")
+
 
 def write_ct_series(
     volume: Volume, folder: Path, *, description: str, provenance: Provenance, content: Content = CT_IMAGE
@@ -105,6 +107,8 @@ def _placed_slices(volume: Volume) -> list[PlacedSlice]:
             raise DicomError(
                 f"the header of slice {z} is no DICOM JSON ({type(error).__name__}); read it anew"
             ) from error
+        if not all(isinstance(source.get(keyword) or "", str) for keyword in _UIDS):  # damaged files have numbers there
+            raise DicomError(f"the header of slice {z} has UIDs that are not one text each; read its series anew")
         placed.append(PlacedSlice(hu, affine, source))
     return placed
 
