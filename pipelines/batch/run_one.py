@@ -47,7 +47,10 @@ def run_one(job: Job, progress: Share | None = None) -> Outcome:
             content = content_of(folder)
     except OutputError as error:
         if isinstance(error.__cause__, OSError):  # of the file system, so no fault of this series
-            raise
+            raise OutputError(
+                f"{job.folder.parent}: results cannot be written ({error.__cause__.strerror}); what is finished is "
+                "kept: make space or give access, then repeat the command"
+            ) from error.__cause__
         return _failed(job, error, began)
     except Exception as error:  # a series may be broken in more ways than anyone has thought of
         return _failed(job, error, began)

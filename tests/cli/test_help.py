@@ -18,6 +18,7 @@ VERBS = (
     "import",
     "lower-dose",
     "reconstruct",
+    "batch",
     "benchmark",
     "dataset",
     "finetune",
