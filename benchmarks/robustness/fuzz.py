@@ -82,6 +82,8 @@ class Run:
 
     def _count(self, outcome: dict[str, Any], worker: _Worker) -> None:
         self.results[outcome["result"]] += 1
+        if self.results.total() % 1000 == 0:
+            print(f"{self._kind}: {self.results.total():,} cases, {self.faults.total()} faults", file=sys.stderr)
         self._slowest_s = max(self._slowest_s, outcome["cpu_s"])
         self._largest_bytes = max(self._largest_bytes, outcome["bytes"])
         for fault in outcome["violations"]:

@@ -7,6 +7,7 @@ import resource
 import shutil
 import signal
 import sys
+import tempfile
 import time
 import warnings
 from multiprocessing.connection import Connection
@@ -33,6 +34,7 @@ def work(kind: str, seed: int, numbers: range, scratch: Path, report: Connection
     """
     resource.setrlimit(resource.RLIMIT_AS, (_LIMIT_BYTES, _LIMIT_BYTES))
     os.chdir(scratch)
+    tempfile.tempdir = str(scratch)  # where one decoder, which takes only files, gets its input from
     from cases import Cases
 
     warnings.simplefilter("ignore")
