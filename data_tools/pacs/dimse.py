@@ -105,12 +105,14 @@ class DimseArchive:
         """The status that the archive gave it; None where there is no answer."""
         with damage_as_dicom_error(file.path):
             dataset = dcmread(file.path)
-        if not opened.is_established:
-            return None
-        try:
-            return opened.send_c_store(dataset).get("Status")
-        except ValueError:  # no context for it was accepted
-            return SOP_CLASS_NOT_SUPPORTED
+            if not opened.is_established:
+                return None
+            try:
+                return opened.send_c_store(dataset).get("Status")
+            except ValueError:  # no context for it was accepted
+                return SOP_CLASS_NOT_SUPPORTED
+            except RuntimeError:  # the association ended just now
+                return None
 
     def _ask(self, opened: Association, level: str, keys: Mapping[str, str], returned: Sequence[str]) -> list[Dataset]:
         found = []

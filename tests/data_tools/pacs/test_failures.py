@@ -231,6 +231,16 @@ def test_encoding_that_is_not_accepted(store, dicom, tmp_path):
     assert "2 with status 0x0122" in done.stdout
 
 
+def test_file_that_is_not_encoded_as_it_says(store, dicom, tmp_path):
+    dicom.make_series(tmp_path / "ct", n=1)
+    path = tmp_path / "ct" / "000.dcm"
+    path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.2\0"))  # big endian
+    done = store(folder=tmp_path / "ct")
+    assert done.exit_code == 1
+    assert "000.dcm" in done.stderr
+    assert "unexpected" not in done.stderr
+
+
 def test_only_dicom_is_sent(fails, dimse, derived, dicom, tmp_path):
     mixed = tmp_path / "mixed"
     dicom.make_series(mixed, n=1)
