@@ -10,8 +10,9 @@ import numpy as np
 from byte_mutations import BYTES, Mutation
 from dicom_mutations import DICOM
 from dicom_samples import ct_image, encode, sound_images
+from hdf5_mutations import HDF5
 from pydicom import config
-from sinogram_mutations import BY_FORMAT, HDF5
+from sinogram_mutations import BY_FORMAT
 from sinogram_samples import Sample, sound_sinograms
 
 from ctresample.data_tools.describe import describe
