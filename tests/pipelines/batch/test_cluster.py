@@ -60,6 +60,7 @@ def test_no_scheduler_at_the_address(monkeypatch):
         pass
 
 
+@pytest.mark.slow
 def test_a_series_whose_worker_is_killed_is_done_again(run, client, tmp_path, contents, monkeypatch):
     run(tmp_path / "calm")
     killed = []
