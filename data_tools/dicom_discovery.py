@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def find_series(place: Path) -> Discovery:
     left_out: Counter[str] = Counter()
     damaged: list[tuple[str, str]] = []  # series UID, if it is known, and what is wrong
     headers: list[SliceHeader] = []
-    for file in _files(place, damaged):
+    for file in iter_files(place, lambda archive, error: damaged.append(("", str(error)))):
         try:
             headers += read_slice_headers(file)
         except SkippedFile as reason:
@@ -69,7 +69,16 @@ def find_series(place: Path) -> Discovery:
     return Discovery(tuple(found), dict(left_out.most_common()), tuple(line for _, line in damaged))
 
 
-def _files(place: Path, damaged: list[tuple[str, str]]) -> Iterator[DicomFile]:
+def iter_files(place: Path, on_damaged: Callable[[DicomFile, DicomError], object]) -> Iterator[DicomFile]:
+    """Every file of a place, those inside zip files too, in the order of the paths.
+
+    Args:
+        place: as for :func:`find_series`.
+        on_damaged: told of each zip file that cannot be used, and why.
+
+    Raises:
+        DicomError: there is no such place, it cannot be searched, or it holds a million files.
+    """
     root = place.parent if place.name.upper() == "DICOMDIR" and place.is_file() else place
     paths = [root] if root.is_file() else find_files(root)
     if len(paths) > MAX_FILES:
@@ -81,9 +90,9 @@ def _files(place: Path, damaged: list[tuple[str, str]]) -> Iterator[DicomFile]:
         try:
             inside = members(path)
         except DicomError as error:
-            damaged.append(("", str(error)))
-            continue
-        yield from inside
+            on_damaged(DicomFile(path), error)
+        else:
+            yield from inside
 
 
 def _without_scouts(stacks: list[list[SliceHeader]], left_out: Counter[str]) -> Iterator[list[SliceHeader]]:

@@ -9,10 +9,6 @@ class SeveralSeriesError(DicomError):
     """More than one stack of slices where one was asked for."""
 
 
-class MultiFrameError(DicomError):
-    """A multi-frame CT image where single ones are read."""
-
-
 class UnreadableImageError(DicomError):
     """A CT image whose header cannot be used.
 

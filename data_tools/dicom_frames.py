@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pydicom import Dataset
+from pydicom import Dataset, FileDataset
 from pydicom.uid import EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 
 from ctresample.data_tools.dicom_files import DicomFile
@@ -36,6 +36,27 @@ _NOT_OF_ONE_FRAME = (
     "NumberOfFrames",
     "PixelData",
 )
+
+
+def sop_class(dataset: FileDataset) -> str:
+    """SOPClassUID, where some writers have it; empty if absent."""
+    return str(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID") or "")
+
+
+def images_of(dataset: FileDataset, file: DicomFile) -> Iterator[tuple[int | None, Dataset]]:
+    """Each image of a file as a classic data set, with its number from 0: one, numbered None, if not multi-frame.
+
+    Args:
+        dataset: the whole file.
+        file: named in errors.
+
+    Raises:
+        DicomError: as :class:`Frames`.
+    """
+    if sop_class(dataset) in MULTI_FRAME:
+        yield from enumerate(Frames(dataset, file))
+    else:
+        yield None, dataset
 
 
 class Frames:

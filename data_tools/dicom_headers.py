@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage
 
-from ctresample.data_tools.dicom_errors import MultiFrameError, UnreadableImageError
+from ctresample.data_tools.dicom_errors import UnreadableImageError
 from ctresample.data_tools.dicom_files import (
     DicomFile,
     SkippedFile,
@@ -22,7 +20,7 @@ from ctresample.data_tools.dicom_files import (
     open_dicom,
     quiet_pydicom,
 )
-from ctresample.data_tools.dicom_frames import MULTI_FRAME, Frames
+from ctresample.data_tools.dicom_frames import MULTI_FRAME, images_of, sop_class
 from ctresample.errors import DicomError
 
 MAX_PIXELS = 4096 * 4096
@@ -70,21 +68,7 @@ class SliceHeader:
         return self.file.short_name + ("" if self.frame is None else f" frame {self.frame + 1}")
 
 
-def read_slice_header(path: Path) -> SliceHeader:
-    """Read and check the header of one single-frame CT image.
-
-    Args:
-        path: any file.
-
-    Raises:
-        SkippedFile: not DICOM, no CT image, or a localizer.
-        MultiFrameError: a multi-frame CT image.
-        UnreadableImageError: a CT image that lacks or garbles what places it in the patient.
-    """
-    (header,) = _read_headers(DicomFile(path), frames=False)
-    return header
-
-
+@quiet_pydicom()
 def read_slice_headers(file: DicomFile) -> list[SliceHeader]:
     """Read and check the header of a CT image, or of every frame of a multi-frame one that is no localizer.
 
@@ -93,27 +77,14 @@ def read_slice_headers(file: DicomFile) -> list[SliceHeader]:
         UnreadableImageError: a CT image that lacks or garbles what places it in the patient.
         DicomError: a file that cannot be read at all.
     """
-    return _read_headers(file, frames=True)
-
-
-@quiet_pydicom()
-def _read_headers(file: DicomFile, *, frames: bool) -> list[SliceHeader]:
     with damage_as_dicom_error(file):
         dataset = open_dicom(file, pixels=False)
-        kind = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
         series = str(dataset.get("SeriesInstanceUID") or "")
-        if kind not in (CTImageStorage, *MULTI_FRAME):
+        if sop_class(dataset) not in (CTImageStorage, *MULTI_FRAME):
             raise SkippedFile("not a CT image")
-        if kind in MULTI_FRAME and not frames:
-            raise MultiFrameError(
-                f"{file} is a multi-frame CT image; expected single-frame CT images; export the series as classic "
-                "(single-frame) CT"
-            )
         try:
             with damage_as_dicom_error(file):
-                images: Iterable[tuple[int | None, Dataset]] = [(None, dataset)]
-                if kind in MULTI_FRAME:
-                    images = enumerate(Frames(dataset, file))
+                images = images_of(dataset, file)
                 found = [_parse(image, series, file, n) for n, image in images if not _is_localizer(image)]
         except DicomError as error:
             raise UnreadableImageError(str(error), series) from error

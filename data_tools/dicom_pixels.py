@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,11 +43,6 @@ class DecodedSlice:
     hu: NDArray[np.float32]
     header: dict[str, Any]
     n_padding: int
-
-
-def decode_slice(path: Path) -> DecodedSlice:
-    """Read one single-frame CT image; errors as :meth:`SliceDecoder.decode`."""
-    return SliceDecoder().decode(DicomFile(path))
 
 
 class SliceDecoder:

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ctresample.data_tools.dicom_discovery import counts, find_series, only_series
-from ctresample.data_tools.dicom_errors import MultiFrameError
-from ctresample.data_tools.dicom_files import SkippedFile, find_files
-from ctresample.data_tools.dicom_headers import SliceHeader, read_slice_header
-from ctresample.data_tools.dicom_pixels import decode_slice
+from ctresample.data_tools.dicom_discovery import counts, find_series, iter_files, only_series
+from ctresample.data_tools.dicom_files import DicomFile, SkippedFile
+from ctresample.data_tools.dicom_headers import SliceHeader, read_slice_headers
+from ctresample.data_tools.dicom_pixels import SliceDecoder
 from ctresample.data_tools.dicom_series import LOWEST_PLAUSIBLE_HU, Warn, load_series, warn_values
 from ctresample.data_tools.dicom_stack import stack_affine
 from ctresample.errors import DicomError
@@ -60,19 +59,19 @@ def read_ct_series(
     return load_series(found, allow_gaps=allow_gaps, resample_tilt=resample_tilt, on_warning=warn)
 
 
-def read_ct_slices(root: Path, *, max_slices: int | None = None, on_warning: Warn | None = None) -> list[Volume]:
-    """Every axial CT image below a folder as a volume of one slice; see :func:`iter_ct_slices`."""
-    return list(iter_ct_slices(root, max_slices=max_slices, on_warning=on_warning))
+def read_ct_slices(place: Path, *, max_slices: int | None = None, on_warning: Warn | None = None) -> list[Volume]:
+    """Every axial CT image of a place as a volume of one slice; see :func:`iter_ct_slices`."""
+    return list(iter_ct_slices(place, max_slices=max_slices, on_warning=on_warning))
 
 
-def iter_ct_slices(root: Path, *, max_slices: int | None = None, on_warning: Warn | None = None) -> Iterator[Volume]:
-    """Yield every axial CT image below a folder as a volume of one slice, in the order of the paths.
+def iter_ct_slices(place: Path, *, max_slices: int | None = None, on_warning: Warn | None = None) -> Iterator[Volume]:
+    """Yield every axial CT image of a place as a volume of one slice, in the order of the paths and of the frames.
 
-    Series and patients may be mixed. Files that are no axial CT image (within 45 degrees) or that cannot be read
+    Series and patients may be mixed. Files without an axial CT image (within 45 degrees) or that cannot be read
     are left out; the counts go to ``on_warning`` at the end.
 
     Args:
-        root: searched with all its subfolders.
+        place: a folder, searched with all its subfolders; a zip file; a DICOMDIR; or one DICOM file.
         max_slices: stop after so many.
         on_warning: called with one line for each thing worth knowing.
 
@@ -81,42 +80,48 @@ def iter_ct_slices(root: Path, *, max_slices: int | None = None, on_warning: War
     """
     warn = on_warning or _ignore
     skipped: Counter[str] = Counter()
+    damage: dict[DicomFile, str] = {}
+    headers, decoder = _axial_headers(place, skipped, damage), SliceDecoder()
     n_found = n_padding = n_low = 0
-    lowest, first_damage = 0.0, ""
-    for path in find_files(root):
-        if n_found == max_slices:
-            break
+    lowest = 0.0
+    while n_found != max_slices and (header := next(headers, None)):
         try:
-            header = read_axial_header(path)
-            decoded = decode_slice(path)
-        except SkippedFile as reason:
-            skipped[str(reason)] += 1
-            continue
-        except MultiFrameError:
-            skipped["multi-frame"] += 1
-            continue
+            decoded = decoder.decode(header.file, header.frame)
         except DicomError as error:
-            skipped["unreadable"] += 1
-            first_damage = first_damage or f"; first unreadable: {error}"
+            damage.setdefault(header.file, str(error))
             continue
         n_found += 1
         n_padding += decoded.n_padding
         n_low += int(np.count_nonzero(decoded.hu < LOWEST_PLAUSIBLE_HU))
         lowest = min(lowest, float(decoded.hu.min()))
         yield Volume(decoded.hu[None], stack_affine([header]), (decoded.header,))
+    first_damage = ""
+    if damage:
+        skipped["unreadable"] = len(damage)
+        first_damage = f"; first unreadable: {next(iter(damage.values()))}"
     if n_found == 0 and max_slices != 0:
-        raise DicomError(f"{root}: no axial CT image found ({counts(skipped) or 'no files'}){first_damage}")
+        raise DicomError(f"{place}: no axial CT image found ({counts(skipped) or 'no files'}){first_damage}")
     if skipped:
-        warn(f"{root}: left out {counts(skipped)}{first_damage}")
-    warn_values(warn, root, n_padding, n_low, lowest)
+        warn(f"{place}: left out {counts(skipped)}{first_damage}")
+    warn_values(warn, place, n_padding, n_low, lowest)
 
 
-def read_axial_header(path: Path) -> SliceHeader:
-    """As :func:`read_slice_header`; `SkippedFile` also for an image that is not axial (within 45 degrees)."""
-    header = read_slice_header(path)
-    if abs(header.normal[2]) < _AXIAL_COSINE:
+def _axial_headers(place: Path, skipped: Counter[str], damage: dict[DicomFile, str]) -> Iterator[SliceHeader]:
+    for file in iter_files(place, lambda archive, error: damage.setdefault(archive, str(error))):
+        try:
+            yield from read_axial_headers(file)
+        except SkippedFile as reason:
+            skipped[str(reason)] += 1
+        except DicomError as error:
+            damage[file] = str(error)
+
+
+def read_axial_headers(file: DicomFile) -> list[SliceHeader]:
+    """As `read_slice_headers`, without images that are not axial (within 45 degrees); `SkippedFile` if none is."""
+    axial = [header for header in read_slice_headers(file) if abs(header.normal[2]) >= _AXIAL_COSINE]
+    if not axial:
         raise SkippedFile("not axial")
-    return header
+    return axial
 
 
 def _ignore(message: str) -> None:

@@ -42,12 +42,13 @@ class TrainingSlices:
 
     @classmethod
     def read(cls, path: Path, on_warning: Callable[[str], None] | None = None) -> TrainingSlices:
-        """The slices of one split of a set of shards, or every axial CT slice below a folder of DICOM files.
+        """The slices of one split of a set of shards, or every axial CT slice of a place of DICOM files.
 
         Shards stay on disk; DICOM slices are decoded into memory, half a megabyte each.
 
         Args:
-            path: ``train`` or ``val`` of a folder that ``ctresample dataset`` made, or a folder tree of DICOM files.
+            path: ``train`` or ``val`` of a folder that ``ctresample dataset`` made; or a folder tree of DICOM or
+                zip files.
             on_warning: called with one line that says how many files were left out and why.
 
         Raises:

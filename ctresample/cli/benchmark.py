@@ -23,7 +23,7 @@ SCANS, MODELS, TABLE = "Scans: every combination of these", "Learned models", "T
 
 
 def benchmark(
-    dicom_dir: options.DicomFolder,
+    dicom: options.DicomImages,
     out: Annotated[
         Path, typer.Option("-o", "--out", metavar="DIR", help="Folder for the results: new, empty, or to go on with.")
     ],
@@ -110,7 +110,7 @@ def benchmark(
 ) -> None:
     """Compare methods on your own CT images.
 
-    Takes every axial CT slice found below the folder, each on its own: patients and series may be mixed. Scans it,
+    Takes every axial CT slice found there, each on its own: patients and series may be mixed. Scans it,
     reconstructs it by each method and compares with the original. Writes OUT/results.csv and results.json (a row a
     slice, method and noise draw), results.md (mean, standard deviation, paired differences with confidence intervals)
     and report.html (pictures). None names a patient; the pictures are of the patients.
@@ -134,7 +134,7 @@ def benchmark(
         runs, place = runs_of(names, presets, limits), pick_device(device)
         reference = ("tv" if "tv" in names else "") if baseline is None else baseline
         models = load_models(runs, {"latent prior": prior, "pixel prior": pixel_prior, "fbp-unet": fbp_unet}, place)
-        volumes = read_ct_slices(dicom_dir, max_slices=max_slices, on_warning=show.note)
+        volumes = read_ct_slices(dicom, max_slices=max_slices, on_warning=show.note)
         try:
             rows = run_benchmark(
                 out,

@@ -11,9 +11,9 @@ from ctresample.cli.screen import screen
 
 
 def dataset(
-    dicom_dirs: Annotated[
+    places: Annotated[
         list[Path],
-        typer.Argument(metavar="DICOM_DIR...", exists=True, file_okay=False, help="Folder trees of CT images."),
+        typer.Argument(metavar="DICOM...", exists=True, help="CT images: folder trees, zip files or DICOM files."),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="New or empty folder for the shards.")],
     licence: Annotated[
@@ -25,7 +25,7 @@ def dataset(
 ) -> None:
     """Make a training set of your own CT images: shards that train faster than DICOM and hold no identifiers.
 
-    Takes every axial CT image found below the folders: patients and series may be mixed. Writes OUT/train and OUT/val,
+    Takes every axial CT image found there: patients and series may be mixed. Writes OUT/train and OUT/val,
     of different patients, and OUT/dataset.json. Images that cannot be told to be in HU are left out and counted.
     """
     from ctresample.pipelines.output import new_folder
@@ -36,7 +36,7 @@ def dataset(
         from ctresample.data_tools.shards.write import write_dataset
 
         manifest, rejected = write_dataset(
-            dicom_dirs, folder, licence=licence, validation_share=validation_share, progress=show.progress
+            places, folder, licence=licence, validation_share=validation_share, progress=show.progress
         )
     for line in summary_lines(manifest, rejected, out):
         typer.echo(line)

@@ -75,6 +75,10 @@ Prior = Annotated[
 DicomFolder = Annotated[
     Path, typer.Argument(metavar="DICOM_DIR", exists=True, file_okay=False, help="Folder with the DICOM files.")
 ]
+DicomImages = Annotated[
+    Path,
+    typer.Argument(metavar="DICOM", exists=True, help="CT images: a folder, a zip file, a DICOMDIR or a DICOM file."),
+]
 DicomPlace = Annotated[
     Path,
     typer.Argument(metavar="DICOM", exists=True, help="A CT series: a folder, a zip file, a DICOMDIR or a DICOM file."),

@@ -8,25 +8,26 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import Dataset
 
-from ctresample.data_tools.dicom_errors import MultiFrameError
+from ctresample.data_tools.dicom_discovery import iter_files
 from ctresample.data_tools.dicom_files import (
     DicomFile,
     SkippedFile,
     damage_as_dicom_error,
-    find_files,
     open_dicom,
     quiet_pydicom,
 )
+from ctresample.data_tools.dicom_frames import images_of
 from ctresample.data_tools.dicom_headers import SliceHeader
-from ctresample.data_tools.dicom_pixels import decode_slice
-from ctresample.data_tools.dicom_reader import read_axial_header
+from ctresample.data_tools.dicom_pixels import SliceDecoder
+from ctresample.data_tools.dicom_reader import read_axial_headers
 from ctresample.data_tools.dicom_stack import stack_affine
 from ctresample.data_tools.plain_text import one_line
 from ctresample.data_tools.shards.tissues import tissue_counts
@@ -43,41 +44,43 @@ _FAR_BELOW_AIR_HU = -1500.0  # no tissue and no noise reaches it: padding that t
 _SURELY_TISSUE_HU = -500.0
 
 Progress = Callable[[int, int], None]
+_Scaling = tuple[str, ...]
 
 
 class Rejections:
-    """Files left out, by reason."""
+    """Files left out, by reason; a multi-frame file, once for each reason that leaves out some of its frames."""
 
     def __init__(self) -> None:
-        self._files: defaultdict[str, list[Path]] = defaultdict(list)
+        self._files: defaultdict[str, dict[DicomFile, None]] = defaultdict(dict)
 
-    def add(self, reason: str, path: Path) -> None:
+    def add(self, reason: str, file: DicomFile) -> None:
         """Count a file."""
-        self._files[reason].append(path)
+        self._files[reason][file] = None
 
     def __len__(self) -> int:
-        return sum(map(len, self._files.values()))
+        return len(set().union(*self._files.values()))
 
     @property
     def counts(self) -> dict[str, int]:
         """Files by reason, most first."""
         ordered = sorted(self._files.items(), key=lambda item: (-len(item[1]), item[0]))
-        return {reason: len(paths) for reason, paths in ordered}
+        return {reason: len(files) for reason, files in ordered}
 
     def lines(self) -> list[str]:
         """One text a reason: how many, why, and the first names."""
         return [f"{n} {reason} ({_first_names(self._files[reason])})" for reason, n in self.counts.items()]
 
-    def check_some_left(self, folders: Sequence[Path], n_left: int) -> None:
+    def check_some_left(self, places: Sequence[Path], n_left: int) -> None:
         """`DicomError` with the reasons if no image is left."""
         if not n_left:
             why = "; ".join(self.lines()) or "no files"
-            where = ", ".join(map(str, folders))
+            where = ", ".join(map(str, places))
             raise DicomError(f"{where}: no axial CT image to train on; expected DICOM files of CT in HU; found {why}")
 
 
-def _first_names(paths: Sequence[Path]) -> str:
-    return ", ".join(one_line(path.name, 60) for path in paths[:3]) + ", ..." * (len(paths) > 3)
+def _first_names(files: Iterable[DicomFile]) -> str:
+    names = [one_line(file.short_name, 60) for file in files]
+    return ", ".join(names[:3]) + ", ..." * (len(names) > 3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,66 +113,88 @@ class TrainingImage:
     tissues: NDArray[np.int64]
 
 
-def find_sources(folders: Sequence[Path], rejected: Rejections, on_progress: Progress | None = None) -> list[Source]:
-    """Every axial CT image below the folders that can be told to be one from its header, in the order of the paths.
+def find_sources(places: Sequence[Path], rejected: Rejections, on_progress: Progress | None = None) -> list[Source]:
+    """Every axial CT image of the places that can be told to be one from its header, in the order of the paths.
 
-    An image in two places counts once (by SOPInstanceUID). A series whose slices are rescaled in different ways
-    (RescaleSlope, RescaleIntercept) is left out whole: nobody can tell which of them are HU.
+    An image in two places counts once (by SOPInstanceUID, and the number of its frame). A series whose slices are
+    rescaled in different ways (RescaleSlope, RescaleIntercept) is left out whole: nobody can tell which of them are HU.
 
     Args:
-        folders: searched with all their subfolders.
+        places: folders, searched with all their subfolders; zip files; DICOMDIRs; or DICOM files.
         rejected: gets the other files.
         on_progress: told files read and files in all.
     """
-    paths = list(dict.fromkeys(path for folder in folders for path in find_files(folder)))
-    seen: set[str] = set()
+
+    def damaged(file: DicomFile, error: Exception) -> None:
+        rejected.add(_reason(error, file), file)
+
+    files = list(dict.fromkeys(file for place in places for file in iter_files(place, damaged)))
+    seen: set[tuple[str, int | None]] = set()
     found: list[Source] = []
-    scalings: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
-    for n, path in enumerate(paths):
+    scalings: defaultdict[str, set[_Scaling]] = defaultdict(set)
+    for n, file in enumerate(files):
         if on_progress:
-            on_progress(n, len(paths))
+            on_progress(n, len(files))
         try:
-            header = read_axial_header(path)
-            patient, instance, scaling = _read_identity(path)
+            headers = read_axial_headers(file)
+            patient, scaling = _read_identity(file)
         except (SkippedFile, DicomError) as error:
-            rejected.add(_reason(error, path), path)
+            damaged(file, error)
             continue
         if not patient:
-            rejected.add("without PatientID, so that training and validation could share a patient", path)
-        elif instance and instance in seen:
-            rejected.add("copies of another image", path)
-        else:
-            seen.add(instance)
-            scalings[header.series_uid].add(scaling)
+            rejected.add("without PatientID, so that training and validation could share a patient", file)
+            continue
+        for header in headers:
+            image = (header.instance_uid, header.frame)
+            if header.instance_uid and image in seen:
+                rejected.add("copies of another image", file)
+                continue
+            seen.add(image)
+            scalings[header.series_uid].add(scaling[header.frame])
             found.append(Source(header, hashlib.sha256(json.dumps([patient]).encode()).hexdigest()))
     mixed = {series for series, ways in scalings.items() if len(ways) > 1}
     for source in found:
         if source.header.series_uid in mixed:
-            rejected.add("of a series with mixed HU scaling", source.header.file.path)
+            rejected.add("of a series with mixed HU scaling", source.header.file)
     return [source for source in found if source.header.series_uid not in mixed]
 
 
 @quiet_pydicom()
-def _read_identity(path: Path) -> tuple[str, str, tuple[str, ...]]:
-    """PatientID, SOPInstanceUID, and slope and intercept as they are written."""
-    with damage_as_dicom_error(path):
-        dataset = open_dicom(DicomFile(path), pixels=False)
-        scaling = (dataset.get("RescaleSlope"), dataset.get("RescaleIntercept"))
+def _read_identity(file: DicomFile) -> tuple[str, dict[int | None, _Scaling]]:
+    """PatientID; and slope and intercept of each image as they are written."""
+    with damage_as_dicom_error(file):
+        dataset = open_dicom(file, pixels=False)
         patient = str(dataset.get("PatientID") or "").strip()
-        return patient, str(dataset.get("SOPInstanceUID") or ""), tuple("" if v is None else f"{v:g}" for v in scaling)
+        return patient, {number: _scaling(image) for number, image in images_of(dataset, file)}
 
 
-def iter_training_images(sources: Sequence[Source], rejected: Rejections) -> Iterator[TrainingImage]:
-    """Decode images one at a time; those that are damaged or plainly not in HU go to ``rejected``."""
-    for source in sources:
-        path = source.header.file.path
+def _scaling(image: Dataset) -> _Scaling:
+    values = (image.get("RescaleSlope"), image.get("RescaleIntercept"))
+    return tuple("" if value is None else f"{value:g}" for value in values)
+
+
+def iter_training_images(
+    sources: Sequence[Source], rejected: Rejections, on_progress: Progress | None = None
+) -> Iterator[TrainingImage]:
+    """Decode images one at a time; those that are damaged or plainly not in HU go to ``rejected``.
+
+    Args:
+        sources: from :func:`find_sources`.
+        rejected: gets the files of the others.
+        on_progress: told images read and images in all.
+    """
+    decoder = SliceDecoder()
+    for n, source in enumerate(sources):
+        if on_progress:
+            on_progress(n, len(sources))
+        file = source.header.file
         try:
-            decoded = decode_slice(path)
+            decoded = decoder.decode(file, source.header.frame)
         except DicomError as error:
-            rejected.add(_reason(error, path), path)
+            rejected.add(_reason(error, file), file)
             continue
         if why := why_not_hu(decoded.hu, decoded.n_padding):
-            rejected.add(why, path)
+            rejected.add(why, file)
             continue
         volume = Volume(np.clip(decoded.hu, AIR_HU, MAX_HU)[None], stack_affine([source.header]))
         square = to_square_grid(volume, NATIVE_SIZE)
@@ -195,8 +220,6 @@ def why_not_hu(hu: NDArray[np.float32], n_padding: int) -> str:
     return ""
 
 
-def _reason(error: Exception, path: Path) -> str:
+def _reason(error: Exception, file: DicomFile) -> str:
     """Why a file is left out, in words without the file's name."""
-    if isinstance(error, MultiFrameError):
-        return "multi-frame"
-    return one_line(str(error).removeprefix(str(path)).split(";")[0].strip(": "), 100)
+    return one_line(str(error).removeprefix(str(file)).split(";")[0].strip(": "), 100)

@@ -29,7 +29,7 @@ _HEADER_SHARE = 0.1  # of the time, roughly: headers are read before any pixels
 
 
 def write_dataset(
-    folders: Sequence[Path],
+    places: Sequence[Path],
     out: Path,
     *,
     licence: str = "",
@@ -37,13 +37,13 @@ def write_dataset(
     slices_per_shard: int = SLICES_PER_SHARD,
     progress: Callable[[float, str], None] | None = None,
 ) -> tuple[Manifest, Rejections]:
-    """Write every axial CT slice below ``folders`` into shards, and ``dataset.json`` beside them.
+    """Write every axial CT slice of ``places`` into shards, and ``dataset.json`` beside them.
 
     A patient is in one split only, chosen by the hash of PatientID: the same one whenever the set is made again with
     more data (but see `split_patients`). Equal images give equal files.
 
     Args:
-        folders: searched with all their subfolders.
+        places: folders, searched with all their subfolders; zip files; DICOMDIRs; or DICOM files.
         out: an empty folder that exists; see `ctresample.pipelines.output.new_folder` for all or nothing.
         licence: of the images; kept in each shard.
         validation_share: of the patients, 0 to 1.
@@ -64,22 +64,23 @@ def write_dataset(
     show = progress or (lambda fraction, step: None)
     rejected = Rejections()
     sources = find_sources(
-        folders, rejected, lambda n, total: show(_HEADER_SHARE * n / total, f"reading headers of {total} files")
+        places, rejected, lambda n, total: show(_HEADER_SHARE * n / total, f"reading headers of {total} files")
     )
-    rejected.check_some_left(folders, len(sources))
+    rejected.check_some_left(places, len(sources))
     split_of = split_patients({source.patient for source in sources}, validation_share)
     writers: dict[Split, _SplitWriter] = {
         name: _SplitWriter(out / name, licence, slices_per_shard) for name in sorted(set(split_of.values()))
     }
     tissues = np.zeros(len(TISSUES), np.int64)
-    n_read = len(rejected)
-    for n, image in enumerate(iter_training_images(sources, rejected), start=1):
+
+    def show_shard(n: int, total: int) -> None:
+        n_shards = sum(writer.n_shards for writer in writers.values())
+        show(_HEADER_SHARE + (1 - _HEADER_SHARE) * n / total, f"writing shard {max(n_shards, 1)}")
+
+    for image in iter_training_images(sources, rejected, show_shard):
         tissues += image.tissues
-        name = split_of[image.patient]
-        writers[name].add(image)
-        done = (n + len(rejected) - n_read) / len(sources)
-        show(_HEADER_SHARE + (1 - _HEADER_SHARE) * done, f"writing shard {sum(w.n_shards for w in writers.values())}")
-    rejected.check_some_left(folders, int(tissues.sum()))
+        writers[split_of[image.patient]].add(image)
+    rejected.check_some_left(places, int(tissues.sum()))
     splits = {name: writer.finish() for name, writer in writers.items()}
     if empty := [name for name, entry in splits.items() if not entry.slices]:
         raise DatasetError(

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import shutil
 
 import pytest
 
@@ -40,6 +41,13 @@ def test_makes_shards_and_says_what_they_hold(cli, dicom_dir, tmp_path):
     assert "reading headers of 7 files" in done.stderr
     assert "Doe" not in done.output
     assert "patient 1" not in done.output
+
+
+def test_takes_zip_files(cli, dicom_dir, tmp_path):
+    archive = shutil.make_archive(str(tmp_path / "export"), "zip", dicom_dir)
+    done = cli("dataset", archive, "-o", tmp_path / "shards")
+    assert done.exit_code == 0, done.output
+    assert "6 slices of 2 patients" in done.stdout
 
 
 def test_never_overwrites(cli, dicom_dir, tmp_path):

@@ -4,9 +4,11 @@ import json
 import logging
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 import warnings
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -514,8 +516,7 @@ def test_slices_of_mixed_folders(tmp_path, dicom):
     for count in (
         "2 files not axial",
         "1 file localizer",
-        "1 file multi-frame",
-        "2 files unreadable",
+        "3 files unreadable",
         "1 file not DICOM",
     ):
         assert count in notes[0]
@@ -523,11 +524,36 @@ def test_slices_of_mixed_folders(tmp_path, dicom):
     assert len(read_ct_slices(tmp_path, max_slices=2)) == 2
 
 
+def test_slices_of_zip_files_and_frames(tmp_path, dicom):
+    """In the order of the paths, then of the archive or of the frames; a file with several bad frames counts once."""
+    classic = dicom.make_series(tmp_path / "a", n=2)
+    dicom.make_series(tmp_path / "unpacked", n=2, shape=(8, 8), series="2")
+    with zipfile.ZipFile(tmp_path / "b", "w") as archive:
+        for name in ("001.dcm", "000.dcm"):
+            archive.write(tmp_path / "unpacked" / name, f"DICOM/{name}")
+    packed = [read_ct_slices(tmp_path / "unpacked" / name)[0].hu for name in ("001.dcm", "000.dcm")]
+    shutil.rmtree(tmp_path / "unpacked")
+    frames = dicom.make_multi_frame(tmp_path / "c", n=3, order=(2, 0, 1), intercepts=(-1024, -1000, -900))
+    dicom.make_multi_frame(tmp_path / "cut", finish=lambda ds: setattr(ds, "PixelData", ds.PixelData[:-400]))
+    dicom.make_multi_frame(tmp_path / "flat", orientation=(1, 0, 0, 0, 0, -1))
+    (tmp_path / "half.zip").write_bytes((tmp_path / "b").read_bytes()[:-100])
+    notes = []
+    volumes = read_ct_slices(tmp_path, on_warning=notes.append)
+    expected = [*classic, *(hu[0] for hu in packed), *frames[[2, 0, 1]]]
+    assert len(volumes) == len(expected)
+    for volume, hu in zip(volumes, expected, strict=True):
+        np.testing.assert_array_equal(volume.hu[0], hu)
+    assert [volume.affine[2, 3] for volume in volumes] == pytest.approx([30, 32.5, 32.5, 30, 35, 30, 32.5])
+    assert "left out 1 file not axial, 2 files unreadable" in notes[0]
+    assert len(read_ct_slices(tmp_path, max_slices=5)) == 5
+    assert len(read_ct_slices(tmp_path / "b")) == 2
+
+
 def test_slices_come_one_by_one(tmp_path, dicom, monkeypatch):
     dicom.make_series(tmp_path, n=3)
     slices = iter_ct_slices(tmp_path)
     next(slices)
-    monkeypatch.setattr("ctresample.data_tools.dicom_reader.decode_slice", None)
+    monkeypatch.setattr("ctresample.data_tools.dicom_pixels.SliceDecoder.decode", None)
     with pytest.raises(TypeError):
         next(slices)
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import zipfile
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -157,6 +158,51 @@ def test_any_values_survive_a_shard(tmp_path_factory, tile, n):
     assert read_patients(path, n) == [hash_of(str(k)) for k in range(n)]
     for k, hu in enumerate(images):
         np.testing.assert_array_equal(read_slice(path, k), hu)
+
+
+def test_order_and_digest_follow_the_paths(make_slice, dicom, tmp_path):
+    """The digest stands in the provenance of priors: what a folder gives must never change."""
+    content = hashlib.sha256()
+    for z, name in enumerate(("a/2", "a/b/1", "b")):
+        hu = body(z)
+        make_slice(tmp_path / "in" / name, "Ann", 9 - z, hu)
+        content.update(np.maximum(hu, -1000).astype("<i2").tobytes())
+    (tmp_path / "in" / "a" / "b" / "notes.txt").write_text("no CT")
+    assert TrainingSlices.read(tmp_path / "in").digest == content.hexdigest()[:16]
+
+
+def test_zip_files_and_frames_give_what_single_files_give(dicom, tmp_path):
+    hu = dicom.make_series(tmp_path / "single", n=4)
+    (tmp_path / "packed").mkdir()
+    with zipfile.ZipFile(tmp_path / "packed" / "export", "w") as archive:
+        for path in sorted((tmp_path / "single").iterdir()):
+            archive.write(path, path.name)
+    np.testing.assert_array_equal(dicom.make_multi_frame(tmp_path / "frames" / "image", n=4), hu)
+    slices = [TrainingSlices.read(tmp_path / name) for name in ("single", "packed", "frames")]
+    assert len({one.digest for one in slices}) == 1
+    assert len({one.patient_hashes for one in slices}) == 1
+    out = tmp_path / "shards"
+    out.mkdir()
+    places = [tmp_path / "packed" / "export", tmp_path / "frames" / "image", tmp_path / "single"]
+    manifest, rejected = write_dataset(places, out, validation_share=0)
+    assert manifest.splits["train"].slices == 8
+    assert rejected.lines() == ["4 copies of another image (000.dcm, 001.dcm, 002.dcm, ...)"]
+
+
+def test_bad_frames_count_as_one_file(make_slice, dicom, tmp_path):
+    make_slice(tmp_path / "in", "Ann", 0, body(0))
+    path = tmp_path / "in" / "cut"
+    dicom.make_multi_frame(path, finish=lambda ds: setattr(ds, "PixelData", ds.PixelData[:-400]))
+    dicom.make_multi_frame(tmp_path / "in" / "mixed", series="2", intercepts=(-1024, -1024, -1000, -1024, -1024))
+    with zipfile.ZipFile(tmp_path / "in" / "b.zip", "w") as archive:
+        archive.write(path, "image")
+    (tmp_path / "in" / "a.zip").write_bytes((tmp_path / "in" / "b.zip").read_bytes()[:-100])
+    n_slices, left_out = reasons(tmp_path)
+    assert n_slices == 1
+    assert left_out["of a series with mixed HU scaling"] == 1
+    assert left_out["copies of another image"] == 1  # in the zip file that is whole
+    assert sorted(left_out.values()) == [1, 1, 1, 1]
+    assert any("is no whole zip file" in reason for reason in left_out)
 
 
 def test_other_matrices_are_put_on_512(make_slice, tmp_path):
