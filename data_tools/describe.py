@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from ctresample.data_tools.dicom_discovery import Discovery
     from ctresample.data_tools.dicom_series import FoundSeries
     from ctresample.geometry import Geometry, Grid
+    from ctresample.sinogram import Sinogram
     from ctresample.volume import Volume
 
 # as in ctresample.prior, which loads torch
 PRIOR_CONFIG = "prior.json"
 WEIGHT_FILES = (".ckpt", ".pt", ".pth", ".safetensors")
 BUNDLED_PRIORS = Path(ctresample.__file__).parent / "priors"
+
+PATIENT_IDENTITY_REMOVED = "00120062"
 
 Facts = dict[str, str]
 
@@ -120,12 +123,21 @@ def _sinogram(path: Path) -> Facts:
         "line integrals": f"{values.min():.4g} to {values.max():.4g}",
         "water": f"{sinogram.mu_water_per_mm:.4g} per mm",
         "origin": sinogram.origin,
-        "DICOM headers": "yes, with patient data" if summary.has_headers else "none",
+        "DICOM headers": _headers(sinogram),
         "written by": summary.model.software,
     }
     if photons is None:
         del facts["electronic noise"]
     return facts
+
+
+def _headers(sinogram: Sinogram) -> str:
+    """Whether there are DICOM headers, and whether each says that the patient's identity was removed."""
+    if not sinogram.headers:
+        return "none"
+    if all(header.get(PATIENT_IDENTITY_REMOVED) == {"vr": "CS", "Value": ["YES"]} for header in sinogram.headers):
+        return "yes, marked as de-identified"
+    return "yes, with patient data"
 
 
 def _scan(geometry: Geometry) -> Facts:

@@ -100,7 +100,7 @@ class SinogramSummary:
         model: geometry, noise, origin.
         version: of the schema.
         n_slices: how many the image will have.
-        has_headers: whether DICOM headers, so patient data, are inside.
+        has_headers: whether DICOM headers, so patient data unless they were de-identified, are inside.
     """
 
     model: SinogramModel

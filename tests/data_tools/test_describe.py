@@ -75,6 +75,15 @@ def test_fan_beam(tmp_path):
     assert written_by.startswith("ctresample ")
 
 
+def test_deidentified_headers(tmp_path):
+    """One slice that is not marked is enough to name a patient."""
+    marked = {"00120062": {"vr": "CS", "Value": ["YES"]}}
+    for name, second in {"all": marked, "some": HEADER, "no": {"00120062": {"vr": "CS", "Value": ["NO"]}}}.items():
+        write_sinogram(scan(FanBeam, headers=(marked, second)), tmp_path / name)
+    said = [describe(tmp_path / name)["DICOM headers"] for name in ("all", "some", "no")]
+    assert said == ["yes, marked as de-identified", "yes, with patient data", "yes, with patient data"]
+
+
 def test_parallel_beam_without_noise(tmp_path):
     write_sinogram(scan(ParallelBeam), tmp_path / "a.h5")
     facts = describe(tmp_path / "a.h5")
