@@ -45,4 +45,5 @@ def import_(
         sinogram = import_sinogram(file, sidecar=geometry, preset=preset, mu_water_per_mm=mu_water, on_note=show.note)
         write_sinogram(sinogram, out)
     bins = " x ".join(map(str, sinogram.geometry.view_shape))
-    typer.echo(f"{out}: {sinogram.n_slices} slices, {sinogram.geometry.n_views} views, {bins} detector bins")
+    n = sinogram.n_slices
+    typer.echo(f"{out}: {n} slice{'s'[: n > 1]}, {sinogram.geometry.n_views} views, {bins} detector bins")

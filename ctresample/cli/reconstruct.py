@@ -115,7 +115,8 @@ def reconstruct(
         learned = LoadedPrior.load(prior or chosen.bundled_model(), place, chosen.needs) if chosen.needs else None
         physics = Physics(model, tube_kilovolts)
         n, n_views, n_runs = sinogram.n_slices, sinogram.geometry.n_views, uncertainty or 1
-        step = f"{method}, {n} slice{'s'[: n > 1]}, {n_views} views"
+        slices = f"{n} slice{'s'[: n > 1]}"
+        step = f"{method}, {slices}, {n_views} views"
         show.progress(0, step)
         loaded = time.perf_counter()
 
@@ -162,7 +163,7 @@ def reconstruct(
         if deidentifier:
             show.note(write_report(folder / REPORT_NAME, deidentifier))
     ratio = sum(result.residual_ratio) / n
-    typer.echo(f"{out}: {n} slices by {method}, data residual {ratio:.2f} of what the noise predicts")
+    typer.echo(f"{out}: {slices} by {method}, data residual {ratio:.2f} of what the noise predicts")
     if metrics:
         mean = metrics["mean"]
         typer.echo(

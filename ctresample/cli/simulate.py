@@ -72,10 +72,12 @@ def simulate(
         )
         if deidentifier:
             volume = deidentifier.volume(volume)
-        step = f"scanning {len(volume.hu)} slices, {views} views"
+        n = len(volume.hu)
+        slices = f"{n} slice{'s'[: n > 1]}"
+        step = f"scanning {slices}, {views} views"
         sinogram = scan.scan(volume, seed=seed, progress=lambda share: show.progress(share, step))
         write_sinogram(sinogram, out)
         if deidentifier:
             show.note(write_report(report, deidentifier))
     bins = " x ".join(map(str, sinogram.geometry.view_shape))
-    typer.echo(f"{out}: {sinogram.n_slices} slices, {views} views, {bins} detector bins")
+    typer.echo(f"{out}: {slices}, {views} views, {bins} detector bins")

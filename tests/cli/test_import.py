@@ -31,7 +31,7 @@ def example(tmp_path, monkeypatch):
 def test_example_of_the_page(cli, example, tmp_path):
     done = cli("import", "scan.npy", "-o", "scan.h5")
     assert done.exit_code == 0, done.output
-    assert done.stdout == "scan.h5: 1 slices, 90 views, 256 detector bins\n"
+    assert done.stdout == "scan.h5: 1 slice, 90 views, 256 detector bins\n"
     assert "floored" not in done.stderr
     done = cli("reconstruct", "scan.h5", "-o", "result", "--method", "fbp", "--device", "cpu")
     assert done.exit_code == 0, done.output
@@ -56,7 +56,7 @@ def test_notes_and_info(cli, tmp_path):
     out = tmp_path / "scan.h5"
     done = cli("import", REAL_SCAN, "-o", out, "--mu-water", "0.02")
     assert done.exit_code == 0, done.output
-    assert done.stdout == f"{out}: 1 slices, 549 views, 560 detector bins\n"
+    assert done.stdout == f"{out}: 1 slice, 549 views, 560 detector bins\n"
     for note in ("558 x 558 pixels of 0.1483 mm", "counterclockwise", "free of noise", "1 mm; add slice_step_mm"):
         assert note in done.stderr
     facts = cli("info", out).stdout

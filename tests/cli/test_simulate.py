@@ -56,6 +56,14 @@ def test_fan_with_everything(simulated):
         assert fact in scan.origin
 
 
+def test_one_slice_is_singular(cli, make_series, tmp_path):
+    source, scan = make_series(tmp_path / "source", n=1), tmp_path / "scan.h5"
+    done = cli("simulate", source, "-o", scan, "--views", 6, "--size", 32)
+    assert ": 1 slice, 6 views" in done.stdout
+    done = cli("reconstruct", scan, "-o", tmp_path / "out", "--method", "fbp")
+    assert ": 1 slice by fbp" in done.stdout
+
+
 def test_photons_of_each_ray_are_reconstructed_and_recorded(cli, simulated, tmp_path):
     scan = simulated("--photons", 1e5, "--bow-tie", 300, "--geometry", "fan")
     done = cli("reconstruct", tmp_path / "scan.h5", "-o", tmp_path / "out", "--method", "cgls", "--device", "cpu")
