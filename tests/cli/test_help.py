@@ -1,8 +1,8 @@
 """Help, version, and what they cost."""
 
+import os
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 from typing import get_args
@@ -82,14 +82,16 @@ assert not loaded, loaded
 
 
 def test_help_answers_at_once():
+    """In processor time, which other programs lengthen less than the time on the clock."""
     command = [sys.executable, "-c", "from ctresample.cli import main; main()", "--help"]
 
-    def seconds():
-        began = time.perf_counter()
+    def processor_s():
+        before = os.times()
         subprocess.run(command, capture_output=True, check=True)
-        return time.perf_counter() - began
+        after = os.times()
+        return after.children_user + after.children_system - before.children_user - before.children_system
 
-    assert any(seconds() < 0.5 for _ in range(10))  # one of them is warm and undisturbed
+    assert 0 < min(processor_s() for _ in range(3)) < 0.5
 
 
 def test_info_loads_no_torch(scan, series, prior):
