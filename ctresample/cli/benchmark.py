@@ -107,6 +107,9 @@ def benchmark(
     seed: options.Seed = 0,
     device: options.Device = "auto",
     batch_size: options.BatchSize = 8,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="When going on: try again what failed before, too.")
+    ] = False,
 ) -> None:
     """Compare methods on your own CT images.
 
@@ -115,8 +118,8 @@ def benchmark(
     slice, method and noise draw), results.md (mean, standard deviation, paired differences with confidence intervals)
     and report.html (pictures). None names a patient; the pictures are of the patients.
 
-    A benchmark that was stopped goes on when the command is repeated. Exit status 3: some reconstructions failed, which
-    the report says; the rest is there.
+    A benchmark that was stopped goes on when the command is repeated; what failed is tried again with --retry-failed
+    only. Exit status 3: some reconstructions failed, which the report says; the rest is there.
     """
     scans = _conditions(views, geometry, photons, electronic_noise, conditions)
     names, presets = options.words("--methods", methods), options.words("--preset", preset)
@@ -148,6 +151,7 @@ def benchmark(
                 batch_size=batch_size,
                 baseline=reference,
                 zoom=region,
+                retry_failed=retry_failed,
                 progress=show.progress,
             )
         except KeyboardInterrupt:
@@ -162,7 +166,7 @@ def benchmark(
         first = failed[0]
         typer.echo(
             f"{len(failed)} of {len(rows)} reconstructions failed; the first: {first.label}, {first.slice}: "
-            f"{first.failure}",
+            f"{first.failure}; repeat the command with --retry-failed to try them again",
             err=True,
         )
         raise typer.Exit(FAILED)

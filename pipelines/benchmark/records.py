@@ -47,7 +47,8 @@ class Records:
     """The rows of one folder.
 
     ``settings.json`` says what was asked for; ``results.jsonl`` has a line a row, each on the disk before the next is
-    begun. A last line without its end, as a crash leaves it, is taken off.
+    begun; of several of one reconstruction the last counts. A last line without its end, as a crash leaves it, is
+    taken off.
 
     Args:
         folder: there, and new or of an earlier run.

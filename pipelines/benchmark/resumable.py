@@ -45,6 +45,7 @@ def run_benchmark(
     zoom: Zoom | None = None,
     title: str = "Sparse-view CT: methods compared",
     grows: Collection[str] = (),
+    retry_failed: bool = False,
     progress: Progress | None = None,
     on_row: Callable[[ResultRow], None] | None = None,
 ) -> list[ResultRow]:
@@ -66,6 +67,7 @@ def run_benchmark(
         zoom: the region that the report shows enlarged; None for where the baseline's error is largest.
         title: of the report.
         grows: of "runs", "conditions", "seeds" and "models", what may differ from the earlier call: results are added.
+        retry_failed: compute again what failed in an earlier call; else its failure is kept.
         progress: told how far the whole is.
         on_row: told of every new row.
 
@@ -115,7 +117,11 @@ def run_benchmark(
     pictures = Pictures(folder / IMAGES_NAME)
     pictured = pictured_slices(runs, len(volumes), N_PICTURES)
     with open_records(folder, settings, grows=grows) as records:
-        kept = {(row.condition, row.seed, row.slice, row.label): row for row in records.rows}
+        done = {
+            (row.condition, row.seed, row.slice, row.label)
+            for row in records.rows
+            if not (retry_failed and row.failure)
+        }
         for outcome in compare(
             volumes,
             runs=runs,
@@ -125,7 +131,7 @@ def run_benchmark(
             models=networks,
             device=device,
             batch_size=batch_size,
-            done={cell for key, cell in cells.items() if key in kept},
+            done={cell for key, cell in cells.items() if key in done},
             progress=progress,
         ):
             if outcome.cell.index in pictured and outcome.cell.seed == seeds[0]:

@@ -146,7 +146,11 @@ def test_benchmark_with_failures(cli, series, tmp_path, monkeypatch):
     done = cli("benchmark", series, "-o", tmp_path / "out", "--methods", "fbp,cgls", "--size", 32)
     assert done.exit_code == 3
     assert "3 of 6 reconstructions failed; the first: cgls, slice-001: PriorError: resample diverged" in done.stderr
+    assert "with --retry-failed to try them again" in done.stderr
     assert len(read_results_csv(tmp_path / "out" / "results.csv")) == 6
+    monkeypatch.undo()
+    words = ("benchmark", series, "-o", tmp_path / "out", "--methods", "fbp,cgls", "--size", 32)
+    assert [cli(*words).exit_code, cli(*words, "--retry-failed").exit_code, cli(*words).exit_code] == [3, 0, 0]
 
 
 def test_benchmark_interrupted(cli, series, tmp_path, monkeypatch):

@@ -234,7 +234,7 @@ def test_what_is_written(whole):
         assert not path.is_file() or b"Secret" not in path.read_bytes()
 
 
-def test_failures_are_kept_and_not_tried_again(tmp_path, monkeypatch):
+def test_failures_are_kept_and_tried_again_on_request(tmp_path, whole, monkeypatch):
     def fragile(sinogram, **options):
         if options["method"] == "cgls" and 1 in options["slice_numbers"]:
             raise RuntimeError("no luck")
@@ -252,6 +252,12 @@ def test_failures_are_kept_and_not_tried_again(tmp_path, monkeypatch):
     new = []
     assert figures(run(tmp_path / "out", seeds=(0,), on_row=new.append)) == figures(rows)
     assert new == []
+    assert figures(run(tmp_path / "out", seeds=(0,), retry_failed=True)) == figures(rows)  # they fail again
+    monkeypatch.undo()
+    healed = run(tmp_path / "out", seeds=(0,), retry_failed=True, on_row=new.append)
+    assert [(row.slice, row.method) for row in new] == [("slice-002", "cgls")]
+    assert [row.psnr_db for row in healed] == pytest.approx([row.psnr_db for row in whole[0] if row.seed == 0])
+    assert figures(run(tmp_path / "out", seeds=(0,))) == figures(healed)
 
 
 def test_a_perfect_image_survives_the_record(tmp_path, whole):
