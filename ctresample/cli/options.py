@@ -22,7 +22,9 @@ SliceBeam = Literal["parallel", "fan", "fan-curved"]
 SLICE_BEAMS: tuple[str, ...] = get_args(SliceBeam)
 Beam = Literal[SliceBeam, "cone"]
 
-SCANNER, DOSE = "Scanner", "Dose"  # groups of options in the help
+FORMATS = ("dicom", "nifti", "nrrd")
+
+SCANNER, DOSE, RESULTS = "Scanner", "Dose", "Results"  # groups of options in the help
 
 
 def one_of(names: Collection[str]) -> Callable[[str], str]:
@@ -160,6 +162,30 @@ Seed = Annotated[int, typer.Option(min=0, help="Start of all random numbers: the
 Device = Annotated[
     str, typer.Option(metavar="auto|cpu|cuda", help="Where to compute. auto: the GPU where there is one.")
 ]
+Formats = Annotated[
+    str,
+    typer.Option(
+        "--format", metavar="LIST", help="Of dicom, nifti, nrrd, with commas between.", rich_help_panel=RESULTS
+    ),
+]
+ResidualMap = Annotated[
+    bool,
+    typer.Option(
+        "--residual-map",
+        help="Write where the image disagrees with the data: the smooth FBP of the misfit, in HU.",
+        rich_help_panel=RESULTS,
+    ),
+]
+Uncertainty = Annotated[
+    int | None,
+    typer.Option(
+        min=2,
+        metavar="N",
+        help="Reconstruct N times, with --seed and those after it, and write the standard deviation in HU: where "
+        "the prior made up what the data leave open. For methods that draw random numbers.",
+        rich_help_panel=RESULTS,
+    ),
+]
 LatentPrior = Annotated[
     str, typer.Option(metavar="NAME_OR_DIR", help="Prior of the latent methods: a bundled one, or a folder.")
 ]
@@ -225,6 +251,23 @@ def number_or(option: str, text: str, word: str) -> float | str:
         return float(text)
     except ValueError:
         raise UsageError(f"{option} is {text!r}; expected a number or {word!r}") from None
+
+
+def formats(text: str) -> tuple[str, ...]:
+    """The formats of ``--format``, in the order of `FORMATS`."""
+    wanted = words("--format", text)
+    if not set(wanted) <= set(FORMATS):
+        raise UsageError(f"--format is {text!r}; expected some of {', '.join(FORMATS)} with commas between")
+    return tuple(name for name in FORMATS if name in wanted)
+
+
+def check_uncertainty(method: str, uncertainty: int | None) -> None:
+    """`UsageError` if a method without random numbers is to be repeated: all images would be the same."""
+    if uncertainty and not METHODS[method].is_random:
+        raise UsageError(
+            f"--uncertainty compares images of other random numbers, but {method} draws none; expected one of "
+            f"{', '.join(name for name, one in METHODS.items() if one.is_random)}"
+        )
 
 
 def check_noise(photons: float | None, electronic_noise: float) -> None:

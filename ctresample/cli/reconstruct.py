@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,15 +10,10 @@ import typer
 
 from ctresample.cli import deidentification, options
 from ctresample.cli.screen import screen
-from ctresample.errors import UsageError
 from ctresample.pipelines.methods import METHODS
 
 if TYPE_CHECKING:
     from ctresample.result import Reconstruction
-
-# written out, for the module that defines them imports SimpleITK; a test keeps them equal
-FORMATS = ("dicom", "nifti", "nrrd")
-_RESULTS = "Results"  # a group of options in the help
 
 
 def reconstruct(
@@ -41,30 +35,9 @@ def reconstruct(
         typer.Option(metavar="DICOM", exists=True, help="Where the scanned series is, to compute PSNR, SSIM, RMSE."),
     ] = None,
     batch_size: options.BatchSize = 8,
-    formats: Annotated[
-        str,
-        typer.Option(
-            "--format", metavar="LIST", help="Of dicom, nifti, nrrd, with commas between.", rich_help_panel=_RESULTS
-        ),
-    ] = "dicom",
-    residual_map: Annotated[
-        bool,
-        typer.Option(
-            "--residual-map",
-            help="Write where the image disagrees with the data: the smooth FBP of the misfit, in HU.",
-            rich_help_panel=_RESULTS,
-        ),
-    ] = False,
-    uncertainty: Annotated[
-        int | None,
-        typer.Option(
-            min=2,
-            metavar="N",
-            help="Reconstruct N times, with --seed and those after it, and write the standard deviation in HU: where "
-            "the prior made up what the data leave open. For methods that draw random numbers.",
-            rich_help_panel=_RESULTS,
-        ),
-    ] = None,
+    formats: options.Formats = "dicom",
+    residual_map: options.ResidualMap = False,
+    uncertainty: options.Uncertainty = None,
     deidentify: deidentification.Deidentify = False,
     deidentification_key: deidentification.DeidentificationKey = None,
 ) -> None:
@@ -78,15 +51,9 @@ def reconstruct(
     formats OUT/reconstruction.nii.gz or .nrrd; maps beside it; with --deidentify OUT/deidentification.json.
     """
     began = time.perf_counter()
-    wanted = options.words("--format", formats)
-    if not set(wanted) <= set(FORMATS):
-        raise UsageError(f"--format is {formats!r}; expected some of {', '.join(FORMATS)} with commas between")
+    wanted = options.formats(formats)
+    options.check_uncertainty(method, uncertainty)
     chosen = METHODS[method]
-    if uncertainty and not chosen.is_random:
-        raise UsageError(
-            f"--uncertainty compares images of other random numbers, but {method} draws none; expected one of "
-            f"{', '.join(name for name, one in METHODS.items() if one.is_random)}"
-        )
     from ctresample.pipelines.output import new_folder
 
     with screen() as show, new_folder(out) as folder:
@@ -95,14 +62,14 @@ def reconstruct(
         from ctresample.data_tools.sinogram_file import read_sinogram
         from ctresample.data_tools.volume_files import check_expressible
         from ctresample.device import pick_device
-        from ctresample.pipelines import maps
         from ctresample.pipelines.against import compare, read_source, truth_for
         from ctresample.pipelines.deidentification_report import REPORT_NAME, write_report
         from ctresample.pipelines.loaded_prior import LoadedPrior
         from ctresample.pipelines.physics import Physics
         from ctresample.pipelines.reconstruct import reconstruct as solve
         from ctresample.pipelines.reconstruction_run import write_record
-        from ctresample.pipelines.result_images import ResultMap, write_images
+        from ctresample.pipelines.result_images import write_images
+        from ctresample.pipelines.result_maps import result_maps
 
         deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key)
         place = pick_device(device)
@@ -135,14 +102,17 @@ def reconstruct(
             )
 
         result = run(0)
-        made = []
-        if residual_map:
-            misfit = maps.residual_map(sinogram, result.image_hu, physics=physics, device=place, batch_size=batch_size)
-            made.append(ResultMap("residual", misfit, {"window": maps.WINDOW, "cutoff": maps.CUTOFF}))
-        if uncertainty:
-            others = (run(number).image_hu for number in range(1, uncertainty))
-            spread = maps.uncertainty_map(chain([result.image_hu], others))
-            made.append(ResultMap("uncertainty", spread, {"seeds": [seed + number for number in range(uncertainty)]}))
+        made = result_maps(
+            sinogram,
+            result,
+            run,
+            seed=seed,
+            residual=residual_map,
+            uncertainty=uncertainty,
+            physics=physics,
+            device=place,
+            batch_size=batch_size,
+        )
         show.progress(1, "writing")
         solved = time.perf_counter()
         metrics = None if truth is None else compare(result.image_hu, truth)

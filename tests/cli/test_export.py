@@ -58,7 +58,7 @@ def test_formats(cli, scan, tmp_path):
 
 
 def test_help_names_every_format():
-    from ctresample.cli.reconstruct import FORMATS as in_help
+    from ctresample.cli.options import FORMATS as in_help
     from ctresample.pipelines.result_images import FORMATS
 
     assert in_help == FORMATS
