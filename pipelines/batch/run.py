@@ -12,7 +12,6 @@ from typing import Any
 from ctresample.errors import OutputError, UsageError
 from ctresample.pipelines.batch.cluster import run_on_cluster
 from ctresample.pipelines.batch.job import Job, Outcome
-from ctresample.pipelines.batch.lock import LOCK_NAME, only_one
 from ctresample.pipelines.batch.manifest import END, MANIFEST_NAME, SKIPPED, START, Manifest
 from ctresample.pipelines.batch.plan import Plan
 from ctresample.pipelines.batch.result_folder import RESULTS_NAME, remove_unfinished
@@ -20,6 +19,7 @@ from ctresample.pipelines.batch.rows import SummaryRow, summary_rows, write_sour
 from ctresample.pipelines.batch.run_one import run_one
 from ctresample.pipelines.batch.settings import BatchSettings
 from ctresample.pipelines.batch.summary_page import facts_of, write_summary_page
+from ctresample.pipelines.lock import LOCK_NAME, only_one
 from ctresample.pipelines.output import as_output_error
 
 SUMMARY_EVERY_S = 60.0

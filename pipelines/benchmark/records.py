@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ctresample.errors import OutputError
-from ctresample.pipelines.batch.lock import LOCK_NAME, only_one
 from ctresample.pipelines.finite_json import finite
 from ctresample.pipelines.first_difference import first_difference
+from ctresample.pipelines.lock import LOCK_NAME, only_one
 from ctresample.pipelines.output import as_output_error, write_text_atomically
 from ctresample.result import ResultRow
 

@@ -28,7 +28,7 @@ def test_results(run, tmp_path, contents):
     assert statuses(rows) == ["done"] * 4 + ["skipped"]
     out = tmp_path / "out"
     assert {path.name for path in out.iterdir()} == {
-        "batch.lock",
+        "work.lock",
         "manifest.jsonl",
         "series",
         "sources.csv",
@@ -210,7 +210,7 @@ def test_other_settings_are_refused(run, settings, tmp_path):
 
 
 def test_one_process_at_a_time(run, tmp_path):
-    from ctresample.pipelines.batch.lock import only_one
+    from ctresample.pipelines.lock import only_one
 
     (tmp_path / "out").mkdir()
     with only_one(tmp_path / "out"), pytest.raises(OutputError, match="another process"):

@@ -14,7 +14,6 @@ import pytest
 import torch
 
 from ctresample.errors import OutputError, UsageError
-from ctresample.pipelines.batch.lock import LOCK_NAME
 from ctresample.pipelines.benchmark import compare as compare_module
 from ctresample.pipelines.benchmark import trial
 from ctresample.pipelines.benchmark.conditions import Condition
@@ -24,6 +23,7 @@ from ctresample.pipelines.benchmark.resumable import run_benchmark
 from ctresample.pipelines.benchmark.runs import Run
 from ctresample.pipelines.benchmark.table import read_results_csv
 from ctresample.pipelines.loaded_prior import LoadedPrior
+from ctresample.pipelines.lock import LOCK_NAME
 from ctresample.pipelines.zoom import Zoom
 from ctresample.volume import Volume
 

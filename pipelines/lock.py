@@ -1,4 +1,4 @@
-"""One process at a time on a batch."""
+"""One process at a time on a folder of results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ctresample.errors import OutputError
 
-LOCK_NAME = "batch.lock"
+LOCK_NAME = "work.lock"
 
 
 @contextmanager
