@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from pydicom import FileDataset, dcmread
+from pydicom import FileDataset
 from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_dataset
+from pydicom.filereader import read_dataset, read_partial
+from pydicom.tag import BaseTag
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -29,6 +30,8 @@ from ctresample.errors import CTResampleError, DicomError
 
 MAX_FILE_BYTES = 2 * 1024**3
 MAX_INFLATED_BYTES = 256 * 1024**2
+MAX_ELEMENTS = 100_000
+_PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _PREAMBLE_BYTES = 128
 _CHUNK_BYTES = 1024**2
 
@@ -126,8 +129,17 @@ def open_dicom(file: DicomFile, *, pixels: bool) -> FileDataset:
 
     Raises:
         SkippedFile: not a DICOM file, or far too large for a CT image.
-        DicomError: inflates beyond all bounds.
+        DicomError: inflates beyond all bounds, or has more elements than any image.
     """
+    n_elements = 0
+
+    def stop(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+        nonlocal n_elements
+        n_elements += 1
+        if n_elements > MAX_ELEMENTS:  # some bytes each, so a small deflated file can take minutes
+            raise DicomError(f"{file} has over {MAX_ELEMENTS:,} elements; expected one CT image; export it again")
+        return not pixels and tag in _PIXELS
+
     with file.open() as stream:
         if stream.seek(0, os.SEEK_END) > MAX_FILE_BYTES:
             raise SkippedFile("over 2 GiB")
@@ -138,7 +150,7 @@ def open_dicom(file: DicomFile, *, pixels: bool) -> FileDataset:
             _check_inflated_size(stream, file)
         stream.seek(0)
         try:
-            dataset = dcmread(stream, stop_before_pixels=not pixels, force=start == 0)
+            dataset = read_partial(stream, stop, force=start == 0)
         except InvalidDicomError:
             raise SkippedFile("not DICOM") from None
     if start == 0 and "TransferSyntaxUID" not in dataset.file_meta:

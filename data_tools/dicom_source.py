@@ -92,10 +92,13 @@ def keep_flags(dataset: Dataset, sources: Sequence[Dataset]) -> None:
 
 
 def keep(dataset: Dataset, source: Dataset, keyword: str) -> None:
-    """Copy the value of one element, decimal numbers in at most 16 characters."""
+    """Copy the value of one element, decimal numbers in at most 16 characters; text in place of a number stays out."""
     value = source[keyword].value
     if dictionary_VR(keyword) == "DS":
-        value = decimal(value) if source[keyword].VM == 1 else list(map(decimal, value))
+        try:
+            value = decimal(value) if source[keyword].VM == 1 else list(map(decimal, value))
+        except (TypeError, ValueError):
+            return
     setattr(dataset, keyword, value)  # in the value representation of the standard: archives hold others
 
 
