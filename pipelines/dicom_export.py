@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +13,7 @@ import numpy as np
 
 import ctresample
 from ctresample.data_tools.dicom_writer import Provenance
+from ctresample.geometry import Geometry
 from ctresample.pipelines.loaded_prior import LoadedPrior
 from ctresample.pipelines.scan_geometry import beam_of
 from ctresample.sinogram import Sinogram
@@ -56,7 +60,10 @@ def provenance_of(
 
 
 def scan_facts(sinogram: Sinogram) -> dict[str, Any]:
-    """What was measured and the image grid, JSON-able; of photons that differ from ray to ray, fewest and most."""
+    """What was measured and the image grid, JSON-able; of photons that differ from ray to ray, fewest and most.
+
+    The hash tells scans of one beam apart by their angles, distances and offsets, and with it the UIDs of their images.
+    """
     photons: Any = sinogram.photons
     if isinstance(photons, np.ndarray):
         photons = [float(photons.min()), float(photons.max())]
@@ -64,6 +71,7 @@ def scan_facts(sinogram: Sinogram) -> dict[str, Any]:
         "slices": sinogram.n_slices,
         "views": sinogram.geometry.n_views,
         "geometry": beam_of(sinogram.geometry),
+        "geometry_sha256": _short_hash(sinogram.geometry),
         "image": list(sinogram.grid.shape),
         "pixel_size_mm": sinogram.grid.pixel_size_mm,
         "photons": photons,
@@ -71,3 +79,9 @@ def scan_facts(sinogram: Sinogram) -> dict[str, Any]:
         "mu_water_per_mm": sinogram.mu_water_per_mm,
         "origin": sinogram.origin,
     }
+
+
+def _short_hash(geometry: Geometry) -> str:
+    parts = asdict(geometry)
+    numbers = {name: value if isinstance(value, str) else np.round(value, 9).tolist() for name, value in parts.items()}
+    return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()[:16]

@@ -118,7 +118,11 @@ def reconstruct(
         residual_ratio=tuple(ratios),
         residual_history=history.means(),
         seconds=time.perf_counter() - began,
-        settings=({} if settings is None else asdict(settings)) | ({} if physics.is_linear else asdict(physics)),
+        settings={
+            **({} if settings is None else asdict(settings)),
+            **({"window": window} if chosen.way == "direct" else {}),
+            **({} if physics.is_linear else asdict(physics)),
+        },
         seed=seed if chosen.is_random else None,
         method=method,
         preset=preset,
