@@ -29,11 +29,13 @@ class Discovery:
         series: each stack of slices, in the order of their first files.
         left_out: how many files or frames are no CT slice, by reason.
         damaged: one line for each file that should have been a CT image, or a zip file.
+        stray: those of them that do not say of which series the file is.
     """
 
     series: tuple[FoundSeries, ...]
     left_out: Mapping[str, int]
     damaged: tuple[str, ...]
+    stray: tuple[str, ...] = ()
 
 
 def find_series(place: Path) -> Discovery:
@@ -50,23 +52,24 @@ def find_series(place: Path) -> Discovery:
         DicomError: there is no such place, it cannot be searched, or it holds a million files.
     """
     left_out: Counter[str] = Counter()
-    damaged: list[tuple[str, str]] = []  # series UID, if it is known, and what is wrong
+    damaged: list[tuple[str, DicomFile, str]] = []  # series UID, if it is known; the file; what is wrong
     headers: list[SliceHeader] = []
-    for file in iter_files(place, lambda archive, error: damaged.append(("", str(error)))):
+    for file in iter_files(place, lambda archive, error: damaged.append(("", archive, str(error)))):
         try:
             headers += read_slice_headers(file)
         except SkippedFile as reason:
             left_out[str(reason)] += 1
         except UnreadableImageError as error:
-            damaged.append((error.series_uid, str(error)))
+            damaged.append((error.series_uid, file, str(error)))
         except DicomError as error:
-            damaged.append(("", str(error)))
+            damaged.append(("", file, str(error)))
     found = []
     for stack in _without_scouts(group_stacks(headers), left_out):
         uid = stack[0].series_uid
-        bad = tuple(line for series, line in damaged if series == uid)
+        bad = {file: line for series, file, line in damaged if series == uid}
         found.append(FoundSeries(uid, tuple(sort_along_normal(stack)), bad))
-    return Discovery(tuple(found), dict(left_out.most_common()), tuple(line for _, line in damaged))
+    lines, stray = tuple(line for *_, line in damaged), tuple(line for series, _, line in damaged if not series)
+    return Discovery(tuple(found), dict(left_out.most_common()), lines, stray)
 
 
 def iter_files(place: Path, on_damaged: Callable[[DicomFile, DicomError], object]) -> Iterator[DicomFile]:

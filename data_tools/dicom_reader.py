@@ -50,8 +50,8 @@ def read_ct_series(
     warn = on_warning or _ignore
     discovery = find_series(place)
     found = only_series(discovery, place, series_uid)
-    if discovery.damaged and series_uid is None:
-        raise DicomError(discovery.damaged[0])  # it may be a slice that is missing now
+    if discovery.stray and series_uid is None:
+        raise DicomError(discovery.stray[0])  # it may be a slice that is missing now
     if others := len(discovery.damaged) - len(found.damaged):
         warn(f"{place}: {others} damaged file(s), of other series as far as can be told")
     if discovery.left_out:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ctresample.data_tools.dicom_errors import DuplicateError, UnreadableImageError
+from ctresample.data_tools.dicom_files import DicomFile
 from ctresample.data_tools.dicom_headers import MAX_PIXELS, SliceHeader
 from ctresample.data_tools.dicom_pixels import SliceDecoder
 from ctresample.data_tools.dicom_stack import SAME_PLACE_MM, StackPlace, place_stack, same_place, step_range_mm
@@ -32,12 +33,12 @@ class FoundSeries:
     Attributes:
         series_uid: SeriesInstanceUID. A series of several stacks has several of these.
         headers: sorted along the normal of the slices.
-        damaged: one line for each image of the series whose header cannot be used.
+        damaged: files of the series whose header cannot be used, and what is wrong, in one line that names the file.
     """
 
     series_uid: str
     headers: tuple[SliceHeader, ...]
-    damaged: tuple[str, ...] = ()
+    damaged: Mapping[DicomFile, str] = field(default_factory=dict)
 
     @property
     def n_slices(self) -> int:
@@ -155,7 +156,7 @@ def load_series(
 def _placed(found: FoundSeries, allow_gaps: bool, resample_tilt: bool) -> tuple[list[SliceHeader], StackPlace]:
     if found.damaged:
         more = f" (and {len(found.damaged) - 1} more images of this series)" if len(found.damaged) > 1 else ""
-        raise UnreadableImageError(found.damaged[0] + more, found.series_uid)
+        raise UnreadableImageError(next(iter(found.damaged.values())) + more, found.series_uid)
     ordered = _without_copies(found.headers)
     return ordered, place_stack(ordered, allow_gaps=allow_gaps, resample_tilt=resample_tilt)
 

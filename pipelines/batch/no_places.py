@@ -21,6 +21,7 @@ def without_places(text: str, source: FoundSeries | Path) -> str:
         files, folders = [(str(source), source.name, "the file")], [str(source.parent)]
     else:
         named = [(header.file, f"file {number}") for number, header in enumerate(source.headers, start=1)]
+        named += [(file, "a file") for file in source.damaged]
         files = [(str(file), file.short_name, word) for file, word in named]
         folders = sorted({str(file.folder) for file, _ in named}, key=len, reverse=True)
     for path, _, word in files:
