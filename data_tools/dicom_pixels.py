@@ -117,6 +117,11 @@ def _stored_values(dataset: Dataset, frame: int | None, file: DicomFile) -> NDAr
     samples, frames = dataset.SamplesPerPixel, int(dataset.get("NumberOfFrames") or 1)
     if samples != 1 or (frame is None and frames != 1) or bits not in (8, 16):
         raise DicomError(f"{file} has {frames} frame(s), {samples} sample(s) of {bits} bits; expected 1, 1 of 8 or 16")
+    if (high := dataset.get("HighBit")) is not None and high >= dataset.BitsStored:
+        raise DicomError(
+            f"{file} has its {dataset.BitsStored} bits up to bit {high}; expected them at the low end, as decoders would "
+            "read other values; have the archive export it anew"
+        )
     if not 0 < rows * columns <= MAX_PIXELS:
         raise DicomError(f"{file} declares {rows} x {columns} pixels; expected a CT slice of at most 4096 x 4096")
     row_bytes, found = columns * bits // 8, len(dataset.PixelData)
