@@ -1,4 +1,4 @@
-"""One reconstruction on disk: a DICOM series, and a record of how it was made and how good it is."""
+"""The record of one reconstruction: how it was made and how good it is."""
 
 from __future__ import annotations
 
@@ -14,23 +14,12 @@ from ctresample.pipelines.dicom_export import scan_facts
 from ctresample.pipelines.finite_json import finite
 from ctresample.pipelines.loaded_prior import LoadedPrior
 from ctresample.pipelines.output import write_text_atomically
-from ctresample.pipelines.result_images import ResultMap, write_images
+from ctresample.pipelines.result_images import ResultMap
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
 
 RECORD_NAME = "run.json"
 _PACKAGES = ("ctresample", "torch", "diffusers", "numpy", "scipy", "pydicom")
-
-
-def write_dicom(
-    folder: Path,
-    result: Reconstruction,
-    sinogram: Sinogram,
-    prior: LoadedPrior | None,
-    created: datetime | None = None,
-) -> None:
-    """Write ``dicom/`` below the folder, dated ``created`` or now; `write_images` writes more."""
-    write_images(folder, result, sinogram, prior, created=created)
 
 
 def write_record(

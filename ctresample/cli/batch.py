@@ -84,6 +84,9 @@ def batch(
     electronic_noise: options.ElectronicNoise = 0.0,
     bow_tie: options.BowTie = None,
     tube_current_modulation: options.TubeCurrentModulation = 0.0,
+    formats: options.Formats = "dicom",
+    residual_map: options.ResidualMap = False,
+    uncertainty: options.Uncertainty = None,
     deidentify: deidentification.Deidentify = False,
     deidentification_key: deidentification.DeidentificationKey = None,
 ) -> None:
@@ -91,7 +94,8 @@ def batch(
 
     DICOM series are scanned as by simulate and reconstructed, sinogram files are reconstructed as they are. Says first
     what was found, what will run, how long it may take and what is skipped and why. Each series gets a folder
-    OUT/series/KEY with a derived DICOM series, run.json and a picture; OUT/summary.html and summary.csv tell of all.
+    OUT/series/KEY with a derived DICOM series, run.json and a picture; in other formats and with maps what reconstruct
+    writes. OUT/summary.html and summary.csv tell of all.
 
     A batch that was stopped in any way goes on when the command is repeated: what is finished is kept, what was in
     work and what failed is done again, and the results are those of an undisturbed run. Exit status 3: some series
@@ -101,6 +105,8 @@ def batch(
         raise UsageError("--workers starts processes here, --scheduler names others; leave one out")
     if deidentify != (deidentification_key is not None):
         raise UsageError("--deidentify and --deidentification-key go together in a batch: all of it needs one key")
+    wanted = options.formats(formats)
+    options.check_uncertainty(method, uncertainty)
     scan = options.scan_settings(
         n_views=views,
         beam=geometry,
@@ -142,6 +148,9 @@ def batch(
                 seed=seed,
                 allow_gaps=allow_gaps,
                 resample_tilt=resample_tilt,
+                formats=wanted,
+                residual_map=residual_map,
+                uncertainty=uncertainty,
                 deidentification_key=deidentification_key and deidentification_key.absolute(),
                 device=machine.device,
             )

@@ -18,6 +18,7 @@ from ctresample.pipelines.batch.inputs import BatchInput
 from ctresample.pipelines.batch.manifest import DONE
 from ctresample.pipelines.batch.settings import BatchSettings
 from ctresample.pipelines.batch.work_on import images_of, learned_model, measured
+from ctresample.pipelines.maps import residual_map
 
 MEASURING_S = 20.0
 """After so long a reconstruction is stopped, and its time computed from the part that is done."""
@@ -87,7 +88,7 @@ def _measured_pace(found: BatchInput, settings: BatchSettings, batch_size: int) 
         sinogram = replace(
             sinogram, values=sinogram.values[some], headers=sinogram.headers[some], slice_offsets_mm=None
         )
-    scanned_s = time.perf_counter() - began
+    seconds = time.perf_counter() - began
     began = time.perf_counter()
     share = 1.0
 
@@ -98,8 +99,12 @@ def _measured_pace(found: BatchInput, settings: BatchSettings, batch_size: int) 
             raise _Enough
 
     with suppress(_Enough):
-        images_of(sinogram, settings, batch_size, watch)
-    seconds = scanned_s + (time.perf_counter() - began) / share
+        result = images_of(sinogram, settings, batch_size, watch)
+    seconds += settings.n_runs * (time.perf_counter() - began) / share
+    if settings.residual_map and share == 1:  # of methods that take longer it is a small part
+        began = time.perf_counter()
+        residual_map(sinogram, result.image_hu, physics=settings.physics, device=settings.device, batch_size=batch_size)
+        seconds += time.perf_counter() - began
     n = sinogram.n_slices
     return Pace(seconds / n, f"measured on {n} slice{'s'[: n > 1]} of series {found.key}")
 

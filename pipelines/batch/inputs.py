@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from ctresample.data_tools.dicom_series import FoundSeries, check_series
 from ctresample.data_tools.sinogram_file import read_summary
 from ctresample.errors import CTResampleError, DicomError
 from ctresample.pipelines.batch.no_places import without_places
+from ctresample.pipelines.batch.result_folder import bytes_needed
 from ctresample.pipelines.batch.settings import BatchSettings
 
 SINOGRAM_SUFFIXES = (".h5", ".hdf5", ".nxs")
@@ -26,13 +26,14 @@ class BatchInput:
     """One series or sinogram file.
 
     Attributes:
-        key: twelve hex digits that name it and its result; they say nothing of the patient.
+        key: twelve hex digits that name it and its result; they say nothing of the patient. Where results are
+            de-identified, they follow from the secret key too: else a list of UIDs would tell whose they are.
         source: what to read.
         place: the folder of its files, seen from where the search began. Folders may bear names of patients.
         words: what it is, without patient data.
         facing: "axial", "coronal", "sagittal", or "sinogram".
         n_slices: of the result.
-        shape: rows and columns of the result.
+        n_bytes: about what the result will take on the disk.
         fingerprint: another one means that the input has changed since.
         problem: why it cannot be worked on; empty if nothing speaks against it.
     """
@@ -43,7 +44,7 @@ class BatchInput:
     words: str
     facing: str
     n_slices: int
-    shape: tuple[int, int]
+    n_bytes: int
     fingerprint: str
     problem: str = ""
 
@@ -78,7 +79,7 @@ def find_inputs(place: Path, settings: BatchSettings) -> Found:
     left_out = dict(discovery.left_out)
     left_out["not DICOM"] = left_out.get("not DICOM", 0) - len(sinograms)
     inputs = [_of_series(found, place, settings) for found in discovery.series]
-    inputs += [_of_sinogram(path, place, settings.every) for path in sinograms]
+    inputs += [_of_sinogram(path, place, settings) for path in sinograms]
     if not inputs:
         counts = ", ".join(f"{count} {reason}" for reason, count in left_out.items() if count > 0)
         raise DicomError(
@@ -105,27 +106,27 @@ def _of_series(found: FoundSeries, place: Path, settings: BatchSettings) -> Batc
     facts = [[header.instance_uid, header.position.tolist()] for header in found.headers]
     size = settings.scan.size
     return BatchInput(
-        key=found.key,
+        key=found.key if settings.deidentification_key is None else settings.short_hash(found.key),
         source=found,
         place=_seen_from(place, first.file.folder),
         words=found.describe(),
         facing=("sagittal", "coronal", "axial")[int(np.abs(first.normal).argmax())],
         n_slices=found.n_slices,
-        shape=(size, size),
-        fingerprint=_short_hash(json.dumps([found.key, facts])),
+        n_bytes=bytes_needed(found.n_slices, (size, size), settings),
+        fingerprint=settings.short_hash(json.dumps([found.key, facts])),
         problem=problem,
     )
 
 
-def _of_sinogram(path: Path, place: Path, every: int) -> BatchInput:
+def _of_sinogram(path: Path, place: Path, settings: BatchSettings) -> BatchInput:
     seen = path.name if place.is_file() else path.relative_to(place).as_posix()
-    key, stat = _short_hash(seen), path.stat()
+    key, stat = settings.short_hash(seen), path.stat()
     problem, words, n, shape = "", "sinogram", 0, (0, 0)
     try:
         summary = read_summary(path)
         n, model = summary.n_slices, summary.model
         rows, columns = model.image_grid().shape[-2:]
-        shape, n_views = (rows, columns), len(range(0, model.geometry().n_views, every))
+        shape, n_views = (rows, columns), len(range(0, model.geometry().n_views, settings.every))
         words = f"sinogram of {n} slice{'s'[: n > 1]} of {shape[0]} x {shape[1]}, {n_views} views"
     except CTResampleError as error:
         problem = without_places(str(error), path)
@@ -136,15 +137,11 @@ def _of_sinogram(path: Path, place: Path, every: int) -> BatchInput:
         words=words,
         facing="sinogram",
         n_slices=n,
-        shape=shape,
-        fingerprint=_short_hash(json.dumps([key, stat.st_size, stat.st_mtime_ns])),
+        n_bytes=bytes_needed(n, shape, settings),
+        fingerprint=settings.short_hash(json.dumps([key, stat.st_size, stat.st_mtime_ns])),
         problem=problem,
     )
 
 
 def _seen_from(place: Path, path: Path) -> str:
     return path.relative_to(place).as_posix() if path.is_relative_to(place) else str(path)
-
-
-def _short_hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]

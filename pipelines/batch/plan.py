@@ -16,9 +16,6 @@ from ctresample.pipelines.batch.select import Selection
 
 Action = Literal["run", "finished", "skip", "not selected"]
 
-_SLICE_EXTRA_BYTES = 16_000  # DICOM header, its share of run.json
-_SERIES_EXTRA_BYTES = 100_000  # preview, run.json
-
 
 @dataclass(frozen=True, eq=False)
 class PlanRow:
@@ -34,12 +31,6 @@ class PlanRow:
     found: BatchInput
     action: Action
     reason: str = ""
-
-    @property
-    def n_bytes(self) -> int:
-        """About what its result will take on the disk."""
-        rows, columns = self.found.shape
-        return self.found.n_slices * (2 * rows * columns + _SLICE_EXTRA_BYTES) + _SERIES_EXTRA_BYTES
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +60,7 @@ class Plan:
     @property
     def n_bytes(self) -> int:
         """About what the results will take on the disk."""
-        return sum(row.n_bytes for row in self.to_run)
+        return sum(row.found.n_bytes for row in self.to_run)
 
     def check_space(self, folder: Path) -> None:
         """`OutputError` if the results will not fit on the disk of a folder."""

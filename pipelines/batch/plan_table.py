@@ -21,7 +21,9 @@ def print_plan(plan: Plan, pace: Pace, out: Path, n_workers: int, console: Conso
         runs = row.action == "run"
         what = ": ".join(filter(None, ("runs" if runs else row.action, row.reason)))
         time = in_words(row.found.n_slices * pace.seconds_per_slice) if runs and pace.seconds_per_slice else ""
-        table.add_row(str(number), row.found.key, row.found.words, what, time, in_bytes(row.n_bytes) if runs else "")
+        table.add_row(
+            str(number), row.found.key, row.found.words, what, time, in_bytes(row.found.n_bytes) if runs else ""
+        )
     console.print(table, markup=False)
     for line in _sums(plan, pace, out, n_workers):
         console.print(line, markup=False, highlight=False, soft_wrap=True)

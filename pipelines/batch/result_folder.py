@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import secrets
 import shutil
@@ -11,11 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ctresample.pipelines.batch.settings import BatchSettings
 from ctresample.pipelines.output import as_output_error, new_folder
 
 RESULTS_NAME = "series"
 
 _HIDDEN = ".ctresample-"  # as new_folder calls what it has not finished
+_DICOM_EXTRA_BYTES = 16_000  # header of a slice, its share of run.json
+_SERIES_EXTRA_BYTES = 100_000  # preview, run.json
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,16 @@ def content_of(folder: Path, *, hashed: bool = True) -> Content:
         digest.update(file.read_bytes())
     n_bytes = sum(file.stat().st_size for file in files)
     return Content(len(files), n_bytes, digest.hexdigest() if hashed else "")
+
+
+def bytes_needed(n_slices: int, shape: tuple[int, int], settings: BatchSettings) -> int:
+    """About what a result takes on the disk: 16 bits a pixel in DICOM; in other formats 32, hardly less compressed."""
+    n_images = 1 + settings.residual_map + bool(settings.uncertainty)
+    n_pixels = math.prod(shape)
+    of_slice = {"dicom": 2 * n_pixels + _DICOM_EXTRA_BYTES}
+    return (
+        n_slices * n_images * sum(of_slice.get(name, 4 * n_pixels) for name in settings.formats) + _SERIES_EXTRA_BYTES
+    )
 
 
 def is_whole(folder: Path, *, files: int, n_bytes: int) -> bool:

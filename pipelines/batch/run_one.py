@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from ctresample.data_tools.deidentify import UNDATED, Deidentifier, read_or_make_key
+from ctresample.data_tools.volume_files import check_expressible
 from ctresample.errors import CTResampleError, OutputError
 from ctresample.pipelines.against import compare
 from ctresample.pipelines.batch.job import Job, Outcome
@@ -20,7 +21,10 @@ from ctresample.pipelines.batch.preview import PREVIEW_NAME, write_preview
 from ctresample.pipelines.batch.result_folder import content_of, replaced_folder
 from ctresample.pipelines.batch.work_on import Share, images_of, learned_model, measured
 from ctresample.pipelines.deidentification_report import REPORT_NAME, write_report
-from ctresample.pipelines.reconstruction_run import write_dicom, write_record
+from ctresample.pipelines.reconstruction_run import write_record
+from ctresample.pipelines.result_images import write_images
+from ctresample.pipelines.result_maps import result_maps
+from ctresample.result import Reconstruction
 
 SCAN_SHARE = 0.2
 """Of the time of a series, for progress only."""
@@ -73,9 +77,29 @@ def _fill(folder: Path, job: Job, progress: Share) -> Mapping[str, Any]:
         sinogram, truth = measured(job.source, settings, lambda share: progress(SCAN_SHARE * share))
     except MemoryError:
         raise OutOfMemoryError("memory ran out while the series was loaded and scanned") from None
-    result, batch_size = with_smaller_batches(
-        lambda size: images_of(sinogram, settings, size, lambda share: progress(SCAN_SHARE + (1 - SCAN_SHARE) * share)),
-        min(job.batch_size, sinogram.n_slices),
+    if set(settings.formats) - {"dicom"}:
+        check_expressible(sinogram.affine, sinogram.slice_offsets_mm)
+
+    def images(number: int, size: int) -> Reconstruction:
+        def part_done(share: float) -> None:
+            progress(SCAN_SHARE + (1 - SCAN_SHARE) * (number + share) / settings.n_runs)
+
+        return images_of(sinogram, replace(settings, seed=settings.seed + number), size, part_done)
+
+    result, batch_size = with_smaller_batches(lambda size: images(0, size), min(job.batch_size, sinogram.n_slices))
+    maps, batch_size = with_smaller_batches(
+        lambda size: result_maps(
+            sinogram,
+            result,
+            lambda number: images(number, size),
+            seed=settings.seed,
+            residual=settings.residual_map,
+            uncertainty=settings.uncertainty,
+            physics=settings.physics,
+            device=settings.device,
+            batch_size=size,
+        ),
+        batch_size,
     )
     created = job.created
     if settings.deidentification_key:
@@ -87,7 +111,7 @@ def _fill(folder: Path, job: Job, progress: Share) -> Mapping[str, Any]:
         write_report(folder / REPORT_NAME, deidentifier)
     learned = learned_model(settings)
     metrics = None if truth is None else compare(result.image_hu, truth)
-    write_dicom(folder, result, sinogram, learned, created)
+    write_images(folder, result, sinogram, learned, formats=settings.formats, maps=maps, created=created)
     write_record(
         folder,
         result,
@@ -96,6 +120,7 @@ def _fill(folder: Path, job: Job, progress: Share) -> Mapping[str, Any]:
         device=torch.device(settings.device).type,
         seconds=None,
         metrics=metrics,
+        maps=maps,
         created=created,
     )
     write_preview(folder / PREVIEW_NAME, [result.image_hu] if truth is None else [result.image_hu, truth])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,6 +36,9 @@ class BatchSettings:
         seed: of noise and of methods that sample; each series gets what it would get on its own.
         allow_gaps: take series with uneven steps.
         resample_tilt: take series of a tilted gantry, made upright.
+        formats: of `ctresample.pipelines.result_images.FORMATS`.
+        residual_map: write where the image disagrees with the data.
+        uncertainty: reconstruct so often, with the seeds after the first, and write how the images differ.
         deidentification_key: file of the secret key, to de-identify all headers; None to keep them.
         device: "cpu", "cuda" or one of several GPUs. With "cuda" each worker process takes one of its own.
     """
@@ -49,8 +53,16 @@ class BatchSettings:
     seed: int = 0
     allow_gaps: bool = False
     resample_tilt: bool = False
+    formats: tuple[str, ...] = ("dicom",)
+    residual_map: bool = False
+    uncertainty: int | None = None
     deidentification_key: Path | None = None
     device: str = "cpu"
+
+    @property
+    def n_runs(self) -> int:
+        """Reconstructions of each series."""
+        return self.uncertainty or 1
 
     def prior_name(self) -> str | None:
         """The learned model to load, None if the method needs none; `UsageError` if it has to be named."""
@@ -76,6 +88,13 @@ class BatchSettings:
             own["prior"] = {"sha256": weights_sha256(folder)}
         record = {"ctresample": ctresample.__version__, **own, "solver": asdict(solver) if solver else None}
         return dict(json.loads(json.dumps(finite(record))))  # as it will be read
+
+    def short_hash(self, text: str) -> str:
+        """Twelve hex digits in the place of a text; with a de-identification key only its owner can tell of which."""
+        if self.deidentification_key is None:
+            return hashlib.sha256(text.encode()).hexdigest()[:12]
+        key = read_or_make_key(self.deidentification_key)
+        return hmac.digest(key, f"batch {text}".encode(), hashlib.sha256).hex()[:12]
 
     def _key_hash(self) -> str | None:
         """Tells keys apart, and nothing of them: they are long random numbers."""

@@ -13,6 +13,9 @@ import pytest
 FBP = ("--method", "fbp", "--device", "cpu", "--size", 32, "--views", 6, "--photons", "1e5")
 
 
+SUFFIXES = (".nii.gz", ".nrrd")
+
+
 @pytest.fixture(scope="module")
 def export(tmp_path_factory, make_series) -> Path:
     """Two good series, one of them in pieces of a path that names a patient."""
@@ -75,7 +78,31 @@ def test_deidentified(cli, export, tmp_path):
         assert b"Doe^Jane" not in path.read_bytes()
         assert b"20200304" not in path.read_bytes()
     assert len(list((tmp_path / "out").rglob("deidentification.json"))) == 2
+    assert "0 of 2 series to run" in cli(*words, "-o", tmp_path / "out").stdout  # the same key, the same folders
+    (tmp_path / "key").unlink()
+    done = cli(*words, "-o", tmp_path / "out")
+    assert (done.exit_code, "deidentification_key" in done.stderr) == (1, True)
     assert cli("batch", export, "-o", tmp_path / "new", *FBP, "--deidentify").exit_code == 2
+
+
+def test_maps_in_every_format(cli, export, prior, tmp_path):
+    """The second time nothing is to do: their files are there, and the settings are those of the manifest."""
+    words = ("batch", export / "b", "-o", tmp_path / "out", *FBP, "--method", "resample", "--prior", prior)
+    maps = ("--format", "nrrd,dicom,nifti", "--residual-map", "--uncertainty", 2)
+    done = cli(*words, *maps)
+    assert done.exit_code == 0, done.output
+    (folder,) = (tmp_path / "out" / "series").iterdir()
+    assert {path.name for path in folder.iterdir()} == {
+        *("run.json", "preview.png", "dicom", "dicom-residual-map", "dicom-uncertainty-map"),
+        *(f"{name}{suffix}" for name in ("reconstruction", "residual-map", "uncertainty-map") for suffix in SUFFIXES),
+    }
+    record = json.loads((folder / "run.json").read_text())["maps"]
+    assert record["uncertainty"]["seeds"] == [0, 1]
+    assert record["uncertainty"]["rms_hu"] > 0
+    assert "0 of 1 series to run" in cli(*words, *maps).stdout
+    other = cli(*words, *maps[:-1], 3)
+    assert (other.exit_code, "uncertainty: 2 there, 3 now" in other.stderr) == (1, True)
+    assert cli(*words, "--method", "fbp", "--uncertainty", 2).exit_code == 2
 
 
 def test_errors_are_one_line(cli, export, tmp_path):

@@ -4,6 +4,7 @@ import errno
 import json
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -115,14 +116,14 @@ def test_an_input_that_has_changed_is_done_again(run, source, tmp_path):
 def test_one_bad_series_never_stops_the_rest_and_is_tried_again(run, tmp_path, monkeypatch, contents):
     calls = []
 
-    def fragile(path, *rest):
+    def fragile(path, *rest, **options):
         calls.append(path)
         if len(calls) == 2:
             raise ZeroDivisionError(f"a value of Planted in {path}")
-        return write(path, *rest)
+        return write(path, *rest, **options)
 
-    write = run_one_module.write_dicom
-    monkeypatch.setattr(run_one_module, "write_dicom", fragile)
+    write = run_one_module.write_images
+    monkeypatch.setattr(run_one_module, "write_images", fragile)
     rows = run(tmp_path / "out")
     assert statuses(rows) == ["done"] * 3 + ["failed", "skipped"]
     assert "ZeroDivisionError" in rows[0].reason
@@ -165,15 +166,15 @@ def test_memory_that_runs_out_halves_the_batches(run, tmp_path, monkeypatch, con
 def test_a_full_disk_stops_the_batch_and_keeps_what_is_finished(run, tmp_path, monkeypatch, contents):
     calls = []
 
-    def full(path, *rest):
+    def full(path, *rest, **options):
         calls.append(path)
         if len(calls) == 3:
             error = OSError(errno.ENOSPC, "No space left on device")
             raise OutputError(f"{path} cannot be written (No space left on device)") from error
-        return write(path, *rest)
+        return write(path, *rest, **options)
 
-    write = run_one_module.write_dicom
-    monkeypatch.setattr(run_one_module, "write_dicom", full)
+    write = run_one_module.write_images
+    monkeypatch.setattr(run_one_module, "write_images", full)
     out = tmp_path / "out"
     with pytest.raises(OutputError, match="No space left"):
         run(out)
@@ -192,14 +193,82 @@ def test_what_was_in_work_when_a_run_died_goes_last(run, source, settings, tmp_p
     from ctresample.pipelines.batch.plan import make_plan
     from ctresample.pipelines.batch.select import Selection
 
-    def died(*_args):
+    def died(*_args, **_options):
         raise SystemExit(137)
 
-    monkeypatch.setattr(run_one_module, "write_dicom", died)
+    monkeypatch.setattr(run_one_module, "write_images", died)
     with pytest.raises(SystemExit):
         run(tmp_path / "out")
     plan = make_plan(find_inputs(source, settings), tmp_path / "out", read_events(tmp_path / "out"), Selection([]))
     assert [row.reason for row in plan.to_run] == ["", "", "", "was in work when an earlier run ended: done again"]
+
+
+def test_maps_and_formats(run, settings, source, tmp_path, contents):
+    """The same bits again; without a map the same images; and the space that they are said to need is about right."""
+    from ctresample.pipelines.batch.inputs import find_inputs
+
+    more = replace(settings, formats=("dicom", "nifti", "nrrd"), residual_map=True)
+    run(tmp_path / "a", more)
+    run(tmp_path / "b", more)
+    run(tmp_path / "plain")
+    found = contents(tmp_path / "a")
+    assert found == contents(tmp_path / "b")
+    for name, content in contents(tmp_path / "plain").items():
+        assert name.endswith("run.json") or found[name] == content
+    for one in find_inputs(source, more).inputs:
+        taken = sum(len(content) for name, content in found.items() if one.key in name)
+        assert one.problem or taken < one.n_bytes
+
+
+def test_uneven_slices_are_no_nifti(run, settings, tmp_path):
+    rows = run(tmp_path / "out", replace(settings, allow_gaps=True, formats=("dicom", "nifti")))
+    assert statuses(rows) == ["done"] * 4 + ["failed"]
+    assert "which NIfTI and NRRD cannot express" in rows[0].reason
+
+
+def test_time_of_several_runs(settings, source, monkeypatch):
+    """An uncertainty map of ten reconstructions takes about ten times as long; by a clock that only they move."""
+    from ctresample.pipelines.batch import estimate
+    from ctresample.pipelines.batch.inputs import find_inputs
+
+    def slow(*arguments):
+        clock.append(8.0)
+        return images_of(*arguments)
+
+    def paces():
+        for n in (None, 10):
+            several = replace(settings, uncertainty=n)
+            pace = estimate.measure_pace(estimate.candidates(find_inputs(source, several).inputs), several, 4, 1)
+            yield pace.seconds_per_slice
+
+    clock, images_of = [0.0], estimate.images_of
+    monkeypatch.setattr(estimate, "images_of", slow)
+    monkeypatch.setattr(estimate, "time", SimpleNamespace(perf_counter=lambda: sum(clock)))
+    assert list(paces()) == [2.0, 20.0]
+
+
+def test_a_list_of_uids_names_no_deidentified_result(run, settings, source, tmp_path):
+    """Nothing but sources.csv links a key to its source; manifest and folders agree; another secret, other keys."""
+    found = find_series(source).series
+    keys = []
+    for name in ("a", "b"):
+        out, hidden = tmp_path / name, replace(settings, deidentification_key=tmp_path / f"key {name}")
+        rows = run(out, hidden)
+        assert {path.name for path in (out / "series").iterdir()} == {row.key for row in rows if row.status == "done"}
+        assert {event["key"] for event in read_events(out) if "key" in event} == {row.key for row in rows}
+        sources = dict(line.split(",") for line in (out / "sources.csv").read_text().splitlines())
+        assert sources.keys() - {"key"} == {row.key for row in rows}
+        assert not {one.key for one in found} & sources.keys()
+        assert not any(one.key in (out / "manifest.jsonl").read_text() for one in found)
+        keys.append(sources.keys() - {"key"})
+    assert not keys[0] & keys[1]
+    plain = {event["fingerprint"] for event in _done(run, settings, tmp_path / "plain")}
+    assert not plain & {event["fingerprint"] for event in read_events(tmp_path / "a") if event["event"] == "done"}
+
+
+def _done(run, settings, out):
+    run(out, settings)
+    return [event for event in read_events(out) if event["event"] == "done"]
 
 
 def test_other_settings_are_refused(run, settings, tmp_path):
