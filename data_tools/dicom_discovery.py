@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -73,7 +73,7 @@ def find_series(place: Path) -> Discovery:
 
 
 def iter_files(place: Path, on_damaged: Callable[[DicomFile, DicomError], object]) -> Iterator[DicomFile]:
-    """Every file of a place, those inside zip files too, in the order of the paths.
+    """Every file of a place, in the order of the paths; what a zip file holds, as if it were a folder.
 
     Args:
         place: as for :func:`find_series`.
@@ -95,7 +95,7 @@ def iter_files(place: Path, on_damaged: Callable[[DicomFile, DicomError], object
         except DicomError as error:
             on_damaged(DicomFile(path), error)
         else:
-            yield from inside
+            yield from sorted(inside, key=lambda file: PurePosixPath(file.name).parts)
 
 
 def _without_scouts(stacks: list[list[SliceHeader]], left_out: Counter[str]) -> Iterator[list[SliceHeader]]:

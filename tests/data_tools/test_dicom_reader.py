@@ -530,13 +530,13 @@ def test_slices_of_mixed_folders(tmp_path, dicom):
 
 
 def test_slices_of_zip_files_and_frames(tmp_path, dicom):
-    """In the order of the paths, then of the archive or of the frames; a file with several bad frames counts once."""
+    """In the order of the paths, those in the archive too, then of the frames; bad frames of a file count once."""
     classic = dicom.make_series(tmp_path / "a", n=2)
     dicom.make_series(tmp_path / "unpacked", n=2, shape=(8, 8), series="2")
     with zipfile.ZipFile(tmp_path / "b", "w") as archive:
         for name in ("001.dcm", "000.dcm"):
             archive.write(tmp_path / "unpacked" / name, f"DICOM/{name}")
-    packed = [read_ct_slices(tmp_path / "unpacked" / name)[0].hu for name in ("001.dcm", "000.dcm")]
+    packed = [volume.hu for volume in read_ct_slices(tmp_path / "unpacked")]
     shutil.rmtree(tmp_path / "unpacked")
     frames = dicom.make_multi_frame(tmp_path / "c", n=3, order=(2, 0, 1), intercepts=(-1024, -1000, -900))
     dicom.make_multi_frame(tmp_path / "cut", finish=lambda ds: setattr(ds, "PixelData", ds.PixelData[:-400]))
@@ -548,7 +548,7 @@ def test_slices_of_zip_files_and_frames(tmp_path, dicom):
     assert len(volumes) == len(expected)
     for volume, hu in zip(volumes, expected, strict=True):
         np.testing.assert_array_equal(volume.hu[0], hu)
-    assert [volume.affine[2, 3] for volume in volumes] == pytest.approx([30, 32.5, 32.5, 30, 35, 30, 32.5])
+    assert [volume.affine[2, 3] for volume in volumes] == pytest.approx([30, 32.5, 30, 32.5, 35, 30, 32.5])
     assert "left out 1 file not axial, 2 files unreadable" in notes[0]
     assert len(read_ct_slices(tmp_path, max_slices=5)) == 5
     assert len(read_ct_slices(tmp_path / "b")) == 2
