@@ -119,8 +119,8 @@ def _stored_values(dataset: Dataset, frame: int | None, file: DicomFile) -> NDAr
         raise DicomError(f"{file} has {frames} frame(s), {samples} sample(s) of {bits} bits; expected 1, 1 of 8 or 16")
     if (high := dataset.get("HighBit")) is not None and high >= dataset.BitsStored:
         raise DicomError(
-            f"{file} has its {dataset.BitsStored} bits up to bit {high}; expected them at the low end, as decoders would "
-            "read other values; have the archive export it anew"
+            f"{file} has its {dataset.BitsStored} bits up to bit {high}; expected them at the low end, as decoders "
+            "would read other values; have the archive export it anew"
         )
     if not 0 < rows * columns <= MAX_PIXELS:
         raise DicomError(f"{file} declares {rows} x {columns} pixels; expected a CT slice of at most 4096 x 4096")
