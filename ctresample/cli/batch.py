@@ -144,7 +144,9 @@ def batch(
                 preset=preset,
                 window=window,
                 physics=Physics(model, tube_kilovolts),
-                prior=prior,
+                prior=str(Path(prior).absolute())
+                if prior and Path(prior).is_dir()
+                else prior,  # workers may be elsewhere
                 seed=seed,
                 allow_gaps=allow_gaps,
                 resample_tilt=resample_tilt,
@@ -169,7 +171,7 @@ def _run(
     batch_size: int,
     dry_run: bool,
 ) -> None:
-    from ctresample.pipelines.batch.cluster import check_shared
+    from ctresample.pipelines.batch.cluster import check_key, check_shared
     from ctresample.pipelines.batch.inputs import find_inputs
     from ctresample.pipelines.batch.manifest import check_same, read_events
     from ctresample.pipelines.batch.plan import make_plan
@@ -190,6 +192,8 @@ def _run(
     with open_batch(out, record, threads=machine.threads) as manifest:
         if client:
             check_shared(client, out)
+            if settings.deidentification_key:
+                check_key(client, settings.deidentification_key)
         plan = make_plan(found, out, manifest.events, selection)  # another process may have worked on it meanwhile
         step = f"{settings.method}, {len(plan.to_run)} series"
         show.progress(0, step)

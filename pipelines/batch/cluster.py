@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import secrets
+import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,6 +36,9 @@ def cluster(*, workers: int = 0, scheduler: str | None = None) -> Iterator[Any]:
     """
     try:
         from distributed import Client, LocalCluster
+        from distributed.security import Security
+
+        own_keys = None if scheduler else Security.temporary()  # type: ignore[no-untyped-call]  # dask has no types
     except ImportError:
         raise UsageError('several workers need dask: pip install "ctresample[cluster]"') from None
     if scheduler is not None:
@@ -47,19 +52,29 @@ def cluster(*, workers: int = 0, scheduler: str | None = None) -> Iterator[Any]:
         with client:
             yield client
         return
-    # no limit of memory: dask would kill what a run in one process lives with; nor its lines about workers that it ends
+    # Encrypted, or whoever else is logged in could have the scheduler run what they like. No limit of memory: dask
+    # would kill what a run in one process lives with; nor its lines about workers that it ends.
     with (
         LocalCluster(  # type: ignore[no-untyped-call]
             n_workers=workers,
             threads_per_worker=1,
             memory_limit=0,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # pages are served in any case, so from a port that is free
             host="127.0.0.1",
+            security=own_keys,
             silence_logs=logging.ERROR,
         ) as local,
         Client(local) as client,  # type: ignore[no-untyped-call]
     ):
+        client.register_worker_callbacks(_keep_quiet)
         yield client
+
+
+def _keep_quiet() -> None:
+    """Runs in each worker that shares our terminal: Ctrl-C reaches it, too, and would end it in a traceback."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # torch says so at the first sparse matrix of a process; it tells a user nothing
+    warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state", UserWarning)
 
 
 def check_workers(client: Any, place: Path) -> int:
@@ -100,10 +115,27 @@ def check_shared(client: Any, out: Path) -> None:
             raise _other_files(address, out)
 
 
+def check_key(client: Any, key: Path) -> None:
+    """Refuse workers for which the file of the secret key is another one than for this process, or not there.
+
+    Raises:
+        CTResampleError: one sees another file.
+    """
+    own = _digest(str(key))
+    for address, found in client.run(_digest, str(key)).items():
+        if found != own:
+            raise _other_files(address, key)
+
+
+def _digest(path: str) -> str:
+    file = Path(path)
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+
+
 def _other_files(address: str, place: Path) -> CTResampleError:
     return CTResampleError(
-        f"worker {address} does not see {place}; inputs and results must lie on a file system that all workers share, "
-        "under the same path"
+        f"worker {address} does not see {place}; inputs, results and keys must lie on a file system that all "
+        "workers share, under the same path"
     )
 
 
@@ -124,8 +156,9 @@ def run_on_cluster(client: Any, jobs: Sequence[Job], on_start: Callable[[Job], N
 
     Raises:
         OutputError: the place of results cannot be written.
+        CTResampleError: the scheduler is gone.
     """
-    from distributed import KilledWorker, as_completed
+    from distributed import CancelledError, KilledWorker, as_completed
 
     running: dict[Any, Job] = {}
     waiting = iter(jobs)
@@ -157,6 +190,10 @@ def run_on_cluster(client: Any, jobs: Sequence[Job], on_start: Callable[[Job], N
                     fingerprint=job.fingerprint,
                     reason="its worker died each time, with one slice at a time too; is there enough memory?",
                 )
+            except CancelledError:
+                raise CTResampleError(
+                    "the dask scheduler is gone; what is finished is kept: start it again, then repeat the command"
+                ) from None
             if isinstance(outcome, OutputError):
                 raise outcome
             yield outcome
@@ -172,8 +209,6 @@ def _on_worker(job: Job) -> Outcome | OutputError:
     """
     from distributed import get_worker
 
-    # torch says so at the first sparse matrix of a process; it tells a user nothing
-    warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state", UserWarning)
     name = str(get_worker().name)
     try:
         return run_one(on_gpu(job, int(name) if name.isdecimal() else os.getpid()))

@@ -74,6 +74,7 @@ def find_inputs(place: Path, settings: BatchSettings) -> Found:
     Raises:
         DicomError: there is nothing to work on.
     """
+    place = place.absolute()  # workers may run in another folder
     sinograms = _sinogram_files(place)
     discovery = Discovery((), {}, ()) if sinograms == [place] else find_series(place)
     left_out = dict(discovery.left_out)

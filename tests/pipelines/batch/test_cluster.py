@@ -51,6 +51,58 @@ def test_workers_that_see_other_files_are_refused(client, tmp_path, monkeypatch)
         clusters.check_workers(client, tmp_path / "elsewhere")
 
 
+def test_a_key_that_workers_do_not_have(client, tmp_path):
+    key = tmp_path / "key"
+    key.write_text("secret")
+    clusters.check_key(client, key)
+
+    class Elsewhere:
+        def run(self, function, path):
+            return {"tcp://w:1": function(path)} | {"tcp://w:2": "another"}
+
+    with pytest.raises(CTResampleError, match="worker tcp://w:2 does not see .*keys must lie"):
+        clusters.check_key(Elsewhere(), key)
+
+
+def test_workers_may_run_in_another_folder(run, source, client, tmp_path, monkeypatch):
+    """A scheduler's workers do: what a job names must not depend on where they stand."""
+    client.run(os.chdir, "/")
+    monkeypatch.chdir(source.parent)
+    rows = run(tmp_path / "out", place=Path(source.name), client=client)
+    assert sorted(row.status for row in rows) == ["done"] * 4 + ["skipped"]
+
+
+def test_ctrl_c_is_left_to_the_parent_and_strangers_are_kept_out(client):
+    assert set(client.run(signal.getsignal, signal.SIGINT).values()) == {signal.SIG_IGN}
+    assert client.scheduler.address.startswith("tls://127.0.0.1:")
+
+
+def test_a_scheduler_that_is_gone(run, tmp_path, monkeypatch):
+    """Dask then calls every job cancelled."""
+    import distributed
+
+    class Gone:
+        def nthreads(self):
+            return {"tcp://w:1": 1}
+
+        def submit(self, *_job, **_options):
+            return self
+
+        def result(self):
+            raise distributed.client.FutureCancelledError("key", "scheduler-connection-lost")
+
+        def cancel(self, _futures):
+            """Nobody is there to be told."""
+
+    class Ended(list):
+        add = list.append
+
+    monkeypatch.setattr(distributed, "as_completed", Ended)
+    with pytest.raises(CTResampleError, match="scheduler is gone; .* repeat"):
+        run(tmp_path / "out", client=Gone())
+    assert "waiting" in (tmp_path / "out" / "summary.csv").read_text()
+
+
 def test_no_scheduler_at_the_address(monkeypatch):
     monkeypatch.setattr(clusters, "ANSWER_WITHIN_S", 0.5)
     with (
