@@ -29,7 +29,7 @@ def read_or_make_key(path: Path) -> bytes:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        return _read(path)
+        return read_key(path)
     except OSError as error:
         raise OutputError(f"{path} cannot be made ({error.strerror}); choose a folder that exists") from error
     with os.fdopen(descriptor, "w") as file:
@@ -37,7 +37,8 @@ def read_or_make_key(path: Path) -> bytes:
     return key
 
 
-def _read(path: Path) -> bytes:
+def read_key(path: Path) -> bytes:
+    """The key in a file that must be there; errors as :func:`read_or_make_key`."""
     try:
         key = bytes.fromhex(path.read_text("ascii").strip())
     except (OSError, ValueError):  # the text is not quoted: it may be a secret of another kind

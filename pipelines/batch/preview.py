@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ctresample.pipelines.output import as_output_error
 from ctresample.units import WINDOWS
 
 PREVIEW_NAME = "preview.png"
@@ -21,6 +22,9 @@ def write_preview(path: Path, images: list[NDArray[np.float32]]) -> None:
     Args:
         path: the PNG file.
         images: ``[z, y, x]`` in HU, of one shape.
+
+    Raises:
+        OutputError: it cannot be written.
     """
     from PIL import Image
 
@@ -32,4 +36,5 @@ def write_preview(path: Path, images: list[NDArray[np.float32]]) -> None:
     scale = min(1, _PIXELS / max(rows, columns))
     if scale < 1:
         picture = picture.resize((round(columns * scale) * len(images), round(rows * scale)), Image.Resampling.BOX)
-    picture.save(path, format="PNG", optimize=True)
+    with as_output_error(path):
+        picture.save(path, format="PNG", optimize=True)

@@ -50,8 +50,8 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     with new_folder(fresh) as folder:
         yield folder
         with as_output_error(path):
-            for file in _files(folder):
-                _to_disk(file)
+            for entry in (*folder.rglob("*"), folder):
+                _to_disk(entry)
     with as_output_error(path):
         if path.exists():
             _take_away(path)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ctresample.data_tools.deidentify import UNDATED, Deidentifier, read_or_make_key
+from ctresample.data_tools.deidentify import UNDATED, Deidentifier, read_key
 from ctresample.data_tools.volume_files import check_expressible
 from ctresample.errors import CTResampleError, OutputError
 from ctresample.pipelines.against import compare
@@ -103,7 +103,7 @@ def _fill(folder: Path, job: Job, progress: Share) -> Mapping[str, Any]:
     )
     created = job.created
     if settings.deidentification_key:
-        deidentifier = Deidentifier(read_or_make_key(settings.deidentification_key))
+        deidentifier = Deidentifier(read_key(settings.deidentification_key))
         origin = sinogram.origin  # of our own simulation it names nobody
         sinogram, created = deidentifier.sinogram(sinogram), UNDATED
         if truth is not None:

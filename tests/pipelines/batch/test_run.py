@@ -188,6 +188,34 @@ def test_a_full_disk_stops_the_batch_and_keeps_what_is_finished(run, tmp_path, m
     assert contents(out) == contents(tmp_path / "undisturbed")
 
 
+def test_a_disk_that_is_full_for_the_picture_stops_the_batch_too(run, tmp_path, monkeypatch):
+    from PIL import Image
+
+    def full(*_args, **_options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(OutputError, match="No space left"):
+        run(tmp_path / "out")
+    assert not list((tmp_path / "out" / "series").iterdir())
+
+
+def test_a_key_that_is_gone_is_not_made_anew(run, settings, tmp_path, monkeypatch):
+    """Another one would tear a batch's patients apart."""
+    key = tmp_path / "key"
+
+    def lost(source, settings, progress=None):
+        key.unlink(missing_ok=True)
+        return measured(source, settings, progress)
+
+    measured = run_one_module.measured
+    monkeypatch.setattr(run_one_module, "measured", lost)
+    rows = run(tmp_path / "out", replace(settings, deidentification_key=key))
+    assert statuses(rows) == ["failed"] * 4 + ["skipped"]
+    assert "holds no de-identification key" in rows[0].reason
+    assert not key.exists()
+
+
 def test_what_was_in_work_when_a_run_died_goes_last(run, source, settings, tmp_path, monkeypatch):
     from ctresample.pipelines.batch.inputs import find_inputs
     from ctresample.pipelines.batch.plan import make_plan
