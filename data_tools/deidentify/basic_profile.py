@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal
 
-from pydicom.datadict import dictionary_VR
+from pydicom.datadict import dictionary_is_retired, dictionary_VR
 
 Action = Literal["removed", "emptied", "replaced by a dummy", "UID replaced", "kept"]
 
@@ -25,8 +25,10 @@ _SORTED_BY = {"00080020", "00080030", "00100010", "00100020", "00200010"}
 """StudyDate, StudyTime, PatientName, PatientID, StudyID: archives sort by them, so they get dummies where the profile
 would have them emptied, which it allows."""
 _BULK_VRS = {"OB", "OD", "OF", "OL", "OV", "OW", "OB or OW", "UN"}
-_IDENTIFYING_VRS = {"AE", "DA", "DT", "PN", "TM"}
-"""Of attributes that the table does not name, for it grows with each edition: dates, times, persons and places."""
+_IDENTIFYING_VRS = {"AE", "DA", "DT", "LT", "PN", "ST", "TM", "UT"}
+"""Of attributes that the table does not name, for it grows with each edition: dates, times, persons, places, notes."""
+_DATES_IN_WORDS = {"00100033", "00100034"}
+"""Birth and death in another calendar than the Gregorian, which the table does not name either."""
 
 
 def action_for(tag: str, *, nested: bool) -> Action:
@@ -53,7 +55,8 @@ def action_for(tag: str, *, nested: bool) -> Action:
         vr = dictionary_VR(int(tag, 16))
     except KeyError:
         return "removed"  # of no known meaning, as good as private
-    if vr in _BULK_VRS or vr in _IDENTIFYING_VRS:
+    # of what is retired the table names a part only: old order numbers are not in it
+    if vr in _BULK_VRS or vr in _IDENTIFYING_VRS or tag in _DATES_IN_WORDS or dictionary_is_retired(int(tag, 16)):
         return "removed"
     return "UID replaced" if vr == "UI" else "kept"
 

@@ -126,6 +126,10 @@ def test_what_no_table_names():
         "0008010c": {"vr": "UI", "Value": ["1.2.77.88.99"]},  # CodingSchemeUID of somebody, and lower case
         "00181200": {"vr": "DA", "Value": ["20210708"]},
         "00181012": {"vr": "DA", "Value": ["20210708"]},
+        "00100033": {"vr": "LO", "Value": ["planted: Showa 54"]},
+        "00401006": {"vr": "SH", "Value": ["planted: PlacerOrderNumberProcedure"]},
+        "00402006": {"vr": "SH", "Value": ["planted: PlacerOrderNumberImagingServiceRequestRetired"]},
+        "00400400": {"vr": "LT", "Value": ["planted: CommentsOnTheScheduledProcedureStep"]},
         "00089999": {"vr": "LO", "Value": ["planted: no such attribute"]},
         "00080070": {"vr": "PN", "Value": [{"Alphabetic": "planted where no name belongs"}]},
         "00020016": {"vr": "AE", "Value": ["PLANTED"]},
