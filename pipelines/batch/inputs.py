@@ -29,7 +29,8 @@ class BatchInput:
         key: twelve hex digits that name it and its result; they say nothing of the patient. Where results are
             de-identified, they follow from the secret key too: else a list of UIDs would tell whose they are.
         source: what to read.
-        place: the folder of its files, seen from where the search began. Folders may bear names of patients.
+        place: the folder of its files, in a zip file too, seen from where the search began. Folders may bear names of
+            patients.
         words: what it is, without patient data.
         facing: "axial", "coronal", "sagittal", or "sinogram".
         n_slices: of the result.
@@ -109,7 +110,7 @@ def _of_series(found: FoundSeries, place: Path, settings: BatchSettings) -> Batc
     return BatchInput(
         key=found.key if settings.deidentification_key is None else settings.short_hash(found.key),
         source=found,
-        place=_seen_from(place, first.file.folder),
+        place=_seen_from(place, Path(str(first.file)).parent),
         words=found.describe(),
         facing=("sagittal", "coronal", "axial")[int(np.abs(first.normal).argmax())],
         n_slices=found.n_slices,

@@ -4,6 +4,7 @@ import errno
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -57,6 +58,17 @@ def test_nothing_but_sources_names_places_or_patients(run, tmp_path):
         assert "gap-" not in text  # names of files
         assert str(tmp_path) not in text
     assert "Planted^Name 2" in (out / "sources.csv").read_text()
+
+
+def test_sources_name_folders_inside_zip_files(run, source, tmp_path):
+    import shutil
+
+    packed = Path(shutil.make_archive(str(tmp_path / "in"), "zip", source))
+    for place in (source, packed):
+        out = tmp_path / f"out of {place.name}"
+        run(out, place=place, words=["slices>=4"])
+        (line,) = [line for line in (out / "sources.csv").read_text().splitlines() if "e 3" in line]
+        assert line.endswith(",Planted^Name 3")
 
 
 def test_a_series_gets_what_the_single_verbs_give(run, source, settings, tmp_path, contents):
