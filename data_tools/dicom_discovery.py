@@ -82,7 +82,7 @@ def iter_files(place: Path, on_damaged: Callable[[DicomFile, DicomError], object
     Raises:
         DicomError: there is no such place, it cannot be searched, or it holds a million files.
     """
-    root = place.parent if place.name.upper() == "DICOMDIR" and place.is_file() else place
+    root = root_of(place)
     paths = [root] if root.is_file() else find_files(root)
     if len(paths) > MAX_FILES:
         raise DicomError(f"{place} holds {len(paths)} files; expected at most {MAX_FILES}; choose a folder inside it")
@@ -96,6 +96,11 @@ def iter_files(place: Path, on_damaged: Callable[[DicomFile, DicomError], object
             on_damaged(DicomFile(path), error)
         else:
             yield from sorted(inside, key=lambda file: PurePosixPath(file.name).parts)
+
+
+def root_of(place: Path) -> Path:
+    """What is searched for a place: of a DICOMDIR its folder, else the place itself."""
+    return place.parent if place.name.upper() == "DICOMDIR" and place.is_file() else place
 
 
 def _without_scouts(stacks: list[list[SliceHeader]], left_out: Counter[str]) -> Iterator[list[SliceHeader]]:

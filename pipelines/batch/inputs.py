@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ctresample.data_tools.dicom_discovery import Discovery, find_series
+from ctresample.data_tools.dicom_discovery import Discovery, find_series, root_of
 from ctresample.data_tools.dicom_series import FoundSeries, check_series
 from ctresample.data_tools.sinogram_file import read_summary
 from ctresample.errors import CTResampleError, DicomError
@@ -75,7 +75,7 @@ def find_inputs(place: Path, settings: BatchSettings) -> Found:
     Raises:
         DicomError: there is nothing to work on.
     """
-    place = place.absolute()  # workers may run in another folder
+    place = root_of(place).absolute()  # workers may run in another folder
     sinograms = _sinogram_files(place)
     discovery = Discovery((), {}, ()) if sinograms == [place] else find_series(place)
     left_out = dict(discovery.left_out)

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ctresample.data_tools.dicom_discovery import root_of
 from ctresample.errors import OutputError, UsageError
 from ctresample.pipelines.batch.cluster import run_on_cluster
 from ctresample.pipelines.batch.job import Job, Outcome
@@ -36,8 +37,10 @@ def check_place(out: Path, place: Path) -> None:
         OutputError: it holds something else.
         UsageError: it lies in the folder that is searched.
     """
-    if place.is_dir() and out.resolve().is_relative_to(place.resolve()):
-        raise UsageError(f"{out} lies in {place}, where results would be taken for inputs; choose a place outside")
+    if root_of(place).is_dir() and out.resolve().is_relative_to(root_of(place).resolve()):
+        raise UsageError(
+            f"{out} lies in {root_of(place)}, where results would be taken for inputs; choose a place outside"
+        )
     with as_output_error(out):
         if out.exists() and not out.is_dir():
             raise OutputError(f"{out} is a file; expected a folder; choose another place")

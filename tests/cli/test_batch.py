@@ -123,6 +123,17 @@ def test_errors_are_one_line(cli, export, tmp_path):
         assert not (tmp_path / "out").exists()
 
 
+def test_a_dicomdir_stands_for_its_folder(cli, make_series, tmp_path):
+    make_series(tmp_path / "media" / "PT0", n=2)
+    (tmp_path / "media" / "DICOMDIR").touch()
+    place = tmp_path / "media" / "DICOMDIR"
+    inside = cli("batch", place, "-o", tmp_path / "media" / "out", *FBP)
+    assert (inside.exit_code, "taken for inputs" in inside.stderr) == (2, True)
+    done = cli("batch", place, "-o", tmp_path / "out", *FBP)
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "out" / "sources.csv").read_text().endswith(",PT0\n")
+
+
 def test_no_space_is_said_first(cli, export, tmp_path, monkeypatch):
     from ctresample.pipelines.batch import plan
 
