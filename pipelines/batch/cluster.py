@@ -38,12 +38,12 @@ def cluster(*, workers: int = 0, scheduler: str | None = None) -> Iterator[Any]:
         from distributed import Client, LocalCluster
         from distributed.security import Security
 
-        own_keys = None if scheduler else Security.temporary()  # type: ignore[no-untyped-call]  # dask has no types
+        own_keys = None if scheduler else Security.temporary()
     except ImportError:
         raise UsageError('several workers need dask: pip install "ctresample[cluster]"') from None
     if scheduler is not None:
         try:
-            client = Client(scheduler, timeout=ANSWER_WITHIN_S)  # type: ignore[no-untyped-call]  # dask has no types
+            client = Client(scheduler, timeout=ANSWER_WITHIN_S)
         except (OSError, ValueError) as error:
             raise CTResampleError(
                 f"no dask scheduler answers at {scheduler} ({type(error).__name__}); start one with `dask scheduler` "
@@ -55,7 +55,7 @@ def cluster(*, workers: int = 0, scheduler: str | None = None) -> Iterator[Any]:
     # Encrypted, or whoever else is logged in could have the scheduler run what they like. No limit of memory: dask
     # would kill what a run in one process lives with; nor its lines about workers that it ends.
     with (
-        LocalCluster(  # type: ignore[no-untyped-call]
+        LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             memory_limit=0,
@@ -64,7 +64,7 @@ def cluster(*, workers: int = 0, scheduler: str | None = None) -> Iterator[Any]:
             security=own_keys,
             silence_logs=logging.ERROR,
         ) as local,
-        Client(local) as client,  # type: ignore[no-untyped-call]
+        Client(local) as client,
     ):
         client.register_worker_callbacks(_keep_quiet)
         yield client
@@ -162,7 +162,7 @@ def run_on_cluster(client: Any, jobs: Sequence[Job], on_start: Callable[[Job], N
 
     running: dict[Any, Job] = {}
     waiting = iter(jobs)
-    ended: Any = as_completed()  # type: ignore[no-untyped-call]
+    ended: Any = as_completed()
 
     def hand_out(job: Job) -> None:
         on_start(job)
