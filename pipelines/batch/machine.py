@@ -10,9 +10,10 @@ from typing import Any
 import torch
 
 from ctresample.device import pick_device
-from ctresample.errors import UsageError
+from ctresample.errors import CTResampleError, UsageError
 from ctresample.pipelines.batch.cluster import check_workers
 from ctresample.pipelines.batch.estimate import Pace, candidates, measure_pace, pace_of_finished
+from ctresample.pipelines.batch.inputs import BatchInput
 from ctresample.pipelines.batch.plan import Plan
 from ctresample.pipelines.batch.settings import BatchSettings
 
@@ -41,7 +42,12 @@ class Machine:
         some = candidates([row.found for row in plan.to_run])
         if client is None:
             return measure_pace(some, settings, batch_size, self.threads)
-        return client.submit(measure_pace, some, settings, batch_size, self.threads, pure=False).result()
+        found: Pace | CTResampleError = client.submit(
+            _on_worker, some, settings, batch_size, self.threads, pure=False
+        ).result()
+        if isinstance(found, CTResampleError):
+            raise found
+        return found
 
 
 def machine_of(place: Path, device: str, *, workers: int, client: Any) -> Machine:
@@ -68,6 +74,14 @@ def machine_of(place: Path, device: str, *, workers: int, client: Any) -> Machin
     if workers == 1:  # those of a scheduler, which say themselves how many threads they have
         threads = min(client.run(torch.get_num_threads).values())
     return Machine(seen, threads, kinds.pop())
+
+
+def _on_worker(some: Sequence[BatchInput], settings: BatchSettings, batch_size: int, threads: int) -> Any:
+    """The pace; the error is handed back, for dask would print it with its traceback."""
+    try:
+        return measure_pace(some, settings, batch_size, threads)
+    except CTResampleError as error:
+        return error
 
 
 def _device_type(device: str) -> str:

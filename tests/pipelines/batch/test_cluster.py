@@ -3,13 +3,18 @@
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ctresample.errors import CTResampleError
+from ctresample.errors import CTResampleError, PriorError
 from ctresample.pipelines.batch import cluster as clusters
+from ctresample.pipelines.batch.inputs import find_inputs
+from ctresample.pipelines.batch.machine import Machine
 from ctresample.pipelines.batch.manifest import read_events
+from ctresample.pipelines.batch.plan import make_plan
+from ctresample.pipelines.batch.select import Selection
 
 pytest.importorskip("distributed")
 
@@ -49,6 +54,18 @@ def test_workers_that_see_other_files_are_refused(client, tmp_path, monkeypatch)
         clusters.check_shared(client, tmp_path)
     with pytest.raises(CTResampleError, match="does not see"):
         clusters.check_workers(client, tmp_path / "elsewhere")
+
+
+def test_a_prior_that_does_not_fit_is_told_once(source, settings, client, tmp_path, monkeypatch):
+    """No job ends in an error, which dask would print with its traceback."""
+    futures, submit = [], client.submit
+    monkeypatch.setattr(client, "submit", lambda *job, **how: futures.append(submit(*job, **how)) or futures[-1])
+    inputs = find_inputs(source, replace(settings, method="resample"))
+    plan = make_plan(inputs, tmp_path, [], Selection([]))
+    wrong = replace(settings, method="resample", scan=replace(settings.scan, size=33))
+    with pytest.raises(PriorError, match="multiples of 32"):
+        Machine(2, 1, "cpu").pace(plan, [], wrong, 8, client)
+    assert [future.status for future in futures] == ["finished"]
 
 
 def test_a_key_that_workers_do_not_have(client, tmp_path):
