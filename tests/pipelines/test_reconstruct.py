@@ -136,7 +136,7 @@ def test_settings_are_kept_with_the_result(sinogram, prior):
     assert ReSampleSettings(**done.settings) == SMALL["small paper"]
     assert done.settings == asdict(SMALL["small paper"])
     plain = reconstruct(sinogram, method="fbp")
-    assert (plain.preset, plain.seed, plain.settings) == ("", None, {})
+    assert (plain.preset, plain.seed, plain.settings) == ("", None, {"window": "hann"})
 
 
 def test_settings_in_place_of_a_preset(sinogram, prior):
