@@ -21,9 +21,10 @@ def final_consistency(x: torch.Tensor, y: torch.Tensor, problem: Problem) -> tor
     """The output image, near ``x`` and consistent with the measurement as the settings ask.
 
     "pixel" solves ``argmin_{v >= 0} 1/2 |(A v - y) / sigma|^2 + weight TV(v) + 1/2 |(v - x) / spread|^2``; "latent" has
-    been done in latents, "none" is nothing. With a ``residual_target`` the result is then moved until it has that
-    residual: if it fits noise back towards the prior's image, or where that fits noise as well towards a smoother one;
-    else on by conjugate gradients.
+    been done in latents, "none" is nothing. With a ``residual_target`` a result that fits noise then goes back towards
+    the prior's image, or where that fits noise as well towards a smoother one, until it has that residual. One that
+    fits less goes on by conjugate gradients, but not after "pixel": what total variation cannot fit of a measured scan
+    is an error of its model or noise level, and conjugate gradients would fit it.
 
     Args:
         x: the prior's image ``(B, 1, rows, columns)`` in 1/mm.
@@ -50,7 +51,8 @@ def final_consistency(x: torch.Tensor, y: torch.Tensor, problem: Problem) -> tor
         return fitted
     below = residual_ratio(problem.A(x) - problem.y) <= target
     far = torch.where(per_slice(below, x), smoothed(fitted, problem, target), x) if below.any() else x
-    return match_noise(fitted, far, problem.y, problem.A, max_iterations=s.final_iterations, target=target)
+    n_iterations = 0 if s.final == "pixel" else s.final_iterations
+    return match_noise(fitted, far, problem.y, problem.A, max_iterations=n_iterations, target=target)
 
 
 def smoothed(x: torch.Tensor, problem: Problem, target: float) -> torch.Tensor:
