@@ -73,7 +73,7 @@ class ReSampleSettings:
         final_spread_hu: how far that proximal step expects the decoded image to be from the truth.
         final_iterations: iterations of that proximal step at most.
         residual_target: residual that the output is then brought to, in noise levels: away from the noise where it
-            fits noise, fitted further where it does not fit. None leaves it as it is.
+            fits noise; where it does not fit, further only after "latent" and "none". None leaves it as it is.
         defects: of the released code, to measure what they cost; see `ctresample.solvers.resample.defects`.
     """
 
