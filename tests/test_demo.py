@@ -113,6 +113,7 @@ def test_every_slice_that_comes_along_can_be_read():
     assert len(read_ct_slices(SLICES)) == len(names) >= 12
 
 
+@pytest.mark.slow
 def test_real_prior_same_seed_same_image_alone_or_in_a_batch(prior):
     two = read_ct_slices(SLICES)[-2:]  # of one series, so of one geometry
     scan = simulate(Volume(np.concatenate([v.hu for v in two]), two[0].affine), n_views=25, photons=1e5)

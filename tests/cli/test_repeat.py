@@ -34,6 +34,7 @@ def test_reconstruct(reconstructed):
     )
 
 
+@pytest.mark.slow
 def test_batch_size(reconstructed):
     together, _ = reconstructed("together")
     alone, _ = reconstructed("alone", "--batch-size", 1)
@@ -42,6 +43,7 @@ def test_batch_size(reconstructed):
     assert np.abs(together.hu - alone.hu).mean() < 0.05 * np.abs(together.hu - other.hu).mean()
 
 
+@pytest.mark.slow
 def test_benchmark(cli, make_series, prior, tmp_path):
     make_series(tmp_path / "in" / "a", n=2)
     make_series(tmp_path / "in" / "b", n=1, series="2", pixel_mm=6.0)
