@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from ctresample.pipelines.batch.select import Selection
     from ctresample.pipelines.batch.settings import BatchSettings
 
-SOME_FAILED = 3
-"""Exit status where some series have no result and the others are there."""
-
 _FILE_WIDTH = 200  # of the plan where it is no terminal's
 
 MACHINES = "Processes and machines"
@@ -216,7 +213,7 @@ def _run(
     if lost or plan.damaged:
         parts = [f"{sum(row.status == status for row in lost)} {status}" for status in ("failed", "skipped")]
         typer.echo(f"{', '.join(parts)}, {len(plan.damaged)} damaged files: see the summary and sources.csv", err=True)
-        raise typer.Exit(SOME_FAILED)
+        raise typer.Exit(options.SOME_FAILED)
 
 
 def _tell(plan: Plan, pace: Pace, out: Path, n_workers: int) -> None:

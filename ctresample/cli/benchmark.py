@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from ctresample.pipelines.benchmark.conditions import Condition
     from ctresample.pipelines.zoom import Zoom
 
-FAILED = 3
-"""Exit status where some reconstructions failed and the rest is there."""
-
 SCANS, MODELS, TABLE = "Scans: every combination of these", "Learned models", "Table and report"
 
 
@@ -169,7 +166,7 @@ def benchmark(
             f"{first.failure}; repeat the command with --retry-failed to try them again",
             err=True,
         )
-        raise typer.Exit(FAILED)
+        raise typer.Exit(options.SOME_FAILED)
 
 
 def _conditions(

@@ -24,6 +24,9 @@ Beam = Literal[SliceBeam, "cone"]
 
 FORMATS = ("dicom", "nifti", "nrrd")
 
+SOME_FAILED = 3
+"""Exit status where some of the work failed and the rest is there."""
+
 SCANNER, DOSE, RESULTS = "Scanner", "Dose", "Results"  # groups of options in the help
 
 

@@ -44,4 +44,4 @@ def send(node: options.ArchiveNode, dicom_dir: options.DicomFolder, config: opti
         if status:
             typer.echo(f"  {count} with {in_words(status)}")
     if n_stored < len(files):
-        raise typer.Exit(3 if n_stored else 1)
+        raise typer.Exit(options.SOME_FAILED if n_stored else 1)
