@@ -110,9 +110,11 @@ assert "torch" not in sys.modules
 
 
 def test_choices_are_those_of_the_library():
+    from ctresample.pipelines.result_images import FORMATS
     from ctresample.pipelines.scan_geometry import BEAMS, SliceBeam
     from ctresample.solvers.resample import PRESETS
 
     assert set(options.PRESETS) == set(PRESETS)
     assert set(get_args(options.Beam)) == set(BEAMS)
     assert get_args(options.SliceBeam) == get_args(SliceBeam)
+    assert options.FORMATS == FORMATS
