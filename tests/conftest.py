@@ -4,7 +4,8 @@ import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -50,6 +51,22 @@ def phantoms() -> ModuleType:
 def toy_prior() -> ModuleType:
     """Small priors: the functions of toy_prior.py."""
     return _module("toy_prior")
+
+
+@pytest.fixture(scope="session")
+def in_one_thread() -> Callable[[], AbstractContextManager[None]]:
+    """Work that is too small for more threads of torch than one: they would only wait for each other."""
+
+    @contextmanager
+    def one_thread() -> Iterator[None]:
+        import torch
+
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        yield
+        torch.set_num_threads(before)
+
+    return one_thread
 
 
 def _complaints(*command: object) -> list[str]:

@@ -49,14 +49,10 @@ def write_series(folder: Path, n: int = 3, series: str = "1", pixel_mm: float = 
 
 
 @pytest.fixture(scope="package", autouse=True)
-def one_thread():
+def one_thread(in_one_thread):
     """Images this small only make threads wait for each other, for seconds where the machine is busy."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with in_one_thread():
+        yield
 
 
 @pytest.fixture(scope="session")

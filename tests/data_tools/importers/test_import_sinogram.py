@@ -21,12 +21,10 @@ REAL_SCAN = Path(ctresample.__file__).parent / "demo_data" / "htc2022_tb_stitche
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread():
+def one_thread(in_one_thread):
     """Images this small only make threads wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with in_one_thread():
+        yield
 
 
 @pytest.fixture

@@ -9,14 +9,10 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks" / "batch"))  # s
 
 
 @pytest.fixture(scope="package", autouse=True)
-def one_thread():
+def one_thread(in_one_thread):
     """Images this small only make threads wait for each other."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with in_one_thread():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -31,12 +31,10 @@ def validation() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
+def one_thread(in_one_thread):
     """Networks this small only make threads wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with in_one_thread():
+        yield
 
 
 def _write_dm4ct(folder: Path, width: int = 32, sample_size: int = 8, codes: int = 512) -> Path:
