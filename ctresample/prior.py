@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from diffusers import DDIMScheduler, UNet2DModel
 
+from ctresample.coarse import CoarseDenoiser
 from ctresample.errors import PriorError, UsageError
 from ctresample.networks import Autoencoder, downsampling, latent_channels, load_autoencoder, load_network, reason_of
 from ctresample.units import check_hu_range, hu_to_model, model_to_hu
@@ -39,6 +40,7 @@ class PriorConfig:
         denoising_rmse_hu: ``[alpha_bar, error]`` pairs, noisiest first: root mean square error in HU of the decoded
             one-step estimate on validation patients. It tells a solver how far to trust the prior.
         provenance: training data, licences, figures: whatever a reader should know.
+        coarse_from_step: first step of the schedule at which a `CoarseDenoiser` takes over; None if there is none.
     """
 
     name: str
@@ -49,6 +51,7 @@ class PriorConfig:
     latent_std: tuple[float, ...]
     denoising_rmse_hu: tuple[tuple[float, float], ...]
     provenance: dict[str, Any] = field(default_factory=dict)
+    coarse_from_step: int | None = None
 
     @classmethod
     def load(cls, folder: Path) -> PriorConfig:
@@ -67,6 +70,7 @@ class PriorConfig:
                 latent_std=tuple(map(float, raw["latent_std"])),
                 denoising_rmse_hu=tuple((float(a), float(b)) for a, b in raw["denoising_rmse_hu"]),
                 provenance=dict(raw["provenance"]),
+                coarse_from_step=None if raw.get("coarse_from_step") is None else int(raw["coarse_from_step"]),
             )
         except (UsageError, ValueError, KeyError, TypeError, IndexError) as error:
             raise PriorError(f"{path} cannot be used: {type(error).__name__} {error}; expected a full config") from None
@@ -105,6 +109,11 @@ class DiffusionPrior:
         """Image sides must be multiples of this: the product of all down-samplings."""
         halvings = len(self.unet.config["block_out_channels"]) - 1
         return self.config.patch_size * int(2**halvings)
+
+    @property
+    def unet_steps(self) -> int:
+        """Steps of the schedule that the UNet denoises, from the cleanest on."""
+        return len(self.alpha_bar)
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """`PriorError` if the networks cannot take images of ``(rows, columns)``."""
@@ -161,11 +170,19 @@ class LatentPrior(DiffusionPrior):
         unet: the denoiser of normalised latents.
         scheduler: holds the noise schedule and the kind of prediction.
         config: see `PriorConfig`.
+        coarse: denoises in place of ``unet`` from the config's ``coarse_from_step`` on.
     """
 
     kind = "latent prior"
 
-    def __init__(self, vae: Autoencoder, unet: UNet2DModel, scheduler: DDIMScheduler, config: PriorConfig) -> None:
+    def __init__(
+        self,
+        vae: Autoencoder,
+        unet: UNet2DModel,
+        scheduler: DDIMScheduler,
+        config: PriorConfig,
+        coarse: UNet2DModel | None = None,
+    ) -> None:
         channels = unet.config["in_channels"]
         if not channels == latent_channels(vae) == len(config.latent_mean) == len(config.latent_std):
             raise PriorError(
@@ -182,9 +199,27 @@ class LatentPrior(DiffusionPrior):
                 f"{config.patch_size**2}; these must agree"
             )
         super().__init__(unet, scheduler, config)
+        self.coarse = self._coarse_denoiser(coarse)
         self.vae = vae.eval().requires_grad_(False)
         self._mean = torch.tensor(config.latent_mean).view(1, -1, 1, 1)
         self._std = torch.tensor(config.latent_std).view(1, -1, 1, 1)
+
+    def _coarse_denoiser(self, unet: UNet2DModel | None) -> CoarseDenoiser | None:
+        step, n_steps = self.config.coarse_from_step, len(self.alpha_bar)
+        if unet is None and step is None:
+            return None
+        if unet is None or step is None or not 0 < step < n_steps:
+            there = "missing" if unet is None else "there"
+            raise PriorError(
+                f"prior {self.config.name}: coarse_from_step is {step} and a coarse denoiser is {there}; expected both "
+                f"or neither, and a step from 1 to {n_steps - 1}"
+            )
+        if unet.config["in_channels"] != len(self.config.latent_mean):
+            raise PriorError(
+                f"prior {self.config.name}: the coarse denoiser takes {unet.config['in_channels']} latent channels, "
+                f"the config describes {len(self.config.latent_mean)}; these must agree"
+            )
+        return CoarseDenoiser(unet, step)
 
     @classmethod
     def from_pretrained(cls, name_or_folder: str | Path, device: torch.device | str = "cpu") -> LatentPrior:
@@ -203,6 +238,8 @@ class LatentPrior(DiffusionPrior):
                 "unet": load_network(UNet2DModel, folder / "unet"),
                 "scheduler": DDIMScheduler.from_pretrained(folder / "scheduler", local_files_only=True),
             }
+            if config.coarse_from_step is not None:
+                parts["coarse"] = load_network(UNet2DModel, folder / "coarse")
         except (OSError, ValueError, RuntimeError) as error:
             raise PriorError(
                 f"{folder} cannot be loaded as a prior (vae, unet, scheduler): {reason_of(error)}"
@@ -210,20 +247,38 @@ class LatentPrior(DiffusionPrior):
         return cls(**parts, config=config).to(device)
 
     def save_pretrained(self, folder: Path) -> None:
-        """Write ``vae/``, ``unet/`` (half precision safetensors), ``scheduler/`` and ``prior.json``."""
+        """Write ``vae/``, ``unet/``, ``coarse/`` (half precision safetensors), ``scheduler/`` and ``prior.json``."""
         super().save_pretrained(folder)
         copy.deepcopy(self.vae).half().save_pretrained(folder / "vae")
+        if self.coarse:
+            copy.deepcopy(self.coarse.unet).half().save_pretrained(folder / "coarse")
 
     def to(self, device: torch.device | str) -> Self:
-        """Move both networks; returns self."""
+        """Move all networks; returns self."""
         self.vae.to(device)
+        if self.coarse:
+            self.coarse.unet.to(device)
         self._mean, self._std = self._mean.to(device), self._std.to(device)
         return super().to(device)
 
     @property
     def size_multiple(self) -> int:
         """Image sides must be multiples of this: the product of all down-samplings."""
-        return downsampling(self.vae) * super().size_multiple
+        blocks = self.config.patch_size * self.coarse.side_multiple if self.coarse else 1
+        return downsampling(self.vae) * max(blocks, super().size_multiple)  # all are powers of two times patch_size
+
+    @property
+    def unet_steps(self) -> int:
+        """Steps of the schedule that the UNet denoises, from the cleanest on; the others are the coarse denoiser's."""
+        return self.coarse.from_step if self.coarse else super().unet_steps
+
+    def predict(self, z_t: torch.Tensor, t: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """As that of all priors; above the UNet's steps by the coarse denoiser."""
+        if self.coarse is None or t < self.coarse.from_step:
+            return super().predict(z_t, t)
+        alpha_bar = float(self.alpha_bar[t])
+        z_0 = self.coarse.estimate(z_t, alpha_bar)
+        return z_0, (z_t - alpha_bar**0.5 * z_0) / (1 - alpha_bar) ** 0.5
 
     def encode(self, hu: torch.Tensor) -> torch.Tensor:
         """Normalised latents ``(B, C, h, w)`` of images ``(B, 1, H, W)`` in HU."""

@@ -12,18 +12,14 @@ from numpy.typing import NDArray
 
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.pipelines.denoising_error import LevelError, denoising_error
-from ctresample.pipelines.sampling import ddim, latent_shape
 from ctresample.pipelines.training.latent_pool import LatentPool
 from ctresample.pipelines.training.noise_prediction import min_snr_weight, prediction_target
 from ctresample.pipelines.training.objective import Batch, Objective, random_numbers
-from ctresample.pipelines.training.pictures import sample_grid
 from ctresample.pipelines.training.prior_settings import DiffusionSettings
+from ctresample.pipelines.training.training_samples import training_samples
 from ctresample.prior import DiffusionPrior
 
 Prior = TypeVar("Prior", bound=DiffusionPrior)
-
-N_SAMPLES = 4
-SAMPLING_STEPS = 20
 
 
 class DiffusionObjective(Objective, Generic[Prior]):
@@ -60,7 +56,7 @@ class DiffusionObjective(Objective, Generic[Prior]):
             chosen = torch.randint(0, len(pool), (run.batch_size,), generator=generator)
             z_0 = pool[chosen].float()
             u = torch.rand(run.batch_size, generator=generator)
-            t = (u**self._s.low_noise_bias * len(self._alpha_bar)).long()
+            t = (u**self._s.low_noise_bias * self.prior.unet_steps).long()
             noise = torch.randn(z_0.shape, generator=generator)
             yield {"z_0": z_0, "noise": noise, "t": t, "alpha_bar": self._alpha_bar[t]}
 
@@ -81,10 +77,5 @@ class DiffusionObjective(Objective, Generic[Prior]):
         loss = sum(e.latent_mse * e.alpha_bar / (1 - e.alpha_bar) for e in errors) / len(errors)
         return {"loss": loss, "hu_mid_noise": errors[len(errors) // 2].rmse_hu, "hu_low_noise": errors[-2].rmse_hu}
 
-    @torch.no_grad()
     def pictures(self) -> dict[str, NDArray[np.uint8]]:
-        prior = self.prior
-        levels = torch.linspace(len(self._alpha_bar) - 1, 0, SAMPLING_STEPS).long().tolist()
-        shape = (N_SAMPLES, *latent_shape(prior, prior.config.image_size))
-        noise = torch.randn(shape, generator=random_numbers(2)).to(prior.device)
-        return {"samples": sample_grid(prior.decode(ddim(prior, noise, levels))[:, 0].cpu().numpy())}
+        return {"samples": training_samples(self.prior)}

@@ -12,13 +12,15 @@ from typing import Any, TypeVar
 
 import torch
 
+from ctresample.pipelines.training.coarse_objective import CoarseObjective
+from ctresample.pipelines.training.coarse_settings import CoarseSettings
 from ctresample.pipelines.training.diffusion_objective import DiffusionObjective
 from ctresample.pipelines.training.objective import Objective
 from ctresample.pipelines.training.optimisation import Optimisation
 from ctresample.pipelines.training.prior_settings import DiffusionSettings
 from ctresample.pipelines.training.settings import RunSettings
 
-S = TypeVar("S", bound=DiffusionSettings)
+S = TypeVar("S", bound=DiffusionSettings | CoarseSettings)
 
 TIMED_STEPS = 3
 SMALL_POOL = 32
@@ -96,7 +98,7 @@ def dry_run(objective: Objective, settings: RunSettings) -> DryRun:
     )
 
 
-def dry_run_diffusion(build: Callable[[S], DiffusionObjective[Any]], settings: S) -> DryRun:
+def dry_run_diffusion(build: Callable[[S], DiffusionObjective[Any] | CoarseObjective], settings: S) -> DryRun:
     """The same for a denoiser, with a small pool of latents in place of the whole one.
 
     Args:

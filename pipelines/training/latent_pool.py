@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
 
 import torch
 
 from ctresample.data_tools.training_data import TrainingSlices
+from ctresample.pipelines.training.coarse_settings import CoarseSettings
 from ctresample.pipelines.training.prior_settings import DiffusionSettings
 from ctresample.prior import DiffusionPrior
 
@@ -20,11 +22,18 @@ class LatentPool:
         prior: whose autoencoder encodes.
         slices: to draw images from.
         settings: size of the pool and share of whole slices.
+        keep: what is kept of encoded latents ``(B, C, h, w)``; None: all.
     """
 
-    def __init__(self, prior: DiffusionPrior, slices: TrainingSlices, settings: DiffusionSettings) -> None:
+    def __init__(
+        self,
+        prior: DiffusionPrior,
+        slices: TrainingSlices,
+        settings: DiffusionSettings | CoarseSettings,
+        keep: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> None:
         self.prior = prior
-        self._slices, self._s = slices, settings
+        self._slices, self._s, self._keep = slices, settings, keep or (lambda latents: latents)
         self._number: int | None = None
         self._latents = torch.empty(0)
 
@@ -43,7 +52,7 @@ class LatentPool:
         )
         n_batches = -(-s.pool // ENCODED_TOGETHER)
         encoded = [
-            self.prior.encode(hu.clamp(*config.hu_range).to(self.prior.device)).half().cpu()
+            self._keep(self.prior.encode(hu.clamp(*config.hu_range).to(self.prior.device))).half().cpu()
             for hu in islice(batches, n_batches)
         ]
         return torch.cat(encoded)[: s.pool]

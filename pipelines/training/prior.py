@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
 from diffusers import DDIMScheduler, UNet2DModel
 
 from ctresample.data_tools.training_data import TrainingSlices
@@ -23,6 +21,7 @@ from ctresample.pipelines.training.processes import this_process
 from ctresample.pipelines.training.progress import OnStep
 from ctresample.pipelines.training.result import save_whole
 from ctresample.pipelines.training.run import identity, train
+from ctresample.pipelines.training.untrained_unet import untrained_unet
 from ctresample.prior import DiffusionPrior, LatentPrior, PriorConfig, weights_sha256
 
 Note = Callable[[str], None]
@@ -139,21 +138,7 @@ def new_denoiser(s: DenoiserSettings, n_channels: int, size: int) -> tuple[DDIMS
         set_alpha_to_one=False,
         steps_offset=1,
     )
-    n_levels = len(s.channels)
-    with torch.random.fork_rng():
-        torch.manual_seed(s.run.seed)
-        unet = UNet2DModel(
-            sample_size=size,
-            in_channels=n_channels,
-            out_channels=n_channels,
-            block_out_channels=s.channels,
-            layers_per_block=s.layers_per_block,
-            down_block_types=("DownBlock2D",) * (n_levels - 1) + ("AttnDownBlock2D",),
-            up_block_types=("AttnUpBlock2D",) + ("UpBlock2D",) * (n_levels - 1),
-            norm_num_groups=math.gcd(min(32, s.channels[0] // 2), *s.channels),
-            attention_head_dim=min(32, s.channels[-1]),
-        )
-    return scheduler, unet
+    return scheduler, untrained_unet(s.channels, s.layers_per_block, n_channels, size, s.run.seed)
 
 
 def _start_from(unet: UNet2DModel, name_or_folder: str, on_note: Note | None) -> None:

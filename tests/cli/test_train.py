@@ -22,6 +22,12 @@ prior:
   channels: [8, 16]
   layers_per_block: 1
   pool: 4
+coarse:
+  run: {steps: 2, batch_size: 2, validate_every: 2}
+  blocks: 4
+  channels: [8, 16]
+  from_step: 500
+  pool: 4
 finetune:
   run: {steps: 2, batch_size: 2, validate_every: 2}
   pool: 4
@@ -88,11 +94,19 @@ def test_trained_prior_can_be_used_and_tuned(cli, slices, trained, tmp_path):
     assert LatentPrior.from_pretrained(tmp_path / "tuned" / "prior").config.name == "mine-finetuned"
 
 
-@pytest.mark.parametrize("verb", ["autoencoder", "prior", "finetune"])
+def test_coarse_denoiser_is_added(cli, slices, trained, tmp_path):
+    done = cli("train", "coarse", trained, *slices, "-o", tmp_path / "run")
+    assert done.exit_code == 0, done.output
+    assert f"use it with --prior {tmp_path / 'run' / 'prior'}" in done.stdout
+    assert LatentPrior.from_pretrained(tmp_path / "run" / "prior").config.coarse_from_step == 500
+
+
+@pytest.mark.parametrize("verb", ["autoencoder", "prior", "coarse", "finetune"])
 def test_dry_run_writes_nothing(cli, slices, autoencoder, trained, tmp_path, verb):
     words = {
         "autoencoder": ["train", "autoencoder"],
         "prior": ["train", "prior", "--autoencoder", autoencoder],
+        "coarse": ["train", "coarse", trained],
         "finetune": ["finetune", trained],
     }[verb]
     done = cli(*words, *slices, "-o", tmp_path / "run", "--dry-run")
@@ -110,6 +124,7 @@ def test_dry_run_writes_nothing(cli, slices, autoencoder, trained, tmp_path, ver
         (["train", "autoencoder", "{train}", "--validation", "{val}", "--recipe", "none"], "no recipe 'none'"),
         (["train", "prior", "{train}", "--validation", "{val}", "--autoencoder", "{val}"], "has no vae folder"),
         (["finetune", "{val}", "{train}", "--validation", "{val}"], "is not a prior"),
+        (["train", "coarse", "{val}", "{train}", "--validation", "{val}"], "is not a prior"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(cli, inputs, tmp_path, words, expected):

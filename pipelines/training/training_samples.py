@@ -1,0 +1,24 @@
+"""Samples of a prior in training, always from the same noise."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ctresample.pipelines.sampling import ddim, latent_shape
+from ctresample.pipelines.training.objective import random_numbers
+from ctresample.pipelines.training.pictures import sample_grid
+from ctresample.prior import DiffusionPrior
+
+N_SAMPLES = 4
+SAMPLING_STEPS = 20
+
+
+@torch.no_grad()
+def training_samples(prior: DiffusionPrior) -> NDArray[np.uint8]:
+    """Four samples from pure noise, side by side in a square."""
+    levels = torch.linspace(len(prior.alpha_bar) - 1, 0, SAMPLING_STEPS).long().tolist()
+    shape = (N_SAMPLES, *latent_shape(prior, prior.config.image_size))
+    noise = torch.randn(shape, generator=random_numbers(2)).to(prior.device)
+    return sample_grid(prior.decode(ddim(prior, noise, levels))[:, 0].cpu().numpy())
