@@ -10,7 +10,8 @@ from diffusers import DDIMScheduler, UNet2DModel
 
 from ctresample.errors import PriorError
 from ctresample.networks import load_network, reason_of
-from ctresample.prior import DiffusionPrior, PriorConfig, find_prior
+from ctresample.prior import DiffusionPrior, find_prior
+from ctresample.prior_config import PriorConfig
 from ctresample.units import hu_to_model, model_to_hu
 
 

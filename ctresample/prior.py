@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -15,68 +13,12 @@ import torch.nn.functional as F
 from diffusers import DDIMScheduler, UNet2DModel
 
 from ctresample.coarse import CoarseDenoiser
-from ctresample.errors import PriorError, UsageError
+from ctresample.errors import PriorError
 from ctresample.networks import Autoencoder, downsampling, latent_channels, load_autoencoder, load_network, reason_of
-from ctresample.units import check_hu_range, hu_to_model, model_to_hu
-
-CONFIG_NAME = "prior.json"
-WEIGHT_FILES = (".ckpt", ".pt", ".pth", ".safetensors")
+from ctresample.prior_config import CONFIG_NAME, PriorConfig
+from ctresample.units import hu_to_model, model_to_hu
 
 BUNDLED = Path(__file__).parent / "priors"
-
-
-@dataclass(frozen=True)
-class PriorConfig:
-    """What is needed to use a prior rightly, kept beside its weights.
-
-    Attributes:
-        name: short name.
-        hu_range: HU at model values -1 and 1.
-        image_size: rows and columns it was trained on; images must be a multiple of ``patch_size`` times the
-            networks' own factors.
-        patch_size: pixels along the edge of a patch that is stacked into channels before the autoencoder.
-        latent_mean: mean of each latent channel over the training data; empty for a prior of pixels.
-        latent_std: standard deviation of each latent channel; latents are normalised with both.
-        denoising_rmse_hu: ``[alpha_bar, error]`` pairs, noisiest first: root mean square error in HU of the decoded
-            one-step estimate on validation patients. It tells a solver how far to trust the prior.
-        provenance: training data, licences, figures: whatever a reader should know.
-        coarse_from_step: first step of the schedule at which a `CoarseDenoiser` takes over; None if there is none.
-    """
-
-    name: str
-    hu_range: tuple[float, float]
-    image_size: int
-    patch_size: int
-    latent_mean: tuple[float, ...]
-    latent_std: tuple[float, ...]
-    denoising_rmse_hu: tuple[tuple[float, float], ...]
-    provenance: dict[str, Any] = field(default_factory=dict)
-    coarse_from_step: int | None = None
-
-    @classmethod
-    def load(cls, folder: Path) -> PriorConfig:
-        """Read ``prior.json``; `PriorError` if it is missing or incomplete."""
-        path = folder / CONFIG_NAME
-        if not path.is_file():
-            raise PriorError(f"{folder} is not a prior: it has no {CONFIG_NAME}; {how_to_import(folder)}")
-        try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-            config = cls(
-                name=str(raw["name"]),
-                hu_range=check_hu_range((float(raw["hu_range"][0]), float(raw["hu_range"][1]))),
-                image_size=int(raw["image_size"]),
-                patch_size=int(raw["patch_size"]),
-                latent_mean=tuple(map(float, raw["latent_mean"])),
-                latent_std=tuple(map(float, raw["latent_std"])),
-                denoising_rmse_hu=tuple((float(a), float(b)) for a, b in raw["denoising_rmse_hu"]),
-                provenance=dict(raw["provenance"]),
-                coarse_from_step=None if raw.get("coarse_from_step") is None else int(raw["coarse_from_step"]),
-            )
-        except (UsageError, ValueError, KeyError, TypeError, IndexError) as error:
-            raise PriorError(f"{path} cannot be used: {type(error).__name__} {error}; expected a full config") from None
-        if not config.denoising_rmse_hu:
-            raise PriorError(f"{path} cannot be used: denoising_rmse_hu is empty; expected [alpha_bar, error] pairs")
-        return config
 
 
 class DiffusionPrior:
@@ -158,8 +100,7 @@ class DiffusionPrior:
         folder.mkdir(parents=True, exist_ok=True)
         copy.deepcopy(self.unet).half().save_pretrained(folder / "unet")
         self.scheduler.save_pretrained(folder / "scheduler")
-        text = json.dumps(asdict(self.config), indent=1)
-        (folder / CONFIG_NAME).write_text(text + "\n", encoding="utf-8")
+        self.config.save(folder)
 
 
 class LatentPrior(DiffusionPrior):
@@ -238,13 +179,11 @@ class LatentPrior(DiffusionPrior):
                 "unet": load_network(UNet2DModel, folder / "unet"),
                 "scheduler": DDIMScheduler.from_pretrained(folder / "scheduler", local_files_only=True),
             }
-            if config.coarse_from_step is not None:
-                parts["coarse"] = load_network(UNet2DModel, folder / "coarse")
         except (OSError, ValueError, RuntimeError) as error:
             raise PriorError(
                 f"{folder} cannot be loaded as a prior (vae, unet, scheduler): {reason_of(error)}"
             ) from None
-        return cls(**parts, config=config).to(device)
+        return cls(**parts, config=config, coarse=load_coarse(folder, config)).to(device)
 
     def save_pretrained(self, folder: Path) -> None:
         """Write ``vae/``, ``unet/``, ``coarse/`` (half precision safetensors), ``scheduler/`` and ``prior.json``."""
@@ -295,15 +234,14 @@ class LatentPrior(DiffusionPrior):
         return model_to_hu(F.pixel_shuffle(x, self.config.patch_size), self.config.hu_range)
 
 
-def how_to_import(path: Path) -> str:
-    """What to do with a file or folder that is no prior: the end of an error's line."""
-    if (path / "model_index.json").is_file() or (path / "unet").is_dir():
-        kind = "a diffusers pipeline"
-    elif path.is_file() and path.suffix in WEIGHT_FILES:
-        kind = "a checkpoint"
-    else:
-        return "expected a folder made by training or by `ctresample prior import`"
-    return f"it looks like {kind}: make a prior of it with `ctresample prior import`"
+def load_coarse(folder: Path, config: PriorConfig) -> UNet2DModel | None:
+    """The network of a prior's coarse denoiser, if its config says that there is one; `PriorError` if it is broken."""
+    if config.coarse_from_step is None:
+        return None
+    try:
+        return load_network(UNet2DModel, folder / "coarse")
+    except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
+        raise PriorError(f"{folder / 'coarse'} cannot be loaded as a UNet2DModel: {reason_of(error)}") from None
 
 
 def find_prior(name_or_folder: str | Path) -> Path:

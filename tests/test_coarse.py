@@ -12,7 +12,8 @@ from diffusers import UNet2DModel
 
 from ctresample.coarse import CoarseDenoiser, block_alpha_bar, time_of
 from ctresample.errors import PriorError
-from ctresample.prior import CONFIG_NAME, LatentPrior, weights_sha256
+from ctresample.prior import LatentPrior, weights_sha256
+from ctresample.prior_config import CONFIG_NAME
 
 FROM_STEP = 600
 
@@ -178,7 +179,7 @@ def test_missing_network(prior, tmp_path):
         LatentPrior(prior.vae, prior.unet, prior.scheduler, config)
     with_coarse(prior).save_pretrained(tmp_path)
     shutil.rmtree(tmp_path / "coarse")
-    with pytest.raises(PriorError, match="cannot be loaded as a prior"):
+    with pytest.raises(PriorError, match="coarse cannot be loaded as a UNet2DModel"):
         LatentPrior.from_pretrained(tmp_path)
 
 

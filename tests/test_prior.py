@@ -12,7 +12,8 @@ from diffusers import AutoencoderTiny, DDIMScheduler, UNet2DModel, VQModel
 from safetensors.torch import load_file, save_file
 
 from ctresample.errors import PriorError
-from ctresample.prior import BUNDLED, CONFIG_NAME, LatentPrior, PriorConfig, find_prior, weights_sha256
+from ctresample.prior import BUNDLED, LatentPrior, find_prior, weights_sha256
+from ctresample.prior_config import CONFIG_NAME, PriorConfig
 
 PREDICTIONS = ["epsilon", "v_prediction", "sample"]
 

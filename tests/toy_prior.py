@@ -8,7 +8,8 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DModel
 
 from ctresample.pixel_prior import PixelPrior
-from ctresample.prior import LatentPrior, PriorConfig
+from ctresample.prior import LatentPrior
+from ctresample.prior_config import PriorConfig
 
 CHANNELS = 4
 PATCH_SIZE = 2

@@ -14,7 +14,8 @@ from ctresample.pipelines.model_card.curves import read_curve
 from ctresample.pipelines.model_card.write import FIGURES, README, write_card
 from ctresample.pipelines.output import new_folder
 from ctresample.pipelines.work import Progress
-from ctresample.prior import LatentPrior, PriorConfig, find_prior, weights_sha256
+from ctresample.prior import LatentPrior, find_prior, weights_sha256
+from ctresample.prior_config import PriorConfig
 
 
 def make_card(

@@ -19,7 +19,8 @@ from ctresample.pipelines.prior_import.compvis_checkpoint import read_compvis_ch
 from ctresample.pipelines.prior_import.diffusers_folder import read_diffusers_folder
 from ctresample.pipelines.prior_import.foreign_model import ForeignModel
 from ctresample.pixel_prior import PixelPrior
-from ctresample.prior import CONFIG_NAME, DiffusionPrior, LatentPrior, PriorConfig
+from ctresample.prior import DiffusionPrior, LatentPrior, load_coarse
+from ctresample.prior_config import CONFIG_NAME, PriorConfig
 from ctresample.units import check_hu_range
 
 MEASURED_PIXELS = 16 * 256**2
@@ -121,7 +122,8 @@ def _hu_range(source: Path, given: tuple[float, float] | None, known: PriorConfi
 def _unmeasured(
     model: ForeignModel, hu_range: tuple[float, float], name: str, known: PriorConfig | None, source: Path
 ) -> LatentPrior | PixelPrior:
-    for what, network in (("autoencoder", model.vae), ("UNet", model.unet)):
+    coarse = load_coarse(source, known) if known else None
+    for what, network in (("autoencoder", model.vae), ("UNet", model.unet), ("coarse denoiser", coarse)):
         if network and not all(bool(weight.half().isfinite().all()) for weight in network.parameters()):
             raise PriorError(
                 f"{source}: weights of the {what} are not finite in half precision; is the training sound?"
@@ -135,6 +137,7 @@ def _unmeasured(
         latent_mean=known.latent_mean if known else model.latent_mean,
         latent_std=known.latent_std if known else model.latent_std,
         denoising_rmse_hu=((1.0, 0.0),),
+        coarse_from_step=known.coarse_from_step if known else None,
         provenance=(known.provenance if known else {})
         | {
             "imported from": f"{source.name}: {model.kind}",
@@ -145,7 +148,7 @@ def _unmeasured(
     )
     prior: LatentPrior | PixelPrior
     if model.vae:
-        prior = LatentPrior(model.vae, model.unet, model.scheduler, config)
+        prior = LatentPrior(model.vae, model.unet, model.scheduler, config, coarse)
     else:
         prior = PixelPrior(model.unet, model.scheduler, config)
     if config.image_size % prior.size_multiple:

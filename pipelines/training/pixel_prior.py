@@ -11,7 +11,7 @@ from ctresample.pipelines.training.prior_settings import DenoiserSettings
 from ctresample.pipelines.training.processes import this_process
 from ctresample.pipelines.training.progress import OnStep
 from ctresample.pixel_prior import PixelPrior
-from ctresample.prior import PriorConfig
+from ctresample.prior_config import PriorConfig
 
 
 def train_pixel_prior(

@@ -22,7 +22,8 @@ from ctresample.pipelines.training.progress import OnStep
 from ctresample.pipelines.training.result import save_whole
 from ctresample.pipelines.training.run import identity, train
 from ctresample.pipelines.training.untrained_unet import untrained_unet
-from ctresample.prior import DiffusionPrior, LatentPrior, PriorConfig, weights_sha256
+from ctresample.prior import DiffusionPrior, LatentPrior, weights_sha256
+from ctresample.prior_config import PriorConfig
 
 Note = Callable[[str], None]
 Prior = TypeVar("Prior", bound=DiffusionPrior)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -167,6 +167,18 @@ def test_prior_of_ours_says_its_range_itself(toy_prior, one_slice, tmp_path):
     assert made.provenance["data"] == "none"
 
 
+def test_prior_of_ours_keeps_its_coarse_denoiser(toy_prior, one_slice, tmp_path, phantoms):
+    source = toy_prior.random_prior()
+    source.unet.register_to_config(sample_size=16)
+    config = replace(source.config, coarse_from_step=600)
+    source = LatentPrior(source.vae, source.unet, source.scheduler, config, toy_prior.random_prior(seed=5).unet)
+    source.coarse.unet.register_to_config(sample_size=4)
+    source.save_pretrained(tmp_path / "mine")
+    import_prior(tmp_path / "mine", tmp_path / "again", one_slice)
+    loaded, z_t = LatentPrior.from_pretrained(tmp_path / "again"), normal(1, 4, 16, 16)
+    assert phantoms.relative(loaded.predict(z_t, 900)[0], source.predict(z_t, 900)[0]) < 5e-3
+
+
 def test_latents_far_from_unit_variance_are_told(narrow, one_slice, tmp_path):
     source = shutil.copytree(narrow, tmp_path / "source")
     path = source / "vqvae" / "config.json"
@@ -211,7 +223,7 @@ def test_nothing_is_left_of_a_failure(narrow, one_slice, tmp_path, monkeypatch, 
         monkeypatch.setattr(f"{module}.denoising_error", fail)
     if when == "writing":
         monkeypatch.setattr(f"{module}.denoising_error", lambda *_args, **_kwargs: ())
-        monkeypatch.setattr("ctresample.prior.json.dumps", fail)
+        monkeypatch.setattr("ctresample.prior_config.json.dumps", fail)
     before = sorted(path.name for path in tmp_path.iterdir())
     with pytest.raises(PriorError):
         import_prior(source, tmp_path / "new" / "out", one_slice, hu_range=RANGE)
