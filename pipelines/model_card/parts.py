@@ -40,9 +40,10 @@ class Anatomy:
         image_size: rows and columns it was trained on.
         patch_size: pixels along a patch that is stacked into channels.
         latent_shape: channels, rows and columns of the latents.
-        schedule: of the noise, entry by entry.
+        schedule: of the noise, entry by entry, and noise over signal at its last step.
         sha256: one hash over all weights.
         provenance: what the prior's own config says of its making.
+        coarse_from_step: first step of the schedule that the coarse denoiser takes; None if there is none.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Anatomy:
     schedule: dict[str, Any]
     sha256: str
     provenance: dict[str, Any]
+    coarse_from_step: int | None = None
 
 
 def anatomy(prior: LatentPrior, folder: Path) -> Anatomy:
@@ -63,9 +65,14 @@ def anatomy(prior: LatentPrior, folder: Path) -> Anatomy:
         name: prior.scheduler.config[name]
         for name in ("num_train_timesteps", "beta_schedule", "beta_start", "beta_end", "prediction_type")
     }
+    last = float(prior.alpha_bar[-1])
+    schedule["noise_over_signal_at_the_end"] = ((1 - last) / last) ** 0.5
+    parts = [_part("autoencoder", prior.vae, folder / "vae"), _part("denoiser", prior.unet, folder / "unet")]
+    if prior.coarse:
+        parts.append(_part("coarse denoiser", prior.coarse.unet, folder / "coarse"))
     return Anatomy(
         name=config.name,
-        parts=(_part("autoencoder", prior.vae, folder / "vae"), _part("denoiser", prior.unet, folder / "unet")),
+        parts=tuple(parts),
         hu_range=config.hu_range,
         image_size=config.image_size,
         patch_size=config.patch_size,
@@ -73,6 +80,7 @@ def anatomy(prior: LatentPrior, folder: Path) -> Anatomy:
         schedule=schedule,
         sha256=weights_sha256(folder),
         provenance=config.provenance,
+        coarse_from_step=config.coarse_from_step,
     )
 
 

@@ -51,10 +51,9 @@ def train_coarse(
     model = objective.prior
     objective.network.eval().requires_grad_(False)
     if main:
-        errors = denoising_error(model, validation.whole(model.config.image_size), random_numbers(1))
         model.config = replace(
             model.config,
-            denoising_rmse_hu=tuple((e.alpha_bar, e.rmse_hu) for e in errors),
+            denoising_rmse_hu=_errors(model, validation),
             provenance=model.config.provenance | {"coarse_data_digest": slices.digest},
         )
         save_whole(folder / "prior", model.save_pretrained)
@@ -81,6 +80,19 @@ def coarse_objective(
     ).to(this_process().device)
     unet.requires_grad_(True)
     return CoarseObjective(model, slices, validation, s)
+
+
+def _errors(prior: LatentPrior, validation: TrainingSlices) -> tuple[tuple[float, float], ...]:
+    """Error at each noise level: of the noisiest steps as it is now, of the others as it was stated before.
+
+    What ``fast`` takes from it is then the same, to the last bit, also if these are other validation slices.
+    """
+    config = prior.config
+    images = validation.whole(config.image_size).clamp(*config.hu_range)
+    cleanest = float(prior.alpha_bar[prior.unet_steps])
+    measured = [(e.alpha_bar, e.rmse_hu) for e in denoising_error(prior, images, random_numbers(1))]
+    noisiest = [pair for pair in measured if pair[0] <= cleanest]
+    return (*noisiest, *(pair for pair in config.denoising_rmse_hu if pair[0] > cleanest))
 
 
 def noisier_end(scheduler: DDIMScheduler, from_step: int, noisiest: float) -> DDIMScheduler:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -22,6 +23,7 @@ from ctresample.pipelines.model_card.write import figures, render
 
 def card(distance=0.5, trained_on_these=True) -> Card:
     schedule = {"num_train_timesteps": 1000, "beta_schedule": "linear", "beta_start": 0.1, "beta_end": 0.2}
+    schedule["noise_over_signal_at_the_end"] = 999.6
     parts = (Part("autoencoder", "VQModel", (8,), 1_250_000, 2.5),)
     provenance = {"licence": "CC BY | 4.0\nand more"}
     return Card(
@@ -50,6 +52,16 @@ def test_tables_are_whole():
     assert "| | bias |" + " 0.0 |" * len(REGIONS) in lines
     assert "## Limits" in lines
     assert "Mine." in lines
+
+
+def test_coarse_denoiser_is_told_where_there_is_one():
+    without = card()
+    assert "to 1000 times more noise than signal" in render(without, "", "validation")
+    assert "coarse" not in render(without, "", "validation")
+    with_one = replace(without, anatomy=replace(without.anatomy, coarse_from_step=700))
+    text = render(with_one, "", "validation")
+    assert "from step 700 on evenly to 1000 times more noise than signal |\n| steps of the coarse" in text
+    assert "| 700 to 999: it sees averages" in text
 
 
 def test_no_words_of_the_author_are_invented():

@@ -72,6 +72,11 @@ def test_the_rest_of_the_prior_stays(trained, old):
     assert torch.equal(loaded.alpha_bar[:600], before.alpha_bar[:600])
     assert all(map(torch.equal, loaded.predict(z_t, 599), before.predict(z_t, 599)))
     assert made.config.provenance["coarse_data_digest"] == "digest0"
+    assert all(made.spread_hu(t) == before.spread_hu(t) for t in range(400))
+    noisy = float(before.alpha_bar[600])
+    assert {e for a, e in made.config.denoising_rmse_hu if a < noisy}.isdisjoint(
+        e for _, e in before.config.denoising_rmse_hu
+    )
 
 
 def test_batches_are_always_the_same(old, disks):
