@@ -7,23 +7,35 @@ from collections.abc import Sequence
 import torch
 
 from ctresample.prior import DiffusionPrior
+from ctresample.solvers.diffusion.steps import ddim_step, normal_like
 
 
 @torch.no_grad()
-def ddim(prior: DiffusionPrior, z: torch.Tensor, levels: Sequence[int]) -> torch.Tensor:
-    """Clean latents from noisy ones by deterministic steps (Song, Meng and Ermon, ICLR 2021, eq. 12 with sigma 0).
+def ancestral(
+    prior: DiffusionPrior, shape: tuple[int, ...], levels: Sequence[int], generators: Sequence[torch.Generator]
+) -> torch.Tensor:
+    """Clean latents from pure noise, a slice a generator, with fresh noise at every step.
+
+    Ancestral sampling (Song, Meng and Ermon, ICLR 2021, eq. 12 with eta 1): later steps mend what earlier ones got
+    wrong, which deterministic ones cannot.
 
     Args:
         prior: to draw from.
-        z: noisy latents ``(B, C, h, w)`` of the first level; pure noise where that is the schedule's last.
+        shape: channels, rows and columns of the latents.
         levels: schedule steps to visit, noisiest first.
+        generators: of each slice's noise, on the CPU so that all devices draw the same.
+
+    Returns:
+        ``(len(generators), *shape)``.
     """
+    z = normal_like(torch.empty((len(generators), *shape), device=prior.device), generators)
     z_0 = z
     for t, following in zip(levels, [*levels[1:], None], strict=True):
         z_0, epsilon = prior.predict(z, t)
         if following is not None:
-            alpha_bar = float(prior.alpha_bar[following])
-            z = alpha_bar**0.5 * z_0 + (1 - alpha_bar) ** 0.5 * epsilon
+            fresh = normal_like(z, generators)
+            here, there = float(prior.alpha_bar[t]), float(prior.alpha_bar[following])
+            z = ddim_step(z_0, epsilon, fresh, alpha_bar=here, following=there, eta=1.0)
     return z_0
 
 

@@ -120,7 +120,7 @@ def card(
         typer.Option(metavar="NAME_OR_DIR", help="Prior whose denoising error stands beside; may be repeated."),
     ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Images to draw from noise.")] = 16,
-    steps: Annotated[int, typer.Option(min=2, help="DDIM steps of each.")] = 100,
+    steps: Annotated[int, typer.Option(min=2, help="Sampling steps of each.")] = 100,
     seed: Seed = 0,
     device: Device = "auto",
 ) -> None:

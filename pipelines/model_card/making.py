@@ -47,7 +47,7 @@ def make_card(
         text: Markdown of the author: licences, DOIs, intended use, limits.
         against: priors whose denoising error stands beside.
         n_samples: images to draw from noise.
-        steps: DDIM steps of each.
+        steps: sampling steps of each.
         seed: of all random numbers.
         device: where to compute.
         on_progress: told how far the whole is.

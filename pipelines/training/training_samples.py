@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ctresample.pipelines.sampling import ddim, latent_shape
+from ctresample.pipelines.sampling import ancestral, latent_shape
 from ctresample.pipelines.training.objective import random_numbers
 from ctresample.pipelines.training.pictures import sample_grid
 from ctresample.prior import DiffusionPrior
@@ -19,6 +19,6 @@ SAMPLING_STEPS = 20
 def training_samples(prior: DiffusionPrior) -> NDArray[np.uint8]:
     """Four samples from pure noise, side by side in a square."""
     levels = torch.linspace(len(prior.alpha_bar) - 1, 0, SAMPLING_STEPS).long().tolist()
-    shape = (N_SAMPLES, *latent_shape(prior, prior.config.image_size))
-    noise = torch.randn(shape, generator=random_numbers(2)).to(prior.device)
-    return sample_grid(prior.decode(ddim(prior, noise, levels))[:, 0].cpu().numpy())
+    generators = [random_numbers(2, k) for k in range(N_SAMPLES)]
+    drawn = ancestral(prior, latent_shape(prior, prior.config.image_size), levels, generators)
+    return sample_grid(prior.decode(drawn)[:, 0].cpu().numpy())
