@@ -132,7 +132,7 @@ def test_real_prior_same_seed_same_image_alone_or_in_a_batch(prior):
 def test_bundled_prior_is_small_and_half_precision():
     folder = Path(SLICES).parent / "priors" / "ct256"
     files = list(folder.rglob("*.safetensors"))
-    assert sum(path.stat().st_size for path in files) <= 30e6
+    assert sum(path.stat().st_size for path in files) <= 60e6  # what a clone and a wheel can well carry
     import torch
     from safetensors.torch import load_file
 

@@ -78,7 +78,7 @@ def test_verdicts():
 def test_samples_of_a_prior_that_knows_one_image_are_that_image():
     hu = TRAINING.whole(16)[4:5]  # constant over the prior's patches
     prior = PixelPrior(hu / 1000)
-    samples = draw_samples(prior, 3, size=64, steps=5, generator=torch.Generator().manual_seed(0))
+    samples = draw_samples(prior, 3, size=64, steps=5, seed=0)
     torch.testing.assert_close(samples, torch.nn.functional.interpolate(hu, scale_factor=4).expand(3, 1, 64, 64))
 
 
@@ -92,7 +92,7 @@ class Echo(PixelPrior):
 
 def test_samples_follow_their_seed():
     def draw(seed, n=2):
-        return draw_samples(Echo(), n, size=64, steps=4, generator=torch.Generator().manual_seed(seed))
+        return draw_samples(Echo(), n, size=64, steps=4, seed=seed)
 
     assert torch.equal(draw(3), draw(3))
     assert not torch.equal(draw(3), draw(4))
