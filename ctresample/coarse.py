@@ -22,7 +22,7 @@ class CoarseDenoiser:
     about the same number of blocks, whatever its size.
 
     Args:
-        unet: takes `noised` block averages at the time `time_of`, and predicts their velocity (Salimans and Ho, ICLR
+        unet: takes noisy block averages at the time `time_of`, and predicts their velocity (Salimans and Ho, ICLR
             2022). Its ``sample_size`` is the number of blocks along a side.
         from_step: first step of the schedule that is its own.
     """

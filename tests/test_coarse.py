@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -18,24 +19,23 @@ from ctresample.prior_config import CONFIG_NAME
 FROM_STEP = 600
 
 
-def small_unet(channels: int = 4, sample_size: int = 4) -> UNet2DModel:
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        return UNet2DModel(
-            sample_size=sample_size,
-            in_channels=channels,
-            out_channels=channels,
-            block_out_channels=(8, 16),
-            down_block_types=("DownBlock2D", "DownBlock2D"),
-            up_block_types=("UpBlock2D", "UpBlock2D"),
-            layers_per_block=1,
-            norm_num_groups=4,
-        )
+@pytest.fixture
+def small_unet(toy_prior) -> Callable[..., UNet2DModel]:
+    def make(channels: int = 4, sample_size: int = 4) -> UNet2DModel:
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+            return toy_prior.small_unet(channels, sample_size)
+
+    return make
 
 
-def with_coarse(prior: LatentPrior, unet: UNet2DModel | None = None, **changes: object) -> LatentPrior:
-    config = replace(prior.config, **({"coarse_from_step": FROM_STEP} | changes))
-    return LatentPrior(prior.vae, prior.unet, prior.scheduler, config, unet or small_unet())
+@pytest.fixture
+def with_coarse(small_unet) -> Callable[..., LatentPrior]:
+    def make(prior: LatentPrior, unet: UNet2DModel | None = None, **changes: object) -> LatentPrior:
+        config = replace(prior.config, **({"coarse_from_step": FROM_STEP} | changes))
+        return LatentPrior(prior.vae, prior.unet, prior.scheduler, config, unet or small_unet())
+
+    return make
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def normal(*shape: int, seed: int = 0) -> torch.Tensor:
 
 @pytest.mark.parametrize("n", [1, 2, 4, 8])
 @pytest.mark.parametrize("alpha_bar", [1e-6, 0.01, 0.3])
-def test_estimate_of_independent_blocks_is_the_wiener_filter(alpha_bar, n, phantoms):
+def test_estimate_of_independent_blocks_is_the_wiener_filter(alpha_bar, n, phantoms, small_unet):
     """Where block averages are standard normal, the best velocity is 0, and the best estimate a known factor."""
     coarse = CoarseDenoiser(small_unet(sample_size=16 // n), FROM_STEP)
     for weight in coarse.unet.parameters():
@@ -74,7 +74,7 @@ def test_level_of_blocks_is_that_of_their_noise():
     assert float(blocks.std()) == pytest.approx((1 - level) ** 0.5, rel=0.01)
 
 
-def test_network_is_told_the_level_of_the_blocks(phantoms):
+def test_network_is_told_the_level_of_the_blocks(phantoms, small_unet):
     """A slice of twice the size, with twice the noise, is the same to the network."""
     coarse = CoarseDenoiser(small_unet(), FROM_STEP)
     z_0, noise = normal(1, 4, 4, 4), normal(1, 4, 4, 4, seed=1)
@@ -98,12 +98,12 @@ def test_time_grows_with_noise():
     ("rows", "columns", "expected"),
     [(16, 16, 4), (32, 32, 8), (4, 4, 1), (2, 2, 1), (16, 8, 4), (12, 12, 3), (10, 10, 5), (14, 14, 7), (16, 18, 1)],
 )
-def test_block_size(rows, columns, expected):
+def test_block_size(rows, columns, expected, small_unet):
     """Near four blocks along the longer side, each side an even number of them."""
     assert CoarseDenoiser(small_unet(), FROM_STEP).block_size(rows, columns) == expected
 
 
-def test_gradient(prior):
+def test_gradient(prior, with_coarse):
     model = with_coarse(prior)
     model.coarse.unet.double()
     z_t = normal(1, 4, 8, 8).double().requires_grad_()
@@ -113,14 +113,14 @@ def test_gradient(prior):
 # ---------------------------------------------------------------- in a prior
 
 
-def test_below_its_steps_nothing_changes(prior):
+def test_below_its_steps_nothing_changes(prior, with_coarse):
     model, z_t = with_coarse(prior), normal(2, 4, 8, 8)
     assert (prior.unet_steps, model.unet_steps) == (1000, FROM_STEP)
     for t in (0, 300, FROM_STEP - 1):
         assert all(map(torch.equal, model.predict(z_t, t), prior.predict(z_t, t)))
 
 
-def test_above_it_estimate_and_noise_add_up_to_what_was_given(prior):
+def test_above_it_estimate_and_noise_add_up_to_what_was_given(prior, with_coarse):
     model, z_t = with_coarse(prior), normal(2, 4, 8, 8)
     for t in (FROM_STEP, 999):
         z_0, epsilon = model.predict(z_t, t)
@@ -129,7 +129,7 @@ def test_above_it_estimate_and_noise_add_up_to_what_was_given(prior):
         assert torch.allclose(alpha_bar**0.5 * z_0 + (1 - alpha_bar) ** 0.5 * epsilon, z_t, atol=1e-5)
 
 
-def test_saved_and_loaded(prior, tmp_path, phantoms):
+def test_saved_and_loaded(prior, tmp_path, phantoms, with_coarse):
     model = with_coarse(prior)
     model.save_pretrained(tmp_path / "with")
     prior.save_pretrained(tmp_path / "without")
@@ -152,7 +152,7 @@ def test_prior_without_the_entry_is_one_without_it(prior, tmp_path):
     assert LatentPrior.from_pretrained(tmp_path).coarse is None
 
 
-def test_image_sides_suit_both_networks(prior):
+def test_image_sides_suit_both_networks(prior, with_coarse):
     deep = UNet2DModel(
         sample_size=8,
         in_channels=4,
@@ -168,12 +168,12 @@ def test_image_sides_suit_both_networks(prior):
 
 
 @pytest.mark.parametrize("step", [None, 0, 1000])
-def test_no_such_step(prior, step):
+def test_no_such_step(prior, step, with_coarse):
     with pytest.raises(PriorError, match=f"coarse_from_step is {step} and a coarse denoiser is there"):
         with_coarse(prior, coarse_from_step=step)
 
 
-def test_missing_network(prior, tmp_path):
+def test_missing_network(prior, tmp_path, with_coarse):
     config = replace(prior.config, coarse_from_step=FROM_STEP)
     with pytest.raises(PriorError, match="a coarse denoiser is missing"):
         LatentPrior(prior.vae, prior.unet, prior.scheduler, config)
@@ -183,6 +183,6 @@ def test_missing_network(prior, tmp_path):
         LatentPrior.from_pretrained(tmp_path)
 
 
-def test_network_of_other_latents(prior):
+def test_network_of_other_latents(prior, small_unet, with_coarse):
     with pytest.raises(PriorError, match="the coarse denoiser takes 3 latent channels"):
         with_coarse(prior, small_unet(channels=3))

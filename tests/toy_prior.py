@@ -41,6 +41,20 @@ def config(**changes: object) -> PriorConfig:
     return PriorConfig(**(values | changes))
 
 
+def small_unet(channels: int, sample_size: int | None = None) -> UNet2DModel:
+    """With random weights, of torch's own random numbers; it halves once."""
+    return UNet2DModel(
+        sample_size=sample_size,
+        in_channels=channels,
+        out_channels=channels,
+        block_out_channels=(8, 16),
+        down_block_types=("DownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "UpBlock2D"),
+        layers_per_block=1,
+        norm_num_groups=4,
+    )
+
+
 def random_prior(prediction_type: str = "v_prediction", seed: int = 0) -> LatentPrior:
     """An untrained prior for images whose sides are multiples of 4, the same for the same seed."""
     with torch.random.fork_rng():
@@ -53,15 +67,7 @@ def random_prior(prediction_type: str = "v_prediction", seed: int = 0) -> Latent
             norm_num_groups=4,
             mid_block_add_attention=False,
         )
-        unet = UNet2DModel(
-            in_channels=CHANNELS,
-            out_channels=CHANNELS,
-            block_out_channels=(8, 16),
-            down_block_types=("DownBlock2D", "DownBlock2D"),
-            up_block_types=("UpBlock2D", "UpBlock2D"),
-            layers_per_block=1,
-            norm_num_groups=4,
-        )
+        unet = small_unet(CHANNELS)
     return LatentPrior(vae, unet, scheduler(prediction_type), config())
 
 
@@ -119,13 +125,5 @@ def random_pixel_prior(prediction_type: str = "epsilon", channels: int = 1, patc
     """An untrained prior of pixels for images whose sides are multiples of ``2 * patch_size``; always the same."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        unet = UNet2DModel(
-            in_channels=channels,
-            out_channels=channels,
-            block_out_channels=(8, 16),
-            down_block_types=("DownBlock2D", "DownBlock2D"),
-            up_block_types=("UpBlock2D", "UpBlock2D"),
-            layers_per_block=1,
-            norm_num_groups=4,
-        )
+        unet = small_unet(channels)
     return PixelPrior(unet, scheduler(prediction_type), config(latent_mean=(), latent_std=(), patch_size=patch_size))

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from ctresample.coarse import CoarseDenoiser, block_alpha_bar, time_of
 from ctresample.data_tools.training_data import TrainingSlices
+from ctresample.pipelines.sampling import latent_shape
 from ctresample.pipelines.training.coarse_settings import CoarseSettings
 from ctresample.pipelines.training.latent_pool import LatentPool
-from ctresample.pipelines.training.noise_prediction import prediction_target
+from ctresample.pipelines.training.noise_prediction import noised, prediction_target
 from ctresample.pipelines.training.objective import Batch, Objective, random_numbers
 from ctresample.pipelines.training.training_samples import training_samples
 from ctresample.prior import LatentPrior
@@ -43,9 +44,9 @@ class CoarseObjective(Objective):
         if coarse is None:
             raise ValueError("the prior has no coarse denoiser to train")
         super().__init__(coarse.unet)
-        self.prior, self._coarse, self._s = prior, coarse, settings
+        self.prior, self._s = prior, settings
         self._pool = LatentPool(prior, slices, settings, keep=lambda latents: block_means(coarse, latents))
-        self._truth = validation.whole(prior.config.image_size).clamp(*prior.config.hu_range)
+        self._validation = _validation_blocks(prior, coarse, validation)
         self._levels = _block_levels(prior, coarse)
 
     def batches(self, first: int, process: int) -> Iterator[Batch]:
@@ -65,14 +66,12 @@ class CoarseObjective(Objective):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         z_0, noise, alpha_bar = batch["z_0"], batch["noise"], batch["alpha_bar"]
-        a, b = alpha_bar.sqrt().view(-1, 1, 1, 1), (1 - alpha_bar).sqrt().view(-1, 1, 1, 1)
-        predicted = self.network(a * z_0 + b * noise, time_of(alpha_bar)).sample.float()
+        predicted = self.network(noised(z_0, noise, alpha_bar), time_of(alpha_bar)).sample.float()
         return (predicted - prediction_target("v_prediction", z_0, noise, alpha_bar)).square().mean()
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        device = self.prior.device
-        z_0 = torch.cat([block_means(self._coarse, self.prior.encode(hu.to(device))) for hu in self._truth.split(16)])
+        z_0, device = self._validation, self.prior.device
         generator, losses = random_numbers(1), []
         for share in torch.linspace(0, 1, VALIDATION_LEVELS):
             alpha_bar = self._alpha_bar(share.expand(len(z_0))).to(device)
@@ -90,10 +89,17 @@ def block_means(coarse: CoarseDenoiser, latents: torch.Tensor) -> torch.Tensor:
     return F.avg_pool2d(latents, coarse.block_size(*latents.shape[-2:]))
 
 
+@torch.no_grad()
+def _validation_blocks(prior: LatentPrior, coarse: CoarseDenoiser, slices: TrainingSlices) -> torch.Tensor:
+    """Block averages of whole slices, on the prior's device; they stay, for the autoencoder is not trained."""
+    hu = slices.whole(prior.config.image_size).clamp(*prior.config.hu_range)
+    return torch.cat([block_means(coarse, prior.encode(some.to(prior.device))) for some in hu.split(16)])
+
+
 def _block_levels(prior: LatentPrior, coarse: CoarseDenoiser) -> tuple[float, float]:
     """Logarithms of noise over signal of the blocks, least and most, that the network is trained at."""
-    side = prior.encode(torch.zeros(1, 1, *(2 * [prior.config.image_size]), device=prior.device)).shape[-1]
-    n = coarse.block_size(side, side)
+    _, rows, columns = latent_shape(prior, prior.config.image_size)
+    n = coarse.block_size(rows, columns)
     least, most = (
         0.5 * math.log(1 / block_alpha_bar(float(prior.alpha_bar[t]), n) - 1)
         for t in (coarse.from_step, len(prior.alpha_bar) - 1)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.pipelines.denoising_error import LevelError, denoising_error
 from ctresample.pipelines.training.latent_pool import LatentPool
-from ctresample.pipelines.training.noise_prediction import min_snr_weight, prediction_target
+from ctresample.pipelines.training.noise_prediction import min_snr_weight, noised, prediction_target
 from ctresample.pipelines.training.objective import Batch, Objective, random_numbers
 from ctresample.pipelines.training.prior_settings import DiffusionSettings
 from ctresample.pipelines.training.training_samples import training_samples
@@ -62,8 +62,7 @@ class DiffusionObjective(Objective, Generic[Prior]):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         z_0, noise, alpha_bar = batch["z_0"], batch["noise"], batch["alpha_bar"]
-        a, b = alpha_bar.sqrt().view(-1, 1, 1, 1), (1 - alpha_bar).sqrt().view(-1, 1, 1, 1)
-        predicted = self.network(a * z_0 + b * noise, batch["t"]).sample.float()
+        predicted = self.network(noised(z_0, noise, alpha_bar), batch["t"]).sample.float()
         error = (predicted - prediction_target(self._prediction, z_0, noise, alpha_bar)).square().mean(dim=(1, 2, 3))
         return (min_snr_weight(self._prediction, alpha_bar, self._s.min_snr_gamma) * error).mean()
 

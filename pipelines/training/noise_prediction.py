@@ -9,6 +9,12 @@ import torch
 Prediction = Literal["epsilon", "v_prediction", "sample"]
 
 
+def noised(z_0: torch.Tensor, noise: torch.Tensor, alpha_bar: torch.Tensor) -> torch.Tensor:
+    """``sqrt(alpha_bar) z_0 + sqrt(1 - alpha_bar) noise`` of latents ``(B, C, h, w)``, each at its level ``(B,)``."""
+    a, b = alpha_bar.sqrt().view(-1, 1, 1, 1), (1 - alpha_bar).sqrt().view(-1, 1, 1, 1)
+    return a * z_0 + b * noise
+
+
 def prediction_target(
     prediction: Prediction, z_0: torch.Tensor, noise: torch.Tensor, alpha_bar: torch.Tensor
 ) -> torch.Tensor:
