@@ -7,20 +7,16 @@ its own (RAS), so that x and y change their sign. Neither holds anything of the 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import SimpleITK
 from numpy.typing import NDArray
 
+from ctresample.choices import VOLUME_SUFFIXES
 from ctresample.data_tools.upright import check_upright
 from ctresample.errors import GeometryError, OutputError, UsageError
 from ctresample.files import whole_file
 from ctresample.volume import Volume
-
-Format = Literal["nifti", "nrrd"]
-
-SUFFIXES: dict[Format, str] = {"nifti": ".nii.gz", "nrrd": ".nrrd"}
 
 
 def write_volume_file(volume: Volume, path: Path, *, description: str) -> None:
@@ -28,7 +24,7 @@ def write_volume_file(volume: Volume, path: Path, *, description: str) -> None:
 
     Args:
         volume: finite HU; its headers are left out.
-        path: a new file, whose name ends as `SUFFIXES` says.
+        path: a new file, whose name ends as `VOLUME_SUFFIXES` says.
         description: for the file's note; at most 79 characters, which is what NIfTI holds.
 
     Raises:
@@ -36,9 +32,10 @@ def write_volume_file(volume: Volume, path: Path, *, description: str) -> None:
         OutputError: values that are not finite, or a place that cannot be written.
         UsageError: a name with another ending.
     """
-    suffix = next((suffix for suffix in SUFFIXES.values() if path.name.endswith(suffix)), None)
+    suffix = next((suffix for suffix in VOLUME_SUFFIXES.values() if path.name.endswith(suffix)), None)
     if suffix is None:
-        raise UsageError(f"{path} names no known format; expected it to end with {' or '.join(SUFFIXES.values())}")
+        endings = " or ".join(VOLUME_SUFFIXES.values())
+        raise UsageError(f"{path} names no known format; expected it to end with {endings}")
     image = _image(volume, path)
     image.SetMetaData("ITK_FileNotes", description[:79])
     if path.exists():
