@@ -2,9 +2,9 @@
 
 The velocity of Salimans and Ho, ICLR 2022, is what is left to say of clean latents once they are known to be normal
 with mean 0 and variance 1, scaled to variance 1. With an image at hand that agrees with the measurement, more is known:
-the latents lie around those of the image, off by a spread. The same scaling then (Karras et al., "Elucidating the Design
-Space of Diffusion-Based Generative Models", NeurIPS 2022, Appendix B.6, around a mean) lets a network begin as good as
-that image is, whatever the noise. Mean 0 and spread 1 give back the plain velocity, so one network serves for both.
+the latents lie around those of the image, off by a spread. The same scaling then (Karras et al., "Elucidating the
+Design Space of Diffusion-Based Generative Models", NeurIPS 2022, Appendix B.6, around a mean) lets a network begin as
+good as that image is, whatever the noise. Mean 0 and spread 1 give back the plain velocity, so one network serves both.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ctresample.consistency import proximal_step, spread_of_misfit
+from ctresample.consistency import proximal_step, residual_ratio, spread_of_misfit
 from ctresample.errors import UsageError
 from ctresample.operators import LinearOperator, Weighted
 from ctresample.prior import LatentPrior
@@ -75,7 +75,7 @@ def itnet(
     for done in range(1, settings.rounds + 1):
         expected = prior.decode(prior.estimate(prior.encode(mu_to_hu(x, mu_water_per_mm))))
         x = agreeing(hu_to_mu(expected, mu_water_per_mm), y, W, settings, mu_water_per_mm)
-        if not report(callback, "itnet", done, settings.rounds, float("nan")):
+        if callback and not report(callback, "itnet", done, settings.rounds, float(residual_ratio(W(x) - y).mean())):
             break
     return x
 
