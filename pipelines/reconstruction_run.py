@@ -10,10 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from ctresample.files import write_file
+from ctresample.finite_json import finite
 from ctresample.pipelines.dicom_export import scan_facts
-from ctresample.pipelines.finite_json import finite
 from ctresample.pipelines.loaded_prior import LoadedPrior
-from ctresample.pipelines.output import write_text_atomically
 from ctresample.pipelines.result_images import ResultMap
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
@@ -64,7 +64,7 @@ def write_record(
         "metrics": metrics,
     }
     text = json.dumps(finite(record), indent=1, allow_nan=False, ensure_ascii=False)
-    write_text_atomically(folder / RECORD_NAME, text + "\n")
+    write_file(folder / RECORD_NAME, text + "\n")
 
 
 def _versions() -> dict[str, str | None]:

@@ -11,8 +11,8 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import UID
 
 from ctresample.data_tools.dicom_files import damage_as_dicom_error, quiet_pydicom
-from ctresample.data_tools.new_file import write_new_file
 from ctresample.errors import ArchiveError, CTResampleError, DicomError
+from ctresample.files import write_file
 
 
 class ReceivedSeries:
@@ -63,7 +63,7 @@ class ReceivedSeries:
         path = self._paths.get(sop_instance)
         if path is None:
             raise ArchiveError("the archive sent an image that nobody asked for; nothing was kept")
-        write_new_file(path, content)
+        write_file(path, content)
         try:
             _check(path, sop_instance)
         except DicomError:

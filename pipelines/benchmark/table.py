@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from ctresample.errors import CTResampleError
-from ctresample.pipelines.output import write_text_atomically
+from ctresample.files import write_file
 from ctresample.result import ResultRow
 
 COLUMNS = tuple(field.name for field in fields(ResultRow))
@@ -31,7 +31,7 @@ def write_results_csv(path: Path, rows: Sequence[ResultRow]) -> None:
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
     writer.writerows([_cell(name, getattr(row, name)) for name in COLUMNS] for row in rows)
-    write_text_atomically(path, text.getvalue())
+    write_file(path, text.getvalue())
 
 
 def read_results_csv(path: Path) -> list[ResultRow]:
