@@ -16,6 +16,7 @@ from ctresample.data_tools.dicom_headers import SliceHeader, read_slice_headers
 from ctresample.data_tools.dicom_series import FoundSeries
 from ctresample.data_tools.dicom_stack import group_stacks, sort_along_normal
 from ctresample.errors import DicomError
+from ctresample.paths import StrPath, as_path
 
 MAX_FILES = 1_000_000
 _MOST_SCOUTS, _LEAST_SLICES_PER_SCOUT = 2, 5
@@ -38,7 +39,7 @@ class Discovery:
     stray: tuple[str, ...] = ()
 
 
-def find_series(place: Path) -> Discovery:
+def find_series(place: StrPath) -> Discovery:
     """Look for CT series; a bad file is told of in the result and never raises.
 
     Names and extensions prove nothing: every file is looked at, inside zip files too. A DICOMDIR stands for its
@@ -51,6 +52,7 @@ def find_series(place: Path) -> Discovery:
     Raises:
         DicomError: there is no such place, it cannot be searched, or it holds a million files.
     """
+    place = as_path(place, "place")
     left_out: Counter[str] = Counter()
     damaged: list[tuple[str, DicomFile, str]] = []  # series UID, if it is known; the file; what is wrong
     headers: list[SliceHeader] = []
