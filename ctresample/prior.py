@@ -16,6 +16,7 @@ from ctresample.coarse import CoarseDenoiser
 from ctresample.conditioning import estimate_around
 from ctresample.errors import PriorError
 from ctresample.networks import Autoencoder, downsampling, latent_channels, load_autoencoder, load_network, reason_of
+from ctresample.paths import StrPath, as_path
 from ctresample.prior_config import CONFIG_NAME, PriorConfig
 from ctresample.units import hu_to_model, model_to_hu
 
@@ -123,8 +124,9 @@ class DiffusionPrior:
         self.device = torch.device(device)
         return self
 
-    def save_pretrained(self, folder: Path) -> None:
+    def save_pretrained(self, folder: StrPath) -> None:
         """Write ``unet/`` (half precision safetensors), ``scheduler/`` and ``prior.json``."""
+        folder = as_path(folder, "folder")
         folder.mkdir(parents=True, exist_ok=True)
         copy.deepcopy(self.unet).half().save_pretrained(folder / "unet")
         self.scheduler.save_pretrained(folder / "scheduler")
@@ -220,8 +222,9 @@ class LatentPrior(DiffusionPrior):
             ) from None
         return cls(**parts, config=config, coarse=load_coarse(folder, config)).to(device)
 
-    def save_pretrained(self, folder: Path) -> None:
+    def save_pretrained(self, folder: StrPath) -> None:
         """Write ``vae/``, ``unet/``, ``coarse/`` (half precision safetensors), ``scheduler/`` and ``prior.json``."""
+        folder = as_path(folder, "folder")
         super().save_pretrained(folder)
         copy.deepcopy(self.vae).half().save_pretrained(folder / "vae")
         if self.coarse:
@@ -292,8 +295,9 @@ def find_prior(name_or_folder: str | Path) -> Path:
     raise PriorError(f"no prior {str(name_or_folder)!r}: expected a folder with {CONFIG_NAME} or one of {bundled}")
 
 
-def weights_sha256(folder: Path) -> str:
+def weights_sha256(folder: StrPath) -> str:
     """One hash over all weight files of a prior, for provenance."""
+    folder = as_path(folder, "folder")
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*/*.safetensors")):
         digest.update(path.read_bytes())

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ctresample.errors import PriorError, UsageError
+from ctresample.paths import StrPath, as_path
 from ctresample.units import check_hu_range
 
 CONFIG_NAME = "prior.json"
@@ -48,8 +49,9 @@ class PriorConfig:
     condition_spread: float | None = None
 
     @classmethod
-    def load(cls, folder: Path) -> PriorConfig:
+    def load(cls, folder: StrPath) -> PriorConfig:
         """Read ``prior.json``; `PriorError` if it is missing or incomplete."""
+        folder = as_path(folder, "folder")
         path = folder / CONFIG_NAME
         if not path.is_file():
             raise PriorError(f"{folder} is not a prior: it has no {CONFIG_NAME}; {how_to_import(folder)}")
@@ -75,8 +77,9 @@ class PriorConfig:
             raise PriorError(f"{path} cannot be used: denoising_rmse_hu is empty; expected [alpha_bar, error] pairs")
         return config
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: StrPath) -> None:
         """Write ``prior.json``."""
+        folder = as_path(folder, "folder")
         (folder / CONFIG_NAME).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
 

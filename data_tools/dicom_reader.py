@@ -16,13 +16,14 @@ from ctresample.data_tools.dicom_series import Warn, load_series, warn_values
 from ctresample.data_tools.dicom_stack import stack_affine
 from ctresample.data_tools.dicom_values import ValueCounts
 from ctresample.errors import DicomError
+from ctresample.paths import StrPath, as_path
 from ctresample.volume import Volume
 
 _AXIAL_COSINE = np.cos(np.pi / 4)  # slices nearer to axial than to anything else; a tilted gantry stays axial
 
 
 def read_ct_series(
-    place: Path,
+    place: StrPath,
     *,
     series_uid: str | None = None,
     allow_gaps: bool = False,
@@ -54,6 +55,7 @@ def read_ct_series(
         GapError: uneven steps.
         DicomError: no series, a damaged file, no rescale to HU, or a missing decoder.
     """
+    place = as_path(place, "place")
     warn = on_warning or _ignore
     discovery = find_series(place, one_series=one_series, any_class=any_class)
     found = only_series(discovery, place, series_uid)
@@ -68,12 +70,15 @@ def read_ct_series(
     )
 
 
-def read_ct_slices(place: Path, *, max_slices: int | None = None, on_warning: Warn | None = None) -> list[Volume]:
+def read_ct_slices(place: StrPath, *, max_slices: int | None = None, on_warning: Warn | None = None) -> list[Volume]:
     """Every axial CT image of a place as a volume of one slice; see :func:`iter_ct_slices`."""
+    place = as_path(place, "place")
     return list(iter_ct_slices(place, max_slices=max_slices, on_warning=on_warning))
 
 
-def iter_ct_slices(place: Path, *, max_slices: int | None = None, on_warning: Warn | None = None) -> Iterator[Volume]:
+def iter_ct_slices(
+    place: StrPath, *, max_slices: int | None = None, on_warning: Warn | None = None
+) -> Iterator[Volume]:
     """Yield every axial CT image of a place as a volume of one slice, in the order of the paths and of the frames.
 
     Series and patients may be mixed. Files without an axial CT image (within 45 degrees) or that cannot be read
@@ -87,6 +92,7 @@ def iter_ct_slices(place: Path, *, max_slices: int | None = None, on_warning: Wa
     Raises:
         DicomError: no axial CT image found.
     """
+    place = as_path(place, "place")
     warn = on_warning or _ignore
     skipped: Counter[str] = Counter()
     damage: dict[DicomFile, str] = {}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ctresample.data_tools.upright import check_upright
 from ctresample.errors import GeometryError, OutputError, UsageError
 from ctresample.files import whole_file
+from ctresample.paths import StrPath, as_path
 from ctresample.volume import Volume
 
 Format = Literal["nifti", "nrrd"]
@@ -23,7 +24,7 @@ Format = Literal["nifti", "nrrd"]
 SUFFIXES: dict[Format, str] = {"nifti": ".nii.gz", "nrrd": ".nrrd"}
 
 
-def write_volume_file(volume: Volume, path: Path, *, description: str) -> None:
+def write_volume_file(volume: Volume, path: StrPath, *, description: str) -> None:
     """Write a volume as one compressed file, whole or not at all; read it back to be sure.
 
     Args:
@@ -36,6 +37,7 @@ def write_volume_file(volume: Volume, path: Path, *, description: str) -> None:
         OutputError: values that are not finite, or a place that cannot be written.
         UsageError: a name with another ending.
     """
+    path = as_path(path, "path")
     suffix = next((suffix for suffix in SUFFIXES.values() if path.name.endswith(suffix)), None)
     if suffix is None:
         raise UsageError(f"{path} names no known format; expected it to end with {' or '.join(SUFFIXES.values())}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ctresample.data_tools.training_data import TrainingSlices
+from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.training.conditioned_objective import ConditionedObjective, made_conditioned
 from ctresample.pipelines.training.diffusion_objective import DiffusionObjective
 from ctresample.pipelines.training.lora import add_lora
@@ -18,10 +19,10 @@ from ctresample.prior import LatentPrior, find_prior, weights_sha256
 
 
 def finetune(
-    prior: str | Path,
+    prior: StrPath,
     slices: TrainingSlices,
     validation: TrainingSlices,
-    folder: Path,
+    folder: StrPath,
     settings: FinetuneSettings,
     *,
     on_step: OnStep | None = None,
@@ -39,6 +40,7 @@ def finetune(
         settings: see `FinetuneSettings`.
         on_step: told step, loss and, when there are some, validation figures.
     """
+    folder = as_path(folder, "folder")
     objective = finetune_objective(prior, slices, validation, settings)
     origin = {"finetuned_from": objective.prior.config.name, "finetuned_from_sha256": weights_sha256(find_prior(prior))}
     name = settings.name or f"{objective.prior.config.name}-finetuned"

@@ -12,6 +12,7 @@ from diffusers import DDIMScheduler, UNet2DModel
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import PriorError
 from ctresample.networks import downsampling
+from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.training.autoencoder import load_trained_autoencoder
 from ctresample.pipelines.training.conditioned_objective import ConditionedObjective, made_conditioned
 from ctresample.pipelines.training.diffusion_objective import DiffusionObjective
@@ -33,8 +34,8 @@ Prior = TypeVar("Prior", bound=DiffusionPrior)
 def train_prior(
     slices: TrainingSlices,
     validation: TrainingSlices,
-    autoencoder: Path,
-    folder: Path,
+    autoencoder: StrPath,
+    folder: StrPath,
     settings: PriorSettings,
     *,
     on_step: OnStep | None = None,
@@ -53,6 +54,8 @@ def train_prior(
         on_step: told step, loss and, when there are some, validation figures.
         on_note: told in a line what a user should know.
     """
+    autoencoder = as_path(autoencoder, "autoencoder")
+    folder = as_path(folder, "folder")
     objective = prior_objective(slices, validation, autoencoder, settings, on_note)
     origin = {"autoencoder_sha256": weights_sha256(autoencoder)}
     return train_denoiser(objective, slices, folder, settings, origin, on_step)

@@ -49,7 +49,7 @@ def test_an_untrained_network_cannot_lead_away_from_the_data(beam, toy_prior):
 def test_a_slice_alone_is_as_in_a_batch(toy_prior):
     A, _, y, sigma = scan(ParallelBeam)
     prior = toy_prior.random_prior(condition_spread=0.3)
-    start, two = coarse_tv(y, A, sigma=sigma), ItNetSettings(rounds=2)
+    start = coarse_tv(y, A, sigma=sigma)
     both, alone = (
         itnet(
             y[k], A, prior, sigma=sigma[k], settings=ItNetSettings(2), start=start[k], mu_water_per_mm=MU_WATER_PER_MM
