@@ -16,10 +16,11 @@ from ctresample.choices import VOLUME_SUFFIXES
 from ctresample.data_tools.upright import check_upright
 from ctresample.errors import GeometryError, OutputError, UsageError
 from ctresample.files import whole_file
+from ctresample.paths import StrPath, as_path
 from ctresample.volume import Volume
 
 
-def write_volume_file(volume: Volume, path: Path, *, description: str) -> None:
+def write_volume_file(volume: Volume, path: StrPath, *, description: str) -> None:
     """Write a volume as one compressed file, whole or not at all; read it back to be sure.
 
     Args:
@@ -32,6 +33,7 @@ def write_volume_file(volume: Volume, path: Path, *, description: str) -> None:
         OutputError: values that are not finite, or a place that cannot be written.
         UsageError: a name with another ending.
     """
+    path = as_path(path, "path")
     suffix = next((suffix for suffix in VOLUME_SUFFIXES.values() if path.name.endswith(suffix)), None)
     if suffix is None:
         endings = " or ".join(VOLUME_SUFFIXES.values())

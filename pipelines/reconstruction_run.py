@@ -7,11 +7,11 @@ import platform
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from ctresample.files import write_file
 from ctresample.finite_json import finite
+from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.dicom_export import scan_facts
 from ctresample.pipelines.loaded_prior import LoadedPrior
 from ctresample.pipelines.result_images import ResultMap
@@ -23,7 +23,7 @@ _PACKAGES = ("ctresample", "torch", "diffusers", "numpy", "scipy", "pydicom")
 
 
 def write_record(
-    folder: Path,
+    folder: StrPath,
     result: Reconstruction,
     sinogram: Sinogram,
     *,
@@ -47,6 +47,7 @@ def write_record(
         maps: written beside the reconstruction.
         created: the date; None for now.
     """
+    folder = as_path(folder, "folder")
     record = {
         "method": result.method,
         "preset": result.preset or None,

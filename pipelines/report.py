@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ctresample import metrics, units
 from ctresample.errors import UsageError
 from ctresample.files import write_file
+from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.benchmark.figures import COMPARED, MAIN
 from ctresample.pipelines.benchmark.markdown import reading, with_interval
 from ctresample.pipelines.benchmark.summary import SummaryRow, best_rows
@@ -60,7 +61,7 @@ class SliceImages:
 
 
 def write_report(
-    path: Path,
+    path: StrPath,
     *,
     title: str,
     facts: Mapping[str, str],
@@ -88,6 +89,7 @@ def write_report(
         CTResampleError: a pixel is not finite.
         OutputError: the file cannot be written.
     """
+    path = as_path(path, "path")
     # Here, because most commands that import this package write no report.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 

@@ -75,7 +75,9 @@ def fetch(
 
             with whole_folder(out) as folder:
                 found = _some(archive.find(search), settings.place)
-                n = fetch_series(archive, found, folder, place=settings.place, progress=show.progress)
+                n = fetch_series(
+                    archive, found, folder, place=settings.place, progress=show.progress, on_warning=show.note
+                )
     if out is None:
         _list(_some(found, settings.place), details)
         return

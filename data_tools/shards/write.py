@@ -21,6 +21,7 @@ from ctresample.data_tools.shards.source import (
 from ctresample.data_tools.shards.tissues import TISSUES
 from ctresample.errors import DatasetError, UsageError
 from ctresample.files import write_file
+from ctresample.paths import StrPath, as_path
 
 SLICES_PER_SHARD = 256
 """About 50 MB, and 130 MB of memory while it is made."""
@@ -29,8 +30,8 @@ _HEADER_SHARE = 0.1  # of the time, roughly: headers are read before any pixels
 
 
 def write_dataset(
-    places: Sequence[Path],
-    out: Path,
+    places: Sequence[StrPath],
+    out: StrPath,
     *,
     licence: str = "",
     validation_share: float = 0.1,
@@ -59,6 +60,8 @@ def write_dataset(
         OutputError: a file cannot be written.
         UsageError: a share outside 0 to 1.
     """
+    places = [as_path(place, "places") for place in places]
+    out = as_path(out, "out")
     if not 0 <= validation_share <= 1:
         raise UsageError(f"the validation share is {validation_share:g}; expected a share of the patients, from 0 to 1")
     show = progress or (lambda fraction, step: None)

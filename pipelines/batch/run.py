@@ -13,6 +13,7 @@ from ctresample.data_tools.dicom_discovery import root_of
 from ctresample.errors import OutputError, UsageError
 from ctresample.files import as_output_error, remove_unfinished
 from ctresample.journal import LOCK_NAME, only_one
+from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.batch.cluster import run_on_cluster
 from ctresample.pipelines.batch.job import Job, Outcome
 from ctresample.pipelines.batch.manifest import END, MANIFEST_NAME, SKIPPED, START, Manifest
@@ -64,7 +65,7 @@ def open_batch(out: Path, settings: Mapping[str, Any], *, threads: int) -> Itera
 
 
 def run_batch(
-    out: Path,
+    out: StrPath,
     plan: Plan,
     settings: BatchSettings,
     manifest: Manifest,
@@ -92,6 +93,7 @@ def run_batch(
     Raises:
         OutputError: results cannot be written; what is finished stays.
     """
+    out = as_path(out, "out")
     jobs = _jobs(out, plan, settings, manifest, batch_size)
     n_slices = {job.key: job.n_slices for job in jobs}
     whole, done = max(1, sum(n_slices.values())), 0

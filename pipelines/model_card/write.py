@@ -14,6 +14,7 @@ import torch
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.files import write_file
 from ctresample.finite_json import finite
+from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.model_card.autoencoder import round_trip
 from ctresample.pipelines.model_card.card import Card
 from ctresample.pipelines.model_card.nearest import in_line
@@ -33,7 +34,7 @@ _SHOWN_SLICES, _SHOWN_NEIGHBOURS = 3, 5
 
 
 def write_card(
-    folder: Path,
+    folder: StrPath,
     card: Card,
     samples: torch.Tensor,
     prior: LatentPrior,
@@ -56,6 +57,7 @@ def write_card(
     Raises:
         OutputError: a file cannot be written.
     """
+    folder = as_path(folder, "folder")
     size = prior.config.image_size
     shown = sets.get("test", sets["validation"])
     truths = shown.whole(size, _spread(len(shown.hu), _SHOWN_SLICES))

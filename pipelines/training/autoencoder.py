@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import torch.nn.functional as F
@@ -12,6 +11,7 @@ from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import PriorError
 from ctresample.files import write_file
 from ctresample.networks import Autoencoder, load_autoencoder
+from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.training.autoencoder_network import new_autoencoder
 from ctresample.pipelines.training.autoencoder_objective import AutoencoderObjective, model_values
 from ctresample.pipelines.training.autoencoder_settings import AutoencoderSettings
@@ -28,7 +28,7 @@ INPUT = "autoencoder.json"
 def train_autoencoder(
     slices: TrainingSlices,
     validation: TrainingSlices,
-    folder: Path,
+    folder: StrPath,
     settings: AutoencoderSettings,
     *,
     on_step: OnStep | None = None,
@@ -37,6 +37,7 @@ def train_autoencoder(
 
     A checkpoint in ``folder`` lets a killed run go on where it was.
     """
+    folder = as_path(folder, "folder")
     objective = autoencoder_objective(slices, validation, settings)
     vae: Any = objective.network
     if train(objective, folder, settings.run, identity(settings, slices.digest), on_step=on_step):
@@ -57,12 +58,13 @@ def autoencoder_objective(
     return AutoencoderObjective(vae, slices, validation, settings)
 
 
-def load_trained_autoencoder(folder: Path, hu_range: tuple[float, float], patch_size: int) -> Autoencoder:
+def load_trained_autoencoder(folder: StrPath, hu_range: tuple[float, float], patch_size: int) -> Autoencoder:
     """The network that `train_autoencoder` saved in ``folder``.
 
     Raises:
         PriorError: there is none, or it was trained on another HU range or patch size.
     """
+    folder = as_path(folder, "folder")
     vae = load_autoencoder(folder / "vae")
     if (folder / INPUT).is_file():
         trained_on = json.loads((folder / INPUT).read_text(encoding="utf-8"))
