@@ -67,7 +67,9 @@ def as_numbers(values: Iterable[Any], name: str) -> tuple[float, ...]:
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise UsageError(f"{name} is {_shown(values)}; expected a list or array of numbers")
     found: Any = values if hasattr(values, "ndim") else list(values)
-    array = as_array(found, name, np.float64) if np.size(found) else np.zeros(0)
+    if isinstance(found, list) and not found:
+        return ()
+    array = as_array(found, name, np.float64)
     if array.ndim != 1:
         raise UsageError(f"{name} has shape {array.shape}; expected one number after another")
     return tuple(array.tolist())

@@ -109,6 +109,12 @@ class DiffusionPrior:
 class LatentPrior(DiffusionPrior):
     """Encode, decode and denoise normalised latents of CT images in HU.
 
+    Example:
+        >>> prior = LatentPrior.from_pretrained("ct256")
+        >>> z = prior.encode(torch.zeros(1, 1, 64, 64))
+        >>> z.shape, prior.decode(z).shape
+        (torch.Size([1, 12, 16, 16]), torch.Size([1, 1, 64, 64]))
+
     Args:
         vae: the autoencoder, on stacked patches of images in [-1, 1].
         unet: the denoiser of normalised latents.

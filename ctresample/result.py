@@ -114,14 +114,16 @@ class Reconstruction:
     """Reconstructed slices with all that is needed to judge, to repeat and to write them.
 
     Example:
-        >>> from ctresample import ImageGrid, ParallelBeam, Sinogram, reconstruct
-        >>> scan = ParallelBeam.for_grid(ImageGrid((16, 16), 10.0), n_views=12)
-        >>> water = Sinogram([[[1.5] * scan.n_detectors] * 12], scan, ImageGrid((16, 16), 10.0), np.eye(4))
-        >>> result = reconstruct(water, method="fbp")
+        >>> from ctresample import Volume, reconstruct, simulate
+        >>> water = Volume(np.zeros((2, 16, 16)), np.diag([4, 4, 2, 1]))
+        >>> result = reconstruct(simulate(water, n_views=12, size=16), method="fbp")
         >>> result
-        Reconstruction(fbp, 1 slice of 16 x 16 pixels, data residual 213)
-        >>> result.image_hu.shape, result.volume.spacing_mm
-        ((1, 16, 16), (1.0, 1.0, 1.0))
+        Reconstruction(fbp, 2 slices of 16 x 16 pixels, data residual ...)
+        >>> result.volume
+        Volume(2 slices of 16 x 16 pixels, 4 x 4 x 2 mm)
+        >>> [file.name for file in result.to_dicom("series")]
+        ['0001.dcm', '0002.dcm']
+        >>> result.to_nifti("image.nii.gz")
 
     Attributes:
         image_hu: float32 array ``[slice, y, x]`` in HU.

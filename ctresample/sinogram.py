@@ -25,6 +25,12 @@ about the error of the discrete projector, so that solvers have a level to stop 
 class Sinogram:
     """Line integrals of one or more slices, all measured with the same geometry.
 
+    Example:
+        >>> from ctresample import ImageGrid, ParallelBeam
+        >>> scan = ParallelBeam(np.radians(range(0, 180, 20)), n_detectors=23, detector_pitch_mm=1.0)
+        >>> Sinogram(np.zeros((1, 9, 23)), scan, ImageGrid((16, 16), pixel_size_mm=1.0), np.eye(4), photons=1e5)
+        Sinogram(ParallelBeam of 9 views, 1 x 9 x 23, 1e+05 photons a ray, 1 x 16 x 16 pixels)
+
     Attributes:
         values: float32 ``[slice, view, detector]``, line integrals of attenuation (no unit); of a cone beam
             ``[detector row, view, detector]``, one scan of the whole volume.

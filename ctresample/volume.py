@@ -17,6 +17,10 @@ from ctresample.errors import GeometryError
 class Volume:
     """Axial slices in Hounsfield units with their place in the patient.
 
+    Example:
+        >>> Volume(np.zeros((3, 64, 64)), affine=np.diag([0.8, 0.8, 2.5, 1]))
+        Volume(3 slices of 64 x 64 pixels, 0.8 x 0.8 x 2.5 mm)
+
     Attributes:
         hu: float32 array ``[z, y, x]`` (slice, row, column), in HU.
         affine: float64 ``(4, 4)``; maps ``(column, row, slice, 1)`` to DICOM patient coordinates
