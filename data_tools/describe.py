@@ -15,6 +15,7 @@ import numpy as np
 import ctresample
 from ctresample.data_tools.plain_text import one_line
 from ctresample.errors import DicomError, PriorError, UsageError
+from ctresample.paths import StrPath, as_path
 
 if TYPE_CHECKING:
     from ctresample.data_tools.dicom_discovery import Discovery
@@ -33,7 +34,7 @@ PATIENT_IDENTITY_REMOVED = "00120062"
 Facts = dict[str, str]
 
 
-def describe(path: Path) -> Facts:
+def describe(path: StrPath) -> Facts:
     """Facts about a sinogram file, a place of CT images, or a prior, in the order to show them.
 
     Everything is read through, so that a file that describes well also reads well.
@@ -51,6 +52,7 @@ def describe(path: Path) -> Facts:
         DicomError: no CT image in a folder, or an image that cannot be read.
         PriorError: a prior whose config cannot be read, or a model that is not yet a prior.
     """
+    path = as_path(path, "path")
     if (path / PRIOR_CONFIG).is_file():
         facts = _prior(path)
     elif (path / "model_index.json").is_file() or (path / "unet").is_dir():
@@ -186,7 +188,7 @@ def _range(photons: float | np.ndarray) -> str:
 
 
 def _dicom(place: Path, discovery: Discovery) -> Facts:
-    from ctresample.data_tools.dicom_discovery import counts, only_series
+    from ctresample.data_tools.dicom_discovery import counts, one_series_hint, only_series
     from ctresample.data_tools.dicom_series import verdict
 
     if not discovery.series:
@@ -201,7 +203,7 @@ def _dicom(place: Path, discovery: Discovery) -> Facts:
             facts[f"series {number}"] = f"{found.shown_uid}, key {found.key}: {found.describe()}"
             if problem:
                 facts[f"problem {number}"] = problem + _proceed(options)
-        facts["choose with"] = "--series UID, or --series KEY"
+        facts["choose with"] = f"--series UID, or --series KEY{one_series_hint(discovery.series)}"
     if discovery.left_out:
         facts["left out"] = counts(discovery.left_out)
     if discovery.damaged:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from ctresample.data_tools.dicom_discovery import find_series, only_series
 from ctresample.data_tools.dicom_series import Warn, load_series
 from ctresample.errors import UsageError
 from ctresample.metrics import DATA_RANGE_HU, psnr_db, rmse_hu, ssim
+from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.simulate import scanned
 from ctresample.sinogram import Sinogram
 from ctresample.volume import Volume
@@ -20,7 +20,7 @@ from ctresample.volume import Volume
 SAME_PLACE_MM = 0.1
 
 
-def read_source(place: Path, sinogram: Sinogram, on_warning: Warn | None = None) -> Volume:
+def read_source(place: StrPath, sinogram: Sinogram, on_warning: Warn | None = None) -> Volume:
     """The series that a sinogram was simulated from, out of a place that may hold others.
 
     Its series is known from the sinogram's headers. Uneven steps and a tilt are taken as they are, for the scan must
@@ -29,6 +29,7 @@ def read_source(place: Path, sinogram: Sinogram, on_warning: Warn | None = None)
     Raises:
         DicomError: as `read_ct_series`.
     """
+    place = as_path(place, "place")
     discovery = find_series(place)
     uids = {value for header in sinogram.headers for value in header.get("0020000E", {}).get("Value", [])}
     scanned_ones = tuple(found for found in discovery.series if found.series_uid in uids)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from ctresample.data_tools.pacs.archive import Archive, ArchivedSeries
 from ctresample.data_tools.pacs.received import ReceivedSeries
 from ctresample.errors import CTResampleError
+from ctresample.paths import StrPath, as_path
 
 
 def fetch_series(
     archive: Archive,
     found: Sequence[ArchivedSeries],
-    folder: Path,
+    folder: StrPath,
     *,
     place: str,
     progress: Callable[[float, str], None] = lambda fraction, step: None,
@@ -36,6 +36,7 @@ def fetch_series(
         ArchiveError: not every image came whole.
         OutputError: one cannot be written.
     """
+    folder = as_path(folder, "folder")
     n_images = 0
     for number, series in enumerate(found, 1):
         step = f"receiving series {number} of {len(found)}"

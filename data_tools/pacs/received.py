@@ -13,10 +13,10 @@ from pydicom import Dataset
 from pydicom.uid import UID
 
 from ctresample.data_tools.dicom_files import DicomFile, SkippedFile, damage_as_dicom_error, open_dicom, quiet_pydicom
-from ctresample.data_tools.new_file import write_new_file
 from ctresample.data_tools.pacs.archive import Verdict
 from ctresample.data_tools.pacs.limits import MAX_REFUSED
 from ctresample.errors import ArchiveError, CTResampleError, DicomError
+from ctresample.files import write_file
 
 _UNLISTED = "that nobody asked for"
 _TWICE = "that came again with another content"
@@ -93,7 +93,7 @@ class ReceivedSeries:
         digest = hashlib.sha256(content).digest()
         if sop_instance in self._came:
             return "" if self._came[sop_instance] == digest else _TWICE
-        write_new_file(path, content)
+        write_file(path, content)
         try:
             _check(path, sop_instance, self._series_uid)
         except DicomError:

@@ -17,6 +17,7 @@ from ctresample.data_tools.pacs.tls import Tls
 from ctresample.data_tools.plain_text import one_line
 from ctresample.data_tools.sinogram_schema import Strict
 from ctresample.errors import ArchiveError
+from ctresample.paths import StrPath, as_path
 
 AeTitle = Annotated[str, Field(max_length=16, pattern=r"^[!-\[\]-~]([ -\[\]-~]*[!-\[\]-~])?$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -120,7 +121,7 @@ Node = DimseNode | DicomwebNode
 """Any archive."""
 
 
-def read_node(name: str, config: Path, *, on_warning: Callable[[str], None] = lambda line: None) -> Node:
+def read_node(name: str, config: StrPath, *, on_warning: Callable[[str], None] = lambda line: None) -> Node:
     """The settings of one archive, with its password or token from the environment if they are there.
 
     ``CTRESAMPLE_<NAME>_PASSWORD`` and ``CTRESAMPLE_<NAME>_TOKEN`` win over the file.
@@ -133,6 +134,7 @@ def read_node(name: str, config: Path, *, on_warning: Callable[[str], None] = la
     Raises:
         ArchiveError: no such file or node, or a key that is missing, unknown or wrong.
     """
+    config = as_path(config, "config")
     nodes = _read_nodes(config)
     if name not in nodes:
         known = ", ".join(one_line(str(known), 40) for known in sorted(nodes)) or "none"

@@ -16,10 +16,10 @@ from typing import Any
 
 import ctresample
 from ctresample.errors import CTResampleError, OutputError, UsageError
+from ctresample.files import as_output_error
 from ctresample.pipelines.batch.job import Job, Outcome
 from ctresample.pipelines.batch.run_one import on_gpu, run_one
 from ctresample.pipelines.batch.watch import WorkerWatch
-from ctresample.pipelines.output import as_output_error
 
 ANSWER_WITHIN_S = 20.0
 START_WITHIN_S = 600

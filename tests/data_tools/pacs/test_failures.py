@@ -186,7 +186,7 @@ def test_disk_full(fetching, dimse, datasets, monkeypatch):
     def full(path, content):
         raise OutputError(f"cannot write {path} (No space left on device)")
 
-    monkeypatch.setattr(ctresample.data_tools.pacs.received, "write_new_file", full)
+    monkeypatch.setattr(ctresample.data_tools.pacs.received, "write_file", full)
     with archive(series_handlers(datasets)) as port:
         assert "No space left on device" in fetching(dimse(port))
 
