@@ -215,7 +215,7 @@ def run_on_cluster(client: Any, jobs: Sequence[Job], on_start: Callable[[Job], N
                 outcome = Outcome(
                     key=job.key,
                     status="failed",
-                    fingerprint=job.fingerprint,
+                    stamp=job.stamp,
                     reason="its worker died each time, with one slice at a time too; is there enough memory?",
                 )
             except CancelledError:

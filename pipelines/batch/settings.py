@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ctresample
-from ctresample.data_tools.deidentify import read_or_make_key
+from ctresample.data_tools.deidentify import read_key, read_or_make_key
 from ctresample.finite_json import finite
 from ctresample.image_unet import find_image_unet
 from ctresample.pipelines.methods import method_named
@@ -89,11 +89,11 @@ class BatchSettings:
         record = {"ctresample": ctresample.__version__, **own, "solver": asdict(solver) if solver else None}
         return dict(json.loads(json.dumps(finite(record))))  # as it will be read
 
-    def short_hash(self, text: str) -> str:
+    def short_hash(self, text: str, *, may_make_key: bool = True) -> str:
         """Twelve hex digits in the place of a text; with a de-identification key only its owner can tell of which."""
         if self.deidentification_key is None:
             return hashlib.sha256(text.encode()).hexdigest()[:12]
-        key = read_or_make_key(self.deidentification_key)
+        key = (read_or_make_key if may_make_key else read_key)(self.deidentification_key)
         return hmac.digest(key, f"batch {text}".encode(), hashlib.sha256).hex()[:12]
 
     def _key_hash(self) -> str | None:
