@@ -188,7 +188,7 @@ def _range(photons: float | np.ndarray) -> str:
 
 
 def _dicom(place: Path, discovery: Discovery) -> Facts:
-    from ctresample.data_tools.dicom_discovery import counts, only_series
+    from ctresample.data_tools.dicom_discovery import counts, one_series_hint, only_series
     from ctresample.data_tools.dicom_series import verdict
 
     if not discovery.series:
@@ -203,7 +203,7 @@ def _dicom(place: Path, discovery: Discovery) -> Facts:
             facts[f"series {number}"] = f"{found.shown_uid}, key {found.key}: {found.describe()}"
             if problem:
                 facts[f"problem {number}"] = problem + _proceed(options)
-        facts["choose with"] = "--series UID, or --series KEY"
+        facts["choose with"] = f"--series UID, or --series KEY{one_series_hint(discovery.series)}"
     if discovery.left_out:
         facts["left out"] = counts(discovery.left_out)
     if discovery.damaged:

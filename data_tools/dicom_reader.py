@@ -12,8 +12,9 @@ from ctresample.data_tools.dicom_discovery import counts, find_series, iter_file
 from ctresample.data_tools.dicom_files import DicomFile, SkippedFile
 from ctresample.data_tools.dicom_headers import SliceHeader, read_slice_headers
 from ctresample.data_tools.dicom_pixels import SliceDecoder
-from ctresample.data_tools.dicom_series import LOWEST_PLAUSIBLE_HU, Warn, load_series, warn_values
+from ctresample.data_tools.dicom_series import Warn, load_series, warn_values
 from ctresample.data_tools.dicom_stack import stack_affine
+from ctresample.data_tools.dicom_values import ValueCounts
 from ctresample.errors import DicomError
 from ctresample.paths import StrPath, as_path
 from ctresample.volume import Volume
@@ -27,6 +28,9 @@ def read_ct_series(
     series_uid: str | None = None,
     allow_gaps: bool = False,
     resample_tilt: bool = False,
+    even_steps_mm: float | None = None,
+    one_series: bool = False,
+    any_class: bool = False,
     on_warning: Warn | None = None,
 ) -> Volume:
     """Read the one CT series of a place; see `find_series` and `load_series`.
@@ -41,6 +45,9 @@ def read_ct_series(
         series_uid: where there are several, that of one of them, or the key of a stack.
         allow_gaps: take uneven steps; every slice keeps its true position.
         resample_tilt: shear the slices of a tilted gantry to an upright stack.
+        even_steps_mm: interpolate a stack of uneven steps at even ones.
+        one_series: take the images of each folder as one series, whatever their UIDs.
+        any_class: take CT images that are stored as another class.
         on_warning: called with one line for each thing worth knowing: files left out, padding, odd values.
 
     Returns:
@@ -55,7 +62,7 @@ def read_ct_series(
     """
     place = as_path(place, "place")
     warn = on_warning or _ignore
-    discovery = find_series(place)
+    discovery = find_series(place, one_series=one_series, any_class=any_class)
     found = only_series(discovery, place, series_uid)
     if discovery.stray and series_uid is None:
         raise DicomError(discovery.stray[0])  # it may be a slice that is missing now
@@ -63,7 +70,9 @@ def read_ct_series(
         warn(f"{place}: {others} damaged file(s), of other series as far as can be told")
     if discovery.left_out:
         warn(f"{place}: left out {counts(discovery.left_out)}")
-    return load_series(found, allow_gaps=allow_gaps, resample_tilt=resample_tilt, on_warning=warn)
+    return load_series(
+        found, allow_gaps=allow_gaps, resample_tilt=resample_tilt, even_steps_mm=even_steps_mm, on_warning=warn
+    )
 
 
 def read_ct_slices(place: StrPath, *, max_slices: int | None = None, on_warning: Warn | None = None) -> list[Volume]:
@@ -93,18 +102,20 @@ def iter_ct_slices(
     skipped: Counter[str] = Counter()
     damage: dict[DicomFile, str] = {}
     headers, decoder = _axial_headers(place, skipped, damage), SliceDecoder()
-    n_found = n_padding = n_low = 0
-    lowest = 0.0
+    n_found, values = 0, ValueCounts()
+    doubtful: Counter[str] = Counter()
     while n_found != max_slices and (header := next(headers, None)):
         try:
             decoded = decoder.decode(header.file, header.frame)
         except DicomError as error:
             damage.setdefault(header.file, str(error))
             continue
+        if reason := decoded.values.why_not_hu():
+            damage.setdefault(header.file, f"{header.file}: {reason}; expected HU")
+            continue
         n_found += 1
-        n_padding += decoded.n_padding
-        n_low += int(np.count_nonzero(decoded.hu < LOWEST_PLAUSIBLE_HU))
-        lowest = min(lowest, float(decoded.hu.min()))
+        values += decoded.values
+        doubtful.update(doubt.rpartition("; ")[2] for doubt in decoded.values.doubts(decoded.header))
         yield Volume(decoded.hu[None], stack_affine([header]), (decoded.header,))
     first_damage = ""
     if damage:
@@ -114,7 +125,9 @@ def iter_ct_slices(
         raise DicomError(f"{place}: no axial CT image found ({counts(skipped) or 'no files'}){first_damage}")
     if skipped:
         warn(f"{place}: left out {counts(skipped)}{first_damage}")
-    warn_values(warn, place, n_padding, n_low, lowest)
+    warn_values(warn, place, values)
+    for doubt, count in doubtful.items():
+        warn(f"{place}: {count} image{'s'[: count > 1]} may not be in HU: {doubt}")
 
 
 def _axial_headers(place: Path, skipped: Counter[str], damage: dict[DicomFile, str]) -> Iterator[SliceHeader]:

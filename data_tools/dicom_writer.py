@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-import secrets
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ from ctresample.data_tools.dicom_files import quiet_pydicom
 from ctresample.data_tools.dicom_provenance import Provenance
 from ctresample.data_tools.upright import check_upright
 from ctresample.errors import DicomError, OutputError, UsageError
+from ctresample.files import as_output_error, whole_folder
 from ctresample.paths import StrPath, as_path
 from ctresample.volume import Volume
 
@@ -144,21 +142,7 @@ def _write(
 def _write_whole(datasets: Iterable[tuple[int, Dataset]], count: int, folder: Path) -> list[Path]:
     """Write all files next to ``folder`` and move them into place together, so that no half result is left."""
     names = [f"{index + 1:0{max(4, len(str(count)))}d}.dcm" for index in range(count)]
-    partial = folder.with_name(f".{folder.name}.partial-{secrets.token_hex(4)}")
-    try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise OutputError(f"{folder} exists and is not an empty folder; expected a new one; choose another place")
-        partial.mkdir(parents=True)
+    with whole_folder(folder) as partial, as_output_error(folder):
         for index, dataset in datasets:
             dataset.save_as(partial / names[index], enforce_file_format=True)
-        if folder.exists():
-            folder.rmdir()
-        partial.rename(folder)
-    except OSError as error:
-        raise OutputError(
-            f"{folder} cannot be written ({error.strerror}); choose a folder with space and access"
-        ) from error
-    finally:
-        with suppress(OSError):
-            shutil.rmtree(partial)
     return [folder / name for name in names]

@@ -33,11 +33,11 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from ctresample.data_tools.hdf5_checks import child, dataset, open_hdf5
-from ctresample.data_tools.new_file import write_new_file
 from ctresample.data_tools.plain_text import one_line
 from ctresample.data_tools.sinogram_nxtomo import ANGLES, GZIP, VALUES, write_nxtomo
 from ctresample.data_tools.sinogram_schema import SCHEMA_VERSION, SinogramModel, complaint, model_of, text_of
 from ctresample.errors import CTResampleError, GeometryError, OutputError, SinogramError
+from ctresample.files import write_file
 from ctresample.geometry import ConeBeam, Geometry
 from ctresample.paths import StrPath, as_path
 from ctresample.sinogram import Sinogram
@@ -87,7 +87,7 @@ def write_sinogram(sinogram: Sinogram, path: StrPath) -> None:
         if len(headers):
             together = min(len(headers), max(1, _HEADERS_BYTES // headers.itemsize))
             own.create_dataset("headers", data=headers, chunks=(together,), **GZIP)
-    write_new_file(path, content.getbuffer())
+    write_file(path, content.getbuffer())
 
 
 def _encode(headers: tuple[dict[str, Any], ...]) -> NDArray[np.bytes_]:

@@ -6,7 +6,6 @@ its own (RAS), so that x and y change their sign. Neither holds anything of the 
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from ctresample.data_tools.upright import check_upright
 from ctresample.errors import GeometryError, OutputError, UsageError
+from ctresample.files import whole_file
 from ctresample.paths import StrPath, as_path
 from ctresample.volume import Volume
 
@@ -45,17 +45,14 @@ def write_volume_file(volume: Volume, path: StrPath, *, description: str) -> Non
     image.SetMetaData("ITK_FileNotes", description[:79])
     if path.exists():
         raise OutputError(f"{path} exists; delete it or choose another name")
-    unfinished = path.with_name(f".{secrets.token_hex(8)}{suffix}")
-    try:
-        SimpleITK.WriteImage(image, str(unfinished), useCompression=True)
-        # the libraries behind it do not tell of every failure
-        if not np.array_equal(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(unfinished))), volume.hu):
+    with whole_file(path, ending=suffix) as unfinished:
+        try:
+            SimpleITK.WriteImage(image, str(unfinished), useCompression=True)
+            written = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(unfinished)))
+        except RuntimeError as error:  # SimpleITK's only one; it names the unfinished file
+            raise OutputError(f"{path} cannot be written; choose a folder with space and access") from error
+        if not np.array_equal(written, volume.hu):  # the libraries behind it do not tell of every failure
             raise OutputError(f"{path} came out damaged; is the disk full?")
-        unfinished.replace(path)
-    except (OSError, RuntimeError) as error:  # the latter is SimpleITK's only one; it names the unfinished file
-        raise OutputError(f"{path} cannot be written; choose a folder with space and access") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def check_expressible(affine: NDArray[np.float64], slice_offsets_mm: tuple[float, ...] | None) -> None:

@@ -9,11 +9,11 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from ctresample.files import write_file
+from ctresample.finite_json import finite
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.dicom_export import scan_facts
-from ctresample.pipelines.finite_json import finite
 from ctresample.pipelines.loaded_prior import LoadedPrior
-from ctresample.pipelines.output import write_text_atomically
 from ctresample.pipelines.result_images import ResultMap
 from ctresample.result import ModelIdentity, Reconstruction
 from ctresample.sinogram import Sinogram
@@ -65,7 +65,7 @@ def write_record(
         "metrics": metrics,
     }
     text = json.dumps(finite(record), indent=1, allow_nan=False, ensure_ascii=False)
-    write_text_atomically(folder / RECORD_NAME, text + "\n")
+    write_file(folder / RECORD_NAME, text + "\n")
 
 
 def _versions() -> dict[str, str | None]:

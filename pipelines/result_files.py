@@ -8,8 +8,8 @@ from pathlib import Path
 from ctresample.data_tools.dicom_writer import write_ct_series
 from ctresample.data_tools.volume_files import SUFFIXES, check_expressible, write_volume_file
 from ctresample.errors import UsageError
+from ctresample.files import whole_folder
 from ctresample.pipelines.dicom_export import method_label, provenance_of, scan_facts
-from ctresample.pipelines.output import new_folder
 from ctresample.pipelines.reconstruction_run import write_record
 from ctresample.pipelines.result_images import FORMATS, write_images
 from ctresample.result import Reconstruction
@@ -38,7 +38,7 @@ def save(result: Reconstruction, folder: Path, formats: Sequence[str]) -> None:
         raise UsageError(f"formats holds {unknown[0]!r}; expected some of {', '.join(FORMATS)}")
     if set(wanted) - {"dicom"}:
         check_expressible(result.sinogram.affine, result.sinogram.slice_offsets_mm)
-    with new_folder(folder) as place:
+    with whole_folder(folder) as place:
         write_images(place, result, result.sinogram, result.model, formats=wanted)
         write_record(
             place,

@@ -283,9 +283,6 @@ PATIENT = {
     "00100010": {"vr": "PN", "Value": [{"Alphabetic": "Doe^Jane"}]},
     "00100020": {"vr": "LO", "Value": ["P-4711"]},
 }
-    "00100010": {"vr": "PN", "Value": [{"Alphabetic": "Doe^Jane"}]},
-    "00100020": {"vr": "LO", "Value": ["P-4711"]},
-}
 
 
 def test_representations_are_short_and_name_no_patient():

@@ -17,6 +17,7 @@ from ctresample.consistency.conjugate_gradients import (
 )
 from ctresample.consistency.latent_gauss_newton import fit_latent_by_gauss_newton
 from ctresample.consistency.linearisation import gauss_newton, linearised_problem
+from ctresample.consistency.misfit import spread_of_misfit
 from ctresample.consistency.noise_matching import match_noise
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "proximal_step",
     "residual_ratio",
     "safe_ratio",
+    "spread_of_misfit",
 ]

@@ -42,6 +42,8 @@ class DimseNode(_Node):
         own_ae_title: ours, as the archive knows it.
         retrieve: "get" (C-GET, over the connection we open) or "move" (C-MOVE, over one the archive opens to us).
         own_port: where we listen for the images of a C-MOVE.
+        own_address: the address of this machine to listen on; None for the one by which it reaches the archive.
+        senders: further hosts and addresses from which the archive sends the images of a C-MOVE.
         tls: encryption; None for none.
         timeout_s: longest wait for each answer.
     """
@@ -53,11 +55,15 @@ class DimseNode(_Node):
     own_ae_title: AeTitle = "CTRESAMPLE"
     retrieve: Literal["get", "move"] = "get"
     own_port: Port | None = None
+    own_address: Annotated[str, Field(min_length=1)] | None = None
+    senders: tuple[Annotated[str, Field(min_length=1)], ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.retrieve == "move") != (self.own_port is not None):
             raise ValueError('retrieve = "move" and own_port, where the archive sends its images, go together')
+        if self.retrieve == "get" and (self.own_address or self.senders):
+            raise ValueError('own_address and senders are for retrieve = "move"')
         if self.retrieve == "move" and self.tls and self.tls.certificate_file is None:
             raise ValueError('retrieve = "move" over TLS needs tls.certificate_file, to answer the archive')
         return self

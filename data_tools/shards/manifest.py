@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ctresample.data_tools.new_file import write_new_file
 from ctresample.data_tools.plain_text import one_line
 from ctresample.errors import DatasetError
+from ctresample.files import write_file
 from ctresample.paths import StrPath, as_path
 
 MANIFEST = "dataset.json"
@@ -75,7 +75,7 @@ class Manifest(_Strict):
     def write(self, folder: StrPath) -> None:
         """Write ``dataset.json``; `OutputError` if it cannot be."""
         folder = as_path(folder, "folder")
-        write_new_file(folder / MANIFEST, f"{self.model_dump_json(indent=2)}\n".encode())
+        write_file(folder / MANIFEST, f"{self.model_dump_json(indent=2)}\n".encode())
 
     @classmethod
     def read(cls, folder: StrPath) -> Manifest:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ctresample.data_tools.new_file import write_new_file
 from ctresample.data_tools.shards.manifest import Manifest, ShardEntry, Split, SplitEntry
 from ctresample.data_tools.shards.shard_file import encode_shard
 from ctresample.data_tools.shards.source import (
@@ -21,6 +20,7 @@ from ctresample.data_tools.shards.source import (
 )
 from ctresample.data_tools.shards.tissues import TISSUES
 from ctresample.errors import DatasetError, UsageError
+from ctresample.files import write_file
 from ctresample.paths import StrPath, as_path, as_paths
 
 SLICES_PER_SHARD = 256
@@ -45,7 +45,7 @@ def write_dataset(
 
     Args:
         places: folders, searched with all their subfolders; zip files; DICOMDIRs; or DICOM files.
-        out: an empty folder that exists; see `ctresample.pipelines.output.new_folder` for all or nothing.
+        out: an empty folder that exists; see `ctresample.files.whole_folder` for all or nothing.
         licence: of the images; kept in each shard.
         validation_share: of the patients, 0 to 1.
         slices_per_shard: the most that a file holds.
@@ -164,7 +164,7 @@ class _SplitWriter:
         path = self._folder / f"{len(self._shards):05d}.h5"
         with suppress(OSError):  # writing the file says why there is no folder
             path.parent.mkdir(exist_ok=True)
-        write_new_file(path, content)
+        write_file(path, content)
         self._shards.append(
             ShardEntry(
                 file=path.name,

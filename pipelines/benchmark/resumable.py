@@ -137,7 +137,7 @@ def run_benchmark(
         ):
             if outcome.cell.index in pictured and outcome.cell.seed == seeds[0]:
                 pictures.add(outcome)
-            records.add(outcome.row)
+            records.keep(outcome.row)
             if on_row:
                 on_row(outcome.row)
         kept = {(row.condition, row.seed, row.slice, row.label): row for row in records.rows}

@@ -9,8 +9,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from ctresample.errors import CTResampleError
+from ctresample.files import write_file
 from ctresample.paths import StrPath, as_path
-from ctresample.pipelines.output import write_text_atomically
 from ctresample.result import ResultRow
 
 COLUMNS = tuple(field.name for field in fields(ResultRow))
@@ -33,7 +33,7 @@ def write_results_csv(path: StrPath, rows: Sequence[ResultRow]) -> None:
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
     writer.writerows([_cell(name, getattr(row, name)) for name in COLUMNS] for row in rows)
-    write_text_atomically(path, text.getvalue())
+    write_file(path, text.getvalue())
 
 
 def read_results_csv(path: StrPath) -> list[ResultRow]:

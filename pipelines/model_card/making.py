@@ -9,11 +9,11 @@ import torch
 
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import UsageError
+from ctresample.files import whole_folder
 from ctresample.paths import StrPath, as_path, as_paths
 from ctresample.pipelines.model_card.card import Sampling, measure_card
 from ctresample.pipelines.model_card.curves import read_curve
 from ctresample.pipelines.model_card.write import FIGURES, README, write_card
-from ctresample.pipelines.output import new_folder
 from ctresample.pipelines.work import Progress
 from ctresample.prior import LatentPrior, find_prior, weights_sha256
 from ctresample.prior_config import PriorConfig
@@ -70,7 +70,7 @@ def make_card(
     words = _read_text(text)
     curves = [read_curve(run) for run in as_paths(runs, "runs")]
     folder = find_prior(prior)
-    with new_folder(out, replaces=frozenset({README, FIGURES})) as partial:
+    with whole_folder(out, replaces=frozenset({README, FIGURES})) as partial:
         model = LatentPrior.from_pretrained(folder, device)
         others = {_label(name, model.config.name): LatentPrior.from_pretrained(name, device) for name in against}
         folders = {"training": training, "validation": validation, "test": test}

@@ -12,10 +12,10 @@ import torch
 
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import PriorError, UsageError
+from ctresample.files import whole_folder
 from ctresample.networks import downsampling
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.denoising_error import denoising_error
-from ctresample.pipelines.output import new_folder
 from ctresample.pipelines.prior_import.compvis_checkpoint import read_compvis_checkpoint
 from ctresample.pipelines.prior_import.diffusers_folder import read_diffusers_folder
 from ctresample.pipelines.prior_import.foreign_model import ForeignModel
@@ -78,7 +78,7 @@ def import_prior(
     hu_range = _hu_range(source, hu_range, known)
     if source.is_dir() and (first_stage or original_config):
         raise UsageError(f"{source} is a folder: leave out --first-stage and --config, which are for checkpoints")
-    with new_folder(out) as partial:
+    with whole_folder(out) as partial:
         if source.is_dir():
             model = read_diffusers_folder(source)
         else:

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch.nn.functional as F
 
-from ctresample.data_tools.new_file import write_new_file
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import PriorError
+from ctresample.files import write_file
 from ctresample.networks import Autoencoder, load_autoencoder
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.training.autoencoder_network import new_autoencoder
@@ -42,7 +42,7 @@ def train_autoencoder(
     vae: Any = objective.network
     if train(objective, folder, settings.run, identity(settings, slices.digest), on_step=on_step):
         save_whole(folder / "vae", vae.save_pretrained)
-        write_new_file(folder / INPUT, json.dumps(_input(settings)).encode())
+        write_file(folder / INPUT, json.dumps(_input(settings)).encode())
     return vae
 
 

@@ -71,7 +71,7 @@ def coarse_objective(
             f"training: from_step is {s.from_step}; prior {old.config.name} has {len(old.alpha_bar)} steps, expected "
             "fewer"
         )
-    unet = untrained_unet(s.channels, s.layers_per_block, old.unet.config["in_channels"], s.blocks, s.run.seed)
+    unet = untrained_unet(s.channels, s.layers_per_block, len(old.config.latent_mean), s.blocks, s.run.seed)
     model = LatentPrior(
         old.vae,
         old.unet,

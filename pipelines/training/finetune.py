@@ -7,6 +7,7 @@ from typing import Any
 
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.paths import StrPath, as_path
+from ctresample.pipelines.training.conditioned_objective import ConditionedObjective, made_conditioned
 from ctresample.pipelines.training.diffusion_objective import DiffusionObjective
 from ctresample.pipelines.training.lora import add_lora
 from ctresample.pipelines.training.prior import train_denoiser
@@ -54,9 +55,12 @@ def finetune_objective(
     """The prior as it is, with the loss and data of its fine-tuning."""
     model = LatentPrior.from_pretrained(prior, this_process().device)
     model.check_shape((model.config.image_size, model.config.image_size))
+    if settings.condition:
+        model = made_conditioned(model, slices, settings)
     network = model.unet
     if settings.lora_rank:
         network = add_lora(model.unet, settings.lora_rank, settings.run.seed)
     else:
         network.requires_grad_(True)
-    return DiffusionObjective(model, network, slices, validation, settings)
+    objective = ConditionedObjective if settings.condition else DiffusionObjective
+    return objective(model, network, slices, validation, settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from ctresample.errors import PriorError
 from ctresample.networks import downsampling
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.training.autoencoder import load_trained_autoencoder
+from ctresample.pipelines.training.conditioned_objective import ConditionedObjective, made_conditioned
 from ctresample.pipelines.training.diffusion_objective import DiffusionObjective
 from ctresample.pipelines.training.latent_pool import LatentPool
 from ctresample.pipelines.training.latent_scaling import latent_divisors
@@ -90,8 +91,11 @@ def prior_objective(
     if s.start_from:
         _start_from(unet, s.start_from, on_note)
     prior = LatentPrior(vae, unet, scheduler, config).to(this_process().device)
-    unet.requires_grad_(True)
-    return DiffusionObjective(prior, unet, slices, validation, s)
+    if s.condition:
+        prior = made_conditioned(prior, slices, s)
+    prior.unet.requires_grad_(True)
+    objective = ConditionedObjective if s.condition else DiffusionObjective
+    return objective(prior, prior.unet, slices, validation, s)
 
 
 def train_denoiser(
@@ -117,6 +121,8 @@ def train_denoiser(
     main = train(objective, folder, settings.run, identity(settings, slices.digest, **origin), on_step=on_step)
     prior = objective.prior
     made_from = {"data_digest": slices.digest, "patients": len(slices.patient_hashes)} | origin
+    if settings.condition:
+        made_from["condition"] = asdict(settings.condition)
     unet = finish() if finish else prior.unet
     if not main:
         return prior
