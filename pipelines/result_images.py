@@ -16,7 +16,7 @@ from ctresample.data_tools.volume_files import SUFFIXES, Format, write_volume_fi
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.dicom_export import DICOM_FOLDER, method_label, provenance_of, scan_facts
 from ctresample.pipelines.loaded_prior import LoadedPrior
-from ctresample.result import Reconstruction
+from ctresample.result import ModelIdentity, Reconstruction
 from ctresample.sinogram import Sinogram
 from ctresample.volume import Volume
 
@@ -64,7 +64,7 @@ def write_images(
     folder: StrPath,
     result: Reconstruction,
     sinogram: Sinogram,
-    prior: LoadedPrior | None,
+    prior: LoadedPrior | ModelIdentity | None,
     *,
     formats: Collection[str] = ("dicom",),
     maps: Sequence[ResultMap] = (),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from ctresample.data_tools.training_data import TrainingSlices
@@ -51,7 +50,7 @@ def finetune(
 
 
 def finetune_objective(
-    prior: str | Path, slices: TrainingSlices, validation: TrainingSlices, settings: FinetuneSettings
+    prior: StrPath, slices: TrainingSlices, validation: TrainingSlices, settings: FinetuneSettings
 ) -> DiffusionObjective[LatentPrior]:
     """The prior as it is, with the loss and data of its fine-tuning."""
     model = LatentPrior.from_pretrained(prior, this_process().device)
