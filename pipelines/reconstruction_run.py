@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from ctresample.data_tools.dicom_writer import check_ct_series
 from ctresample.pipelines.dicom_export import scan_facts
 from ctresample.pipelines.finite_json import finite
 from ctresample.pipelines.loaded_prior import LoadedPrior
@@ -54,6 +55,7 @@ def write_record(
         "settings": result.settings,
         "prior": {"name": prior.name, "weights_sha256": prior.sha256} if prior else None,
         "scan": scan_facts(sinogram),
+        "headers_changed": check_ct_series(sinogram.affine, sinogram.headers) if sinogram.headers else {},
         "device": device,
         "versions": _versions(),
         "created": (created or datetime.now().astimezone()).isoformat(timespec="seconds"),

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from ctresample.data_tools.deidentify import UNDATED, Deidentifier, read_key
-from ctresample.data_tools.volume_files import check_expressible
 from ctresample.errors import CTResampleError, OutputError
 from ctresample.pipelines.against import compare
 from ctresample.pipelines.batch.job import Job, Outcome
@@ -22,7 +21,7 @@ from ctresample.pipelines.batch.result_folder import content_of, replaced_folder
 from ctresample.pipelines.batch.work_on import Share, images_of, learned_model, measured
 from ctresample.pipelines.deidentification_report import REPORT_NAME, write_report
 from ctresample.pipelines.reconstruction_run import write_record
-from ctresample.pipelines.result_images import write_images
+from ctresample.pipelines.result_images import check_export, write_images
 from ctresample.pipelines.result_maps import result_maps
 from ctresample.result import Reconstruction
 
@@ -77,8 +76,7 @@ def _fill(folder: Path, job: Job, progress: Share) -> Mapping[str, Any]:
         sinogram, truth = measured(job.source, settings, lambda share: progress(SCAN_SHARE * share))
     except MemoryError:
         raise OutOfMemoryError("memory ran out while the series was loaded and scanned") from None
-    if set(settings.formats) - {"dicom"}:
-        check_expressible(sinogram.affine, sinogram.slice_offsets_mm)
+    check_export(sinogram, settings.formats)
 
     def images(number: int, size: int) -> Reconstruction:
         def part_done(share: float) -> None:
