@@ -36,6 +36,9 @@ class BatchSettings:
         seed: of noise and of methods that sample; each series gets what it would get on its own.
         allow_gaps: take series with uneven steps.
         resample_tilt: take series of a tilted gantry, made upright.
+        even_steps_mm: interpolate series with uneven steps at even ones.
+        one_series: take the images of each folder as one series, whatever their UIDs.
+        any_class: take CT images that are stored as another class.
         formats: of `ctresample.pipelines.result_images.FORMATS`.
         residual_map: write where the image disagrees with the data.
         uncertainty: reconstruct so often, with the seeds after the first, and write how the images differ.
@@ -53,6 +56,9 @@ class BatchSettings:
     seed: int = 0
     allow_gaps: bool = False
     resample_tilt: bool = False
+    even_steps_mm: float | None = None
+    one_series: bool = False
+    any_class: bool = False
     formats: tuple[str, ...] = ("dicom",)
     residual_map: bool = False
     uncertainty: int | None = None
