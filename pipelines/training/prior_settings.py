@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from ctresample.choices import TrainedPrediction
 from ctresample.errors import UsageError
 from ctresample.pipelines.training.condition_settings import ConditionSettings
 from ctresample.pipelines.training.settings import RunSettings
@@ -69,7 +70,7 @@ class DenoiserSettings(DiffusionSettings):
     patch_size: int = 4
     channels: tuple[int, ...] = (64, 128, 192)
     layers_per_block: int = 2
-    prediction_type: Literal["epsilon", "v_prediction"] = "v_prediction"
+    prediction_type: TrainedPrediction = "v_prediction"
 
     def __post_init__(self) -> None:
         super().__post_init__()
