@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ctresample.choices import SliceBeam
 from ctresample.conditioning import velocity_around, with_condition
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import PriorError, UsageError
@@ -24,7 +25,11 @@ from ctresample.prior import LatentPrior
 from ctresample.solvers.itnet import ItNetSettings, agreeing, itnet
 from ctresample.units import hu_to_mu, mu_to_hu
 
-VALIDATION_SCANS = {"25_views": (25, 1e5, "parallel"), "60_views": (60, 1e5, "parallel"), "fan": (25, 1e4, "fan")}
+VALIDATION_SCANS: dict[str, tuple[int, float, SliceBeam]] = {
+    "25_views": (25, 1e5, "parallel"),
+    "60_views": (60, 1e5, "parallel"),
+    "fan": (25, 1e4, "fan"),
+}
 """Views, photons and beam of the scans that validation looks at."""
 
 VALIDATION_SIDE_MM = 380.0
