@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ctresample.errors import PriorError
+from ctresample.paths import StrPath, as_path
 from ctresample.prior import BUNDLED
 
 CONFIG_NAME = "fbp-unet.json"
@@ -58,8 +59,9 @@ class ImageUNetConfig:
     provenance: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, folder: Path) -> ImageUNetConfig:
+    def load(cls, folder: StrPath) -> ImageUNetConfig:
         """Read ``fbp-unet.json``; `PriorError` if it is missing or incomplete."""
+        folder = as_path(folder, "folder")
         path = folder / CONFIG_NAME
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
@@ -160,8 +162,9 @@ class ImageUNet(nn.Module):
             raise PriorError(f"{folder} cannot be loaded as an fbp-unet: {reason}; get it again") from None
         return network.eval().requires_grad_(False).to(device)
 
-    def save_pretrained(self, folder: Path) -> None:
+    def save_pretrained(self, folder: StrPath) -> None:
         """Write ``network/weights.safetensors`` (half precision) and ``fbp-unet.json``."""
+        folder = as_path(folder, "folder")
         path = folder / WEIGHTS
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file({name: weight.half().cpu().contiguous() for name, weight in self.state_dict().items()}, path)

@@ -13,8 +13,10 @@ import torch.nn.functional as F
 from diffusers import DDIMScheduler, UNet2DModel
 
 from ctresample.coarse import CoarseDenoiser
+from ctresample.conditioning import estimate_around
 from ctresample.errors import PriorError
 from ctresample.networks import Autoencoder, downsampling, latent_channels, load_autoencoder, load_network, reason_of
+from ctresample.paths import StrPath, as_path
 from ctresample.prior_config import CONFIG_NAME, PriorConfig
 from ctresample.units import hu_to_model, model_to_hu
 
@@ -67,15 +69,32 @@ class DiffusionPrior:
                 f"grid is {shape[0]} x {shape[1]}; choose another size"
             )
 
-    def predict(self, z_t: torch.Tensor, t: int) -> tuple[torch.Tensor, torch.Tensor]:
+    @property
+    def is_conditioned(self) -> bool:
+        """Whether the denoiser also takes the latents of an image that agrees with the measurement."""
+        return self.config.condition_spread is not None
+
+    def predict(
+        self, z_t: torch.Tensor, t: int, condition: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Tweedie's estimate of the clean ``z`` and the noise, from the noisy one at schedule step ``t``.
 
         Differentiable with respect to ``z_t``, as `encode` and `decode` are with respect to what they take.
 
+        Args:
+            z_t: noisy ``(B, C, h, w)``.
+            t: step of the schedule.
+            condition: `encode` of images that agree with the measurement, of the shape of ``z_t``; only for a prior
+                that `is_conditioned`, which without it is a prior of images alone.
+
         Returns:
             ``(z_0, epsilon)`` with ``z_t = sqrt(alpha_bar) z_0 + sqrt(1 - alpha_bar) epsilon``.
         """
-        out = self.unet(z_t, t).sample
+        if condition is not None:
+            alpha_bar = float(self.alpha_bar[t])
+            z_0 = self._around(condition, z_t, t, alpha_bar)
+            return z_0, (z_t - alpha_bar**0.5 * z_0) / (1 - alpha_bar) ** 0.5
+        out = self.unet(torch.cat([z_t, torch.zeros_like(z_t)], 1) if self.is_conditioned else z_t, t).sample
         a, s = float(self.alpha_bar[t]) ** 0.5, float(1 - self.alpha_bar[t]) ** 0.5
         kind = self.scheduler.config["prediction_type"]
         if kind == "v_prediction":  # Salimans and Ho, ICLR 2022: v = a epsilon - s z_0
@@ -83,6 +102,16 @@ class DiffusionPrior:
         if kind == "sample":
             return out, (z_t - a * out) / s
         return (z_t - s * out) / a, out
+
+    def estimate(self, condition: torch.Tensor) -> torch.Tensor:
+        """The clean ``z`` expected from the condition alone, without noise: see `predict`."""
+        return self._around(condition, torch.zeros_like(condition), len(self.alpha_bar) - 1, 0.0)
+
+    def _around(self, condition: torch.Tensor, z_t: torch.Tensor, t: int, alpha_bar: float) -> torch.Tensor:
+        spread = self.config.condition_spread
+        if spread is None:
+            raise PriorError(f"prior {self.config.name} takes no condition; use one that was trained on scans")
+        return estimate_around(z_t, condition, spread, alpha_bar, self.unet(torch.cat([z_t, condition], 1), t).sample)
 
     def spread_hu(self, t: int) -> float:
         """How far the decoded estimate at step ``t`` lies from the truth in HU: the error seen on validation."""
@@ -95,8 +124,9 @@ class DiffusionPrior:
         self.device = torch.device(device)
         return self
 
-    def save_pretrained(self, folder: Path) -> None:
+    def save_pretrained(self, folder: StrPath) -> None:
         """Write ``unet/`` (half precision safetensors), ``scheduler/`` and ``prior.json``."""
+        folder = as_path(folder, "folder")
         folder.mkdir(parents=True, exist_ok=True)
         copy.deepcopy(self.unet).half().save_pretrained(folder / "unet")
         self.scheduler.save_pretrained(folder / "scheduler")
@@ -124,7 +154,14 @@ class LatentPrior(DiffusionPrior):
         config: PriorConfig,
         coarse: UNet2DModel | None = None,
     ) -> None:
-        channels = unet.config["in_channels"]
+        conditioned = config.condition_spread is not None
+        channels = unet.config["out_channels"]
+        if unet.config["in_channels"] != (2 if conditioned else 1) * channels:
+            raise PriorError(
+                f"prior {config.name}: the denoiser takes {unet.config['in_channels']} channels and gives {channels}; "
+                f"expected {'twice as many, for its condition' if conditioned else 'the same number'}, as its "
+                f"condition_spread is {config.condition_spread}"
+            )
         if not channels == latent_channels(vae) == len(config.latent_mean) == len(config.latent_std):
             raise PriorError(
                 f"prior {config.name}: the denoiser takes {channels} latent channels, the autoencoder makes "
@@ -185,8 +222,9 @@ class LatentPrior(DiffusionPrior):
             ) from None
         return cls(**parts, config=config, coarse=load_coarse(folder, config)).to(device)
 
-    def save_pretrained(self, folder: Path) -> None:
+    def save_pretrained(self, folder: StrPath) -> None:
         """Write ``vae/``, ``unet/``, ``coarse/`` (half precision safetensors), ``scheduler/`` and ``prior.json``."""
+        folder = as_path(folder, "folder")
         super().save_pretrained(folder)
         copy.deepcopy(self.vae).half().save_pretrained(folder / "vae")
         if self.coarse:
@@ -211,10 +249,12 @@ class LatentPrior(DiffusionPrior):
         """Steps of the schedule that the UNet denoises, from the cleanest on; the others are the coarse denoiser's."""
         return self.coarse.from_step if self.coarse else super().unet_steps
 
-    def predict(self, z_t: torch.Tensor, t: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """As that of all priors; above the UNet's steps by the coarse denoiser."""
-        if self.coarse is None or t < self.coarse.from_step:
-            return super().predict(z_t, t)
+    def predict(
+        self, z_t: torch.Tensor, t: int, condition: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """As that of all priors; without a condition, above the UNet's steps by the coarse denoiser."""
+        if self.coarse is None or t < self.coarse.from_step or condition is not None:
+            return super().predict(z_t, t, condition)
         alpha_bar = float(self.alpha_bar[t])
         z_0 = self.coarse.estimate(z_t, alpha_bar)
         return z_0, (z_t - alpha_bar**0.5 * z_0) / (1 - alpha_bar) ** 0.5
@@ -255,8 +295,9 @@ def find_prior(name_or_folder: str | Path) -> Path:
     raise PriorError(f"no prior {str(name_or_folder)!r}: expected a folder with {CONFIG_NAME} or one of {bundled}")
 
 
-def weights_sha256(folder: Path) -> str:
+def weights_sha256(folder: StrPath) -> str:
     """One hash over all weight files of a prior, for provenance."""
+    folder = as_path(folder, "folder")
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*/*.safetensors")):
         digest.update(path.read_bytes())

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctresample.arrays import as_array, settle_numbers
 from ctresample.errors import SinogramError, UsageError
 from ctresample.geometry import ConeBeam, Geometry, Grid
 from ctresample.noise import line_integral_variance
 from ctresample.units import MU_WATER_PER_MM
-from ctresample.volume import offsets_problem, slice_origins_mm
+from ctresample.volume import offsets_problem, settle_place, slice_origins_mm
 
 NOISE_FREE_SIGMA = 2e-3
 """Standard deviation assumed for data said to be free of noise, relative to the slice's root mean square:
@@ -51,6 +52,7 @@ class Sinogram:
     slice_offsets_mm: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
+        self._settle()
         cone = isinstance(self.geometry, ConeBeam)
         found = self.values.shape if cone else self.values.shape[1:]
         if self.values.ndim != 3 or found != self.geometry.shape or len(self.values) == 0:
@@ -78,6 +80,16 @@ class Sinogram:
                 raise SinogramError(
                     f"sinogram: photons have shape {self.photons.shape}; expected {wanted} numbers above 0"
                 )
+
+    def _settle(self) -> None:
+        """Make what may come as any array, list or number what the attributes say."""
+        settle_place(self)
+        settle_numbers(self, "sinogram")
+        object.__setattr__(self, "values", as_array(self.values, "sinogram values"))
+        if self.photons is not None:
+            exact = as_array(self.photons, "sinogram photons", np.float64)
+            photons = as_array(self.photons, "sinogram photons") if exact.ndim else float(exact)
+            object.__setattr__(self, "photons", photons)
 
     @property
     def n_slices(self) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctresample.arrays import as_array, as_numbers
 from ctresample.errors import GeometryError
 
 
@@ -31,6 +32,8 @@ class Volume:
     slice_offsets_mm: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
+        settle_place(self)
+        object.__setattr__(self, "hu", as_array(self.hu, "volume hu"))
         if self.hu.ndim != 3 or 0 in self.hu.shape:
             raise GeometryError(f"volume hu has shape {self.hu.shape}; expected (slices, rows, columns), none 0")
         if self.affine.shape != (4, 4) or not np.isfinite(self.affine).all():
@@ -56,6 +59,14 @@ class Volume:
         if hu.shape != self.hu.shape:
             raise GeometryError(f"new values have shape {hu.shape}; expected {self.hu.shape}")
         return replace(self, hu=hu)
+
+
+def settle_place(image: Any) -> None:
+    """Give what says where a `Volume` or a sinogram's image lies the types that it declares: any array, any list."""
+    object.__setattr__(image, "affine", as_array(image.affine, "affine", np.float64))
+    object.__setattr__(image, "headers", tuple(image.headers))
+    if image.slice_offsets_mm is not None:
+        object.__setattr__(image, "slice_offsets_mm", as_numbers(image.slice_offsets_mm, "slice_offsets_mm"))
 
 
 def slice_origins_mm(

@@ -15,6 +15,7 @@ import numpy as np
 import ctresample
 from ctresample.data_tools.plain_text import one_line
 from ctresample.errors import CTResampleError, DicomError, PriorError, UsageError
+from ctresample.paths import StrPath, as_path
 
 if TYPE_CHECKING:
     from ctresample.data_tools.dicom_discovery import Discovery
@@ -33,7 +34,7 @@ PATIENT_IDENTITY_REMOVED = "00120062"
 Facts = dict[str, str]
 
 
-def describe(path: Path, *, one_series: bool = False, any_class: bool = False) -> Facts:
+def describe(path: StrPath, *, one_series: bool = False, any_class: bool = False) -> Facts:
     """Facts about a sinogram file, a place of CT images, or a prior, in the order to show them.
 
     Everything is read through, so that a file that describes well also reads well.
@@ -54,6 +55,7 @@ def describe(path: Path, *, one_series: bool = False, any_class: bool = False) -
         VolumeFileError: a NIfTI, NRRD or MetaImage file that cannot be read.
         PriorError: a prior whose config cannot be read, or a model that is not yet a prior.
     """
+    path = as_path(path, "path")
     if (path / PRIOR_CONFIG).is_file():
         facts = _prior(path)
     elif (path / "model_index.json").is_file() or (path / "unet").is_dir():

@@ -17,6 +17,7 @@ from ctresample.data_tools.dicom_parts import Part, is_even_stack, parts_of
 from ctresample.data_tools.dicom_series import FoundSeries, by_slice_location
 from ctresample.data_tools.dicom_stack import group_stacks
 from ctresample.errors import DicomError
+from ctresample.paths import StrPath, as_path
 
 MAX_FILES = 1_000_000
 _MOST_SCOUTS, _LEAST_SLICES_PER_SCOUT = 2, 5
@@ -41,7 +42,7 @@ class Discovery:
     stray: tuple[str, ...] = ()
 
 
-def find_series(place: Path, *, one_series: bool = False, any_class: bool = False) -> Discovery:
+def find_series(place: StrPath, *, one_series: bool = False, any_class: bool = False) -> Discovery:
     """Look for CT series; a bad file is told of in the result and never raises.
 
     Names and extensions prove nothing: every file is looked at, inside zip files too. A DICOMDIR stands for its
@@ -57,6 +58,7 @@ def find_series(place: Path, *, one_series: bool = False, any_class: bool = Fals
     Raises:
         DicomError: there is no such place, it cannot be searched, or it holds a million files.
     """
+    place = as_path(place, "place")
     left_out: Counter[str] = Counter()
     damaged: list[tuple[str, DicomFile, str]] = []  # series, if it is known; the file; what is wrong
     headers: list[SliceHeader] = []

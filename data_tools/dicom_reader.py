@@ -17,13 +17,14 @@ from ctresample.data_tools.dicom_stack import stack_affine
 from ctresample.data_tools.dicom_values import ValueCounts
 from ctresample.data_tools.volume_source import check_kind, is_volume_file, read_volume_file
 from ctresample.errors import DicomError, VolumeFileError
+from ctresample.paths import StrPath, as_path
 from ctresample.volume import Volume
 
 _AXIAL_COSINE = np.cos(np.pi / 4)  # slices nearer to axial than to anything else; a tilted gantry stays axial
 
 
 def read_ct_series(
-    place: Path,
+    place: StrPath,
     *,
     series_uid: str | None = None,
     allow_gaps: bool = False,
@@ -55,6 +56,7 @@ def read_ct_series(
         GapError: uneven steps.
         DicomError: no series, a damaged file, no rescale to HU, or a missing decoder.
     """
+    place = as_path(place, "place")
     warn = on_warning or _ignore
     discovery = find_series(place, one_series=one_series, any_class=any_class)
     found = only_series(discovery, place, series_uid)
@@ -69,12 +71,15 @@ def read_ct_series(
     )
 
 
-def read_ct_slices(place: Path, *, max_slices: int | None = None, on_warning: Warn | None = None) -> list[Volume]:
+def read_ct_slices(place: StrPath, *, max_slices: int | None = None, on_warning: Warn | None = None) -> list[Volume]:
     """Every axial CT image of a place as a volume of one slice; see :func:`iter_ct_slices`."""
+    place = as_path(place, "place")
     return list(iter_ct_slices(place, max_slices=max_slices, on_warning=on_warning))
 
 
-def iter_ct_slices(place: Path, *, max_slices: int | None = None, on_warning: Warn | None = None) -> Iterator[Volume]:
+def iter_ct_slices(
+    place: StrPath, *, max_slices: int | None = None, on_warning: Warn | None = None
+) -> Iterator[Volume]:
     """Yield every axial CT image of a place as a volume of one slice, in the order of the paths and of the frames.
 
     Slices of NIfTI, NRRD and MetaImage files come after those of DICOM files, turned upright. Series and patients may
@@ -89,6 +94,7 @@ def iter_ct_slices(place: Path, *, max_slices: int | None = None, on_warning: Wa
     Raises:
         DicomError: no axial CT image found.
     """
+    place = as_path(place, "place")
     warn = on_warning or _ignore
     skipped: Counter[str] = Counter()
     damage: dict[DicomFile, str] = {}

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-import secrets
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,8 @@ from ctresample.data_tools.dicom_files import quiet_pydicom
 from ctresample.data_tools.dicom_provenance import Provenance
 from ctresample.data_tools.upright import check_upright
 from ctresample.errors import DicomError, OutputError, UsageError
+from ctresample.files import as_output_error, whole_folder
+from ctresample.paths import StrPath, as_path
 from ctresample.volume import Volume
 
 __all__ = ["Provenance", "check_ct_series", "write_ct_series", "write_ct_slices"]
@@ -29,7 +28,7 @@ _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SOPCla
 
 
 def write_ct_series(
-    volume: Volume, folder: Path, *, description: str, provenance: Provenance, content: Content = CT_IMAGE
+    volume: Volume, folder: StrPath, *, description: str, provenance: Provenance, content: Content = CT_IMAGE
 ) -> list[Path]:
     """Write a volume as one derived CT series of its source's study, or of a new study without a source.
 
@@ -52,6 +51,7 @@ def write_ct_series(
         GeometryError: an affine that no DICOM series can express.
         OutputError: not finite values, or a folder that cannot be written or is not empty.
     """
+    folder = as_path(folder, "folder")
     slices = _slices_of_one_study(volume)
     return _write([slices], [list(range(len(slices)))], folder, content, description, provenance)
 
@@ -90,7 +90,9 @@ def _slices_of_one_study(volume: Volume) -> list[PlacedSlice]:
     return slices
 
 
-def write_ct_slices(volumes: Sequence[Volume], folder: Path, *, description: str, provenance: Provenance) -> list[Path]:
+def write_ct_slices(
+    volumes: Sequence[Volume], folder: StrPath, *, description: str, provenance: Provenance
+) -> list[Path]:
     """Write one-slice volumes, each into the derived series of its own source series.
 
     Slices of one source series with equal matrix, spacing and orientation share a series; without headers each
@@ -99,6 +101,7 @@ def write_ct_slices(volumes: Sequence[Volume], folder: Path, *, description: str
     Returns:
         One file a volume, in the given order: ``0001.dcm`` is the first.
     """
+    folder = as_path(folder, "folder")
     if not volumes or any(len(volume.hu) != 1 for volume in volumes):
         raise UsageError(f"got {[len(volume.hu) for volume in volumes]} slices a volume; expected volumes of one slice")
     slices = [_placed_slices(volume)[0] for volume in volumes]
@@ -168,21 +171,7 @@ def _write(
 def _write_whole(datasets: Iterable[tuple[int, Dataset]], count: int, folder: Path) -> list[Path]:
     """Write all files next to ``folder`` and move them into place together, so that no half result is left."""
     names = [f"{index + 1:0{max(4, len(str(count)))}d}.dcm" for index in range(count)]
-    partial = folder.with_name(f".{folder.name}.partial-{secrets.token_hex(4)}")
-    try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise OutputError(f"{folder} exists and is not an empty folder; expected a new one; choose another place")
-        partial.mkdir(parents=True)
+    with whole_folder(folder) as partial, as_output_error(folder):
         for index, dataset in datasets:
             dataset.save_as(partial / names[index], enforce_file_format=True)
-        if folder.exists():
-            folder.rmdir()
-        partial.rename(folder)
-    except OSError as error:
-        raise OutputError(
-            f"{folder} cannot be written ({error.strerror}); choose a folder with space and access"
-        ) from error
-    finally:
-        with suppress(OSError):
-            shutil.rmtree(partial)
     return [folder / name for name in names]

@@ -6,7 +6,6 @@ its own (RAS), so that x and y change their sign. Neither holds anything of the 
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +15,8 @@ from numpy.typing import NDArray
 
 from ctresample.data_tools.upright import check_upright
 from ctresample.errors import GeometryError, OutputError, UsageError
+from ctresample.files import whole_file
+from ctresample.paths import StrPath, as_path
 from ctresample.volume import Volume
 
 Format = Literal["nifti", "nrrd"]
@@ -23,7 +24,7 @@ Format = Literal["nifti", "nrrd"]
 SUFFIXES: dict[Format, str] = {"nifti": ".nii.gz", "nrrd": ".nrrd"}
 
 
-def write_volume_file(volume: Volume, path: Path, *, description: str) -> None:
+def write_volume_file(volume: Volume, path: StrPath, *, description: str) -> None:
     """Write a volume as one compressed file, whole or not at all; read it back to be sure.
 
     Args:
@@ -36,6 +37,7 @@ def write_volume_file(volume: Volume, path: Path, *, description: str) -> None:
         OutputError: values that are not finite, or a place that cannot be written.
         UsageError: a name with another ending.
     """
+    path = as_path(path, "path")
     suffix = next((suffix for suffix in SUFFIXES.values() if path.name.endswith(suffix)), None)
     if suffix is None:
         raise UsageError(f"{path} names no known format; expected it to end with {' or '.join(SUFFIXES.values())}")
@@ -43,17 +45,14 @@ def write_volume_file(volume: Volume, path: Path, *, description: str) -> None:
     image.SetMetaData("ITK_FileNotes", description[:79])
     if path.exists():
         raise OutputError(f"{path} exists; delete it or choose another name")
-    unfinished = path.with_name(f".{secrets.token_hex(8)}{suffix}")
-    try:
-        SimpleITK.WriteImage(image, str(unfinished), useCompression=True)
-        # the libraries behind it do not tell of every failure
-        if not np.array_equal(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(unfinished))), volume.hu):
+    with whole_file(path, ending=suffix) as unfinished:
+        try:
+            SimpleITK.WriteImage(image, str(unfinished), useCompression=True)
+            written = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(unfinished)))
+        except RuntimeError as error:  # SimpleITK's only one; it names the unfinished file
+            raise OutputError(f"{path} cannot be written; choose a folder with space and access") from error
+        if not np.array_equal(written, volume.hu):  # the libraries behind it do not tell of every failure
             raise OutputError(f"{path} came out damaged; is the disk full?")
-        unfinished.replace(path)
-    except (OSError, RuntimeError) as error:  # the latter is SimpleITK's only one; it names the unfinished file
-        raise OutputError(f"{path} cannot be written; choose a folder with space and access") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def check_expressible(affine: NDArray[np.float64], slice_offsets_mm: tuple[float, ...] | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from ctresample.data_tools.dicom_series import FoundSeries, Warn, load_series
 from ctresample.data_tools.volume_source import read_volume_file
 from ctresample.errors import UsageError
 from ctresample.metrics import DATA_RANGE_HU, psnr_db, rmse_hu, ssim
+from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.simulate import scanned
 from ctresample.sinogram import Sinogram
 from ctresample.volume import Volume
@@ -25,7 +25,7 @@ from ctresample.volume import Volume
 SAME_PLACE_MM = 0.1
 
 
-def read_source(place: Path, sinogram: Sinogram, on_warning: Warn | None = None) -> Volume:
+def read_source(place: StrPath, sinogram: Sinogram, on_warning: Warn | None = None) -> Volume:
     """The series that a sinogram was simulated from, out of a place that may hold others.
 
     Its series is known from the sinogram's headers. Uneven steps and a tilt are taken as they are, for the scan must
@@ -34,6 +34,7 @@ def read_source(place: Path, sinogram: Sinogram, on_warning: Warn | None = None)
     Raises:
         DicomError: as `read_ct_series`.
     """
+    place = as_path(place, "place")
     files = volume_files(place)
     if place.is_file() and files:
         return read_volume_file(place, on_warning)

@@ -192,6 +192,15 @@ _ALL = (
         cost=3000,
     ),
     Method(
+        name="itnet",
+        title="rounds of a conditioned prior's network and of the data (Genzel et al., ICML 2022)",
+        way="unrolled",
+        needs="latent prior",
+        settings="ItNetSettings",
+        zero_shot=False,
+        cost=150,
+    ),
+    Method(
         name="fbp-unet",
         title="filtered back projection and a U-Net trained for the scan (Jin et al., TIP 2017)",
         way="corrected",

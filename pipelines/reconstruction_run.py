@@ -7,14 +7,14 @@ import platform
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from ctresample.data_tools.dicom_writer import check_ct_series
+from ctresample.files import write_file
+from ctresample.finite_json import finite
+from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.dicom_export import scan_facts
-from ctresample.pipelines.finite_json import finite
 from ctresample.pipelines.loaded_prior import LoadedPrior
-from ctresample.pipelines.output import write_text_atomically
 from ctresample.pipelines.result_images import ResultMap
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
@@ -24,7 +24,7 @@ _PACKAGES = ("ctresample", "torch", "diffusers", "numpy", "scipy", "pydicom")
 
 
 def write_record(
-    folder: Path,
+    folder: StrPath,
     result: Reconstruction,
     sinogram: Sinogram,
     *,
@@ -48,6 +48,7 @@ def write_record(
         maps: written beside the reconstruction.
         created: the date; None for now.
     """
+    folder = as_path(folder, "folder")
     record = {
         "method": result.method,
         "preset": result.preset or None,
@@ -66,7 +67,7 @@ def write_record(
         "metrics": metrics,
     }
     text = json.dumps(finite(record), indent=1, allow_nan=False, ensure_ascii=False)
-    write_text_atomically(folder / RECORD_NAME, text + "\n")
+    write_file(folder / RECORD_NAME, text + "\n")
 
 
 def _versions() -> dict[str, str | None]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from ctresample.data_tools.dicom_content import CT_IMAGE, RESIDUAL_MAP, UNCERTAINTY_MAP, Content
 from ctresample.data_tools.dicom_writer import check_ct_series, write_ct_series
 from ctresample.data_tools.volume_files import SUFFIXES, Format, check_expressible, write_volume_file
+from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.dicom_export import DICOM_FOLDER, method_label, provenance_of, scan_facts
 from ctresample.pipelines.loaded_prior import LoadedPrior
 from ctresample.result import Reconstruction
@@ -74,7 +74,7 @@ def check_export(sinogram: Sinogram, formats: Collection[str]) -> None:
 
 
 def write_images(
-    folder: Path,
+    folder: StrPath,
     result: Reconstruction,
     sinogram: Sinogram,
     prior: LoadedPrior | None,
@@ -98,6 +98,7 @@ def write_images(
         GeometryError: slices that are not evenly spaced, in another format than DICOM.
         OutputError: a file that cannot be written.
     """
+    folder = as_path(folder, "folder")
     label = method_label(result.method, result.preset, sinogram.geometry.n_views)
     images: list[tuple[_Kind, NDArray[np.float32], Mapping[str, Any]]] = [(_RECONSTRUCTION, result.image_hu, {})]
     images += [(_MAPS[one.kind], one.hu, {"map": {"kind": one.kind, **one.facts}}) for one in maps]

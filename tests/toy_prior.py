@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DModel
 
+from ctresample.conditioning import with_condition
 from ctresample.pixel_prior import PixelPrior
 from ctresample.prior import LatentPrior
 from ctresample.prior_config import PriorConfig
@@ -55,7 +56,9 @@ def small_unet(channels: int, sample_size: int | None = None) -> UNet2DModel:
     )
 
 
-def random_prior(prediction_type: str = "v_prediction", seed: int = 0) -> LatentPrior:
+def random_prior(
+    prediction_type: str = "v_prediction", seed: int = 0, condition_spread: float | None = None
+) -> LatentPrior:
     """An untrained prior for images whose sides are multiples of 4, the same for the same seed."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -68,7 +71,9 @@ def random_prior(prediction_type: str = "v_prediction", seed: int = 0) -> Latent
             mid_block_add_attention=False,
         )
         unet = small_unet(CHANNELS)
-    return LatentPrior(vae, unet, scheduler(prediction_type), config())
+    if condition_spread:
+        unet = with_condition(unet)
+    return LatentPrior(vae, unet, scheduler(prediction_type), config(condition_spread=condition_spread))
 
 
 class GaussianPrior:

@@ -28,9 +28,9 @@ def dataset(
     Takes every axial CT image found there: patients and series may be mixed. Writes OUT/train and OUT/val,
     of different patients, and OUT/dataset.json. Images that cannot be told to be in HU are left out and counted.
     """
-    from ctresample.pipelines.output import new_folder
+    from ctresample.files import whole_folder
 
-    with screen() as show, new_folder(out) as folder:
+    with screen() as show, whole_folder(out) as folder:
         show.progress(0, "looking for CT images")
         from ctresample.data_tools.shards.summary import summary_lines
         from ctresample.data_tools.shards.write import write_dataset

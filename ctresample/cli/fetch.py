@@ -61,7 +61,7 @@ def fetch(
     series. With -o it fetches all that match, each series into a folder of its own, whole or not at all.
     """
     from ctresample.data_tools.pacs import Search, open_archive, read_node
-    from ctresample.pipelines.output import new_folder
+    from ctresample.files import whole_folder
 
     search = Search(study, series, patient_id, date, accession, modality)
     with screen() as show:
@@ -73,9 +73,11 @@ def fetch(
         else:
             from ctresample.data_tools.pacs.fetch import fetch_series
 
-            with new_folder(out) as folder:
+            with whole_folder(out) as folder:
                 found = _some(archive.find(search), settings.place)
-                n = fetch_series(archive, found, folder, place=settings.place, progress=show.progress)
+                n = fetch_series(
+                    archive, found, folder, place=settings.place, progress=show.progress, on_warning=show.note
+                )
     if out is None:
         _list(_some(found, settings.place), details)
         return

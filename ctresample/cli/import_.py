@@ -34,7 +34,7 @@ def import_(
     Units and geometry are never guessed: what the file does not say stands in a JSON or YAML file beside it (NAME.json
     or geometry.json) or named with --geometry. If something is missing, the error says which key to add.
     """
-    from ctresample.pipelines.output import check_new_file
+    from ctresample.files import check_new_file
 
     check_new_file(out)
     with screen() as show:

@@ -33,7 +33,7 @@ def lower_dose(
     Adds exactly the noise that a scan with a fraction of the photons would have had on top of what this one has.
     """
     known = None if photons is None else options.number_or("--photons", photons, "estimate")
-    from ctresample.pipelines.output import check_new_file
+    from ctresample.files import check_new_file
 
     check_new_file(out)
     with screen() as show:

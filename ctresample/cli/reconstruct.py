@@ -54,9 +54,9 @@ def reconstruct(
     wanted = options.formats(formats)
     options.check_uncertainty(method, uncertainty)
     chosen = METHODS[method]
-    from ctresample.pipelines.output import new_folder
+    from ctresample.files import whole_folder
 
-    with screen() as show, new_folder(out) as folder:
+    with screen() as show, whole_folder(out) as folder:
         show.progress(0, "loading")
         from ctresample.data_tools.deidentify import UNDATED
         from ctresample.data_tools.sinogram_file import read_sinogram

@@ -57,7 +57,7 @@ def simulate(
         tube_current_modulation=tube_current_modulation,
         size=size,
     )
-    from ctresample.pipelines.output import check_new_file
+    from ctresample.files import check_new_file
 
     report = out.with_suffix(".deidentification.json")
     check_new_file(out)

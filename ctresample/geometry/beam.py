@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 
+from ctresample.arrays import settle_numbers
 from ctresample.errors import GeometryError
 from ctresample.geometry.grid import Array, Grid, check_finite, check_positive
 
@@ -30,7 +31,7 @@ class Beam(ABC):
     detector_offset_mm: float = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "angles_rad", tuple(map(float, self.angles_rad)))  # an array is not hashable
+        settle_numbers(self, "geometry")  # an array of angles is not hashable
         if len(self.angles_rad) == 0:
             raise GeometryError("geometry: there are 0 views; expected at least 1 view angle")
         if not np.isfinite(self.angles_rad).all():

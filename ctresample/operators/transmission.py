@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ctresample.errors import SinogramError, UsageError
 from ctresample.noise import COUNT_FLOOR
 from ctresample.operators.base import LinearOperator, MeasurementModel, checked
-from ctresample.operators.weighted import Weighted
+from ctresample.operators.whitening import Weighted
 
 
 class Transmission(MeasurementModel):

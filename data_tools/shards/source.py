@@ -33,6 +33,7 @@ from ctresample.data_tools.plain_text import one_line
 from ctresample.data_tools.shards.tissues import tissue_counts
 from ctresample.data_tools.volume_source import is_volume_file, last_volume_file, volume_size
 from ctresample.errors import DicomError, VolumeFileError
+from ctresample.paths import StrPath, as_path
 from ctresample.regrid import to_square_grid
 from ctresample.units import AIR_HU
 from ctresample.volume import Volume
@@ -116,7 +117,7 @@ class TrainingImage:
     tissues: NDArray[np.int64]
 
 
-def find_sources(places: Sequence[Path], rejected: Rejections, on_progress: Progress | None = None) -> list[Source]:
+def find_sources(places: Sequence[StrPath], rejected: Rejections, on_progress: Progress | None = None) -> list[Source]:
     """Every axial CT image of the places that can be told to be one from its header, in the order of the paths.
 
     An image in two places counts once (by SOPInstanceUID, and the number of its frame). A series whose slices are
@@ -127,6 +128,7 @@ def find_sources(places: Sequence[Path], rejected: Rejections, on_progress: Prog
         rejected: gets the other files.
         on_progress: told files read and files in all.
     """
+    places = [as_path(place, "places") for place in places]
 
     def damaged(file: DicomFile, error: Exception) -> None:
         rejected.add(_reason(error, file), file)

@@ -16,9 +16,9 @@ from typing import Any
 
 import ctresample
 from ctresample.errors import CTResampleError, OutputError, UsageError
+from ctresample.files import as_output_error
 from ctresample.pipelines.batch.job import Job, Outcome
 from ctresample.pipelines.batch.run_one import on_gpu, run_one
-from ctresample.pipelines.output import as_output_error
 
 ANSWER_WITHIN_S = 20.0
 

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from ctresample.files import write_file
 from ctresample.pipelines.batch.manifest import DONE, FAILED, last_events
 from ctresample.pipelines.batch.plan import Plan, PlanRow
 from ctresample.pipelines.batch.preview import PREVIEW_NAME
 from ctresample.pipelines.batch.result_folder import RESULTS_NAME
-from ctresample.pipelines.output import write_text_atomically
 
 SUMMARY_NAME, SOURCES_NAME = "summary.csv", "sources.csv"
 
@@ -99,4 +99,4 @@ def _write(path: Path, columns: Sequence[str], lines: Sequence[Mapping[str, Any]
     table.writeheader()
     table.writerows(lines)
     # names of folders may be in an encoding of their own, such as Latin-1 from a Windows share
-    write_text_atomically(path, text.getvalue().encode("utf-8", "backslashreplace").decode("utf-8"))
+    write_file(path, text.getvalue().encode("utf-8", "backslashreplace").decode("utf-8"))

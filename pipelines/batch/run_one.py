@@ -12,12 +12,13 @@ import torch
 
 from ctresample.data_tools.deidentify import UNDATED, Deidentifier, read_key
 from ctresample.errors import CTResampleError, OutputError
+from ctresample.files import EVERYTHING, whole_folder
 from ctresample.pipelines.against import compare
 from ctresample.pipelines.batch.job import Job, Outcome
 from ctresample.pipelines.batch.memory import OutOfMemoryError, with_smaller_batches
 from ctresample.pipelines.batch.no_places import without_places
 from ctresample.pipelines.batch.preview import PREVIEW_NAME, write_preview
-from ctresample.pipelines.batch.result_folder import content_of, replaced_folder
+from ctresample.pipelines.batch.result_folder import content_of
 from ctresample.pipelines.batch.work_on import Share, images_of, learned_model, measured
 from ctresample.pipelines.deidentification_report import REPORT_NAME, write_report
 from ctresample.pipelines.reconstruction_run import write_record
@@ -45,7 +46,7 @@ def run_one(job: Job, progress: Share | None = None) -> Outcome:
     began = time.perf_counter()
     torch.set_num_threads(job.threads)
     try:
-        with replaced_folder(job.folder) as folder:
+        with whole_folder(job.folder, replaces=EVERYTHING) as folder:
             facts = _fill(folder, job, progress or (lambda share: None))
             content = content_of(folder)
     except OutputError as error:

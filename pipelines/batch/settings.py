@@ -11,8 +11,8 @@ from typing import Any
 
 import ctresample
 from ctresample.data_tools.deidentify import read_or_make_key
+from ctresample.finite_json import finite
 from ctresample.image_unet import find_image_unet
-from ctresample.pipelines.finite_json import finite
 from ctresample.pipelines.methods import method_named
 from ctresample.pipelines.physics import Physics
 from ctresample.pipelines.reconstruct import LINEAR

@@ -9,14 +9,15 @@ from dataclasses import fields
 from pathlib import Path
 
 from ctresample.errors import CTResampleError
-from ctresample.pipelines.output import write_text_atomically
+from ctresample.files import write_file
+from ctresample.paths import StrPath, as_path
 from ctresample.result import ResultRow
 
 COLUMNS = tuple(field.name for field in fields(ResultRow))
 _KINDS = {field.name: {"str": str, "int": int}.get(str(field.type), float) for field in fields(ResultRow)}
 
 
-def write_results_csv(path: Path, rows: Sequence[ResultRow]) -> None:
+def write_results_csv(path: StrPath, rows: Sequence[ResultRow]) -> None:
     """Write the table: a header, one line a row, UTF-8, six significant digits.
 
     Args:
@@ -26,15 +27,16 @@ def write_results_csv(path: Path, rows: Sequence[ResultRow]) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
+    path = as_path(path, "path")
     text = io.StringIO(newline="")
     # CRLF as in RFC 4180; it also makes the writer quote a lone carriage return in a name.
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
     writer.writerows([_cell(name, getattr(row, name)) for name in COLUMNS] for row in rows)
-    write_text_atomically(path, text.getvalue())
+    write_file(path, text.getvalue())
 
 
-def read_results_csv(path: Path) -> list[ResultRow]:
+def read_results_csv(path: StrPath) -> list[ResultRow]:
     """Read a table written by ``write_results_csv``.
 
     Args:
@@ -46,6 +48,7 @@ def read_results_csv(path: Path) -> list[ResultRow]:
     Raises:
         CTResampleError: the file is missing, is not such a table, or a cell is not a number.
     """
+    path = as_path(path, "path")
     try:
         # A spreadsheet that saved the table again may have put a byte-order mark in front.
         lines = list(csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline="")))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from ctresample.errors import UsageError
+from ctresample.pipelines.training.condition_settings import ConditionSettings
 from ctresample.pipelines.training.settings import RunSettings
 from ctresample.units import check_hu_range
 
@@ -21,6 +22,7 @@ class DiffusionSettings:
         low_noise_bias: timesteps are drawn as ``u ** low_noise_bias``; above 1 favours low noise, where sampling
             with a warm start spends its steps.
         min_snr_gamma: the largest weight of an error of the clean latents (min-SNR weighting); None: no weighting.
+        condition: the scans that the denoiser learns to be conditioned on; None: a prior of images alone.
         provenance: copied to the prior's config: data, licences.
     """
 
@@ -31,6 +33,7 @@ class DiffusionSettings:
     pool: int = 2000
     low_noise_bias: float = 1.5
     min_snr_gamma: float | None = None
+    condition: ConditionSettings | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -38,6 +41,11 @@ class DiffusionSettings:
             raise UsageError(
                 f"training: pool is {self.pool}, low_noise_bias {self.low_noise_bias} and min_snr_gamma "
                 f"{self.min_snr_gamma}; expected a pool of 2 or more and numbers above 0"
+            )
+        if self.condition and self.run.validate_every % self.pool:
+            raise UsageError(
+                f"training: run.validate_every is {self.run.validate_every} and pool {self.pool}; with a condition, "
+                "whose pools the network itself helps to make, the first must be a multiple of the second"
             )
 
 

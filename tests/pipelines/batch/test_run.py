@@ -319,7 +319,7 @@ def test_other_settings_are_refused(run, settings, tmp_path):
 
 
 def test_one_process_at_a_time(run, tmp_path):
-    from ctresample.pipelines.lock import only_one
+    from ctresample.journal import only_one
 
     (tmp_path / "out").mkdir()
     with only_one(tmp_path / "out"), pytest.raises(OutputError, match="another process"):
