@@ -9,6 +9,7 @@ from ctresample.data_tools.dicom_reader import read_ct_series
 from ctresample.data_tools.dicom_series import Warn
 from ctresample.data_tools.volume_source import check_kind, is_volume_file, read_volume_file
 from ctresample.errors import UsageError
+from ctresample.paths import StrPath, as_path
 from ctresample.volume import Volume
 
 NO_HEADERS = "has no DICOM headers: a derived series gets a patient, a study and headers of its own"
@@ -27,7 +28,7 @@ def volume_files(place: Path) -> list[Path]:
 
 
 def read_ct_volume(
-    place: Path,
+    place: StrPath,
     *,
     series_uid: str | None = None,
     allow_gaps: bool = False,
@@ -53,6 +54,7 @@ def read_ct_volume(
         CTResampleError: as `read_ct_series` and `read_volume_file`.
         UsageError: a folder of several volume files and no series.
     """
+    place = as_path(place, "place")
     files = volume_files(place)
     if files and series_uid is None and (place.is_file() or not find_series(place, any_class=any_class).series):
         if len(files) > 1:

@@ -20,6 +20,7 @@ import numpy as np
 from ctresample.data_tools.dicom_codecs import quiet_stderr
 from ctresample.data_tools.dicom_values import ValueCounts
 from ctresample.errors import VolumeFileError
+from ctresample.paths import StrPath, as_path
 from ctresample.volume import Volume
 
 SOURCE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
@@ -59,7 +60,7 @@ def volume_size(path: Path) -> tuple[int, int, int]:
     return z, y, x
 
 
-def read_volume_file(path: Path, on_warning: Callable[[str], None] | None = None) -> Volume:
+def read_volume_file(path: StrPath, on_warning: Callable[[str], None] | None = None) -> Volume:
     """Read a volume in HU.
 
     Args:
@@ -75,6 +76,7 @@ def read_volume_file(path: Path, on_warning: Callable[[str], None] | None = None
     """
     import SimpleITK
 
+    path = as_path(path, "path")
     warn = on_warning or (lambda line: None)
     reader = _opened(path)
     try:

@@ -444,7 +444,7 @@ def test_mixed_studies(tmp_path, dicom):
     dicom.make_series(tmp_path / "a", n=1, series="1")
     dicom.make_series(tmp_path / "b", n=1, series="2")
     headers = [read_ct_series(tmp_path / name).headers[0] for name in "ab"]
-    with pytest.raises(DicomError, match="from 2 studies; expected one.* --series KEY"):
+    with pytest.raises(DicomError, match="from 2 studies; expected one.*--series KEY"):
         write(scan(2, headers=tuple(headers)), tmp_path / "result")
 
 
@@ -476,7 +476,7 @@ def test_odd_study_uid(tmp_path):
     with pytest.warns(UserWarning, match="Invalid value"):
         assert dcmread(path).StudyInstanceUID == "1.2.03"
     for text in ("anonymized", "../../evil"):
-        uids = [dcmread(write(study(text), tmp_path / f"{name}{len(text)}")[0]).StudyInstanceUID for name in "bc"]
+        uids = [dcmread(write(study(text), tmp_path / (name + text[-4:]))[0]).StudyInstanceUID for name in "bc"]
         assert uids[0].is_valid
         assert uids[0] == uids[1]  # what is of one study stays of one
 
