@@ -6,6 +6,7 @@ its own (RAS), so that x and y change their sign. Neither holds anything of the 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -47,9 +48,19 @@ def write_volume_file(volume: Volume, path: StrPath, *, description: str) -> Non
             SimpleITK.WriteImage(image, str(unfinished), useCompression=True)
             written = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(unfinished)))
         except RuntimeError as error:  # SimpleITK's only one; it names the unfinished file
+            _let_the_system_say_why(unfinished, volume.hu.nbytes)
             raise OutputError(f"{path} cannot be written; choose a folder with space and access") from error
         if not np.array_equal(written, volume.hu):  # the libraries behind it do not tell of every failure
+            _let_the_system_say_why(unfinished, volume.hu.nbytes)
             raise OutputError(f"{path} came out damaged; is the disk full?")
+
+
+def _let_the_system_say_why(path: Path, n_bytes: int) -> None:
+    """Write as much ourselves: the `OSError` of a full disk, or of a limit, which SimpleITK swallows."""
+    with path.open("wb") as file:
+        file.write(bytes(n_bytes))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def check_expressible(affine: NDArray[np.float64], slice_offsets_mm: tuple[float, ...] | None) -> None:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ctresample.choices import VOLUME_SUFFIXES, MapKind
 from ctresample.data_tools.dicom_content import CT_IMAGE, RESIDUAL_MAP, UNCERTAINTY_MAP, Content
-from ctresample.data_tools.dicom_writer import write_ct_series
-from ctresample.data_tools.volume_files import write_volume_file
+from ctresample.data_tools.dicom_writer import check_ct_series, write_ct_series
+from ctresample.data_tools.volume_files import check_expressible, write_volume_file
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.dicom_export import DICOM_FOLDER, method_label, provenance_of, scan_facts
 from ctresample.pipelines.loaded_prior import LoadedPrior
@@ -57,6 +57,19 @@ _MAPS: dict[MapKind, _Kind] = {
     "residual": _Kind("Residual map (HU)", "dicom-residual-map", "residual-map", RESIDUAL_MAP),
     "uncertainty": _Kind("Uncertainty map (SD, HU)", "dicom-uncertainty-map", "uncertainty-map", UNCERTAINTY_MAP),
 }
+
+
+def check_export(sinogram: Sinogram, formats: Collection[str]) -> None:
+    """Raise, before anything is computed, what :func:`write_images` would after it.
+
+    Raises:
+        DicomError: headers of several studies, or unusable ones, for DICOM.
+        GeometryError: slices that no format asked for can express.
+    """
+    if "dicom" in formats:
+        check_ct_series(sinogram.affine, sinogram.headers)
+    if set(formats) - {"dicom"}:
+        check_expressible(sinogram.affine, sinogram.slice_offsets_mm)
 
 
 def write_images(

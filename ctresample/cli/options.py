@@ -74,11 +74,17 @@ DicomFolder = Annotated[
 ]
 DicomImages = Annotated[
     Path,
-    typer.Argument(metavar="DICOM", exists=True, help="CT images: a folder, a zip file, a DICOMDIR or a DICOM file."),
+    typer.Argument(
+        metavar="DICOM", exists=True, help="CT images: a folder, an archive, a DICOMDIR, a DICOM or a volume file."
+    ),
 ]
 DicomPlace = Annotated[
     Path,
-    typer.Argument(metavar="DICOM", exists=True, help="A CT series: a folder, a zip file, a DICOMDIR or a DICOM file."),
+    typer.Argument(
+        metavar="DICOM",
+        exists=True,
+        help="A CT series: a folder, an archive, a DICOMDIR or a DICOM file; or a NIfTI, NRRD or MHA file in HU.",
+    ),
 ]
 Series = Annotated[
     str | None,
@@ -89,6 +95,25 @@ AllowGaps = Annotated[
 ]
 ResampleTilt = Annotated[
     bool, typer.Option("--resample-tilt", help="Take series of a tilted gantry: slices are shifted upright.")
+]
+EvenSteps = Annotated[
+    float | None,
+    typer.Option(
+        "--even-steps",
+        metavar="MM",
+        help="Interpolate series whose slices are not evenly spaced, to steps of MM mm.",
+    ),
+]
+OneSeries = Annotated[
+    bool,
+    typer.Option(
+        "--one-series",
+        help="Take the images of each folder as one series, whatever their UIDs: positions decide what fits together.",
+    ),
+]
+AnyClass = Annotated[
+    bool,
+    typer.Option("--any-class", help="Take CT stored as another class, where Modality, HU and place are all there."),
 ]
 Size = Annotated[int, typer.Option(min=16, help="Rows and columns of the reconstructed image.")]
 Views = Annotated[int, typer.Option(min=1, help="Projection angles, equally spaced.", rich_help_panel=SCANNER)]

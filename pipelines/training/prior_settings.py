@@ -43,11 +43,6 @@ class DiffusionSettings:
                 f"training: pool is {self.pool}, low_noise_bias {self.low_noise_bias} and min_snr_gamma "
                 f"{self.min_snr_gamma}; expected a pool of 2 or more and numbers above 0"
             )
-        if self.condition and self.run.validate_every % self.pool:
-            raise UsageError(
-                f"training: run.validate_every is {self.run.validate_every} and pool {self.pool}; with a condition, "
-                "whose pools the network itself helps to make, the first must be a multiple of the second"
-            )
 
 
 @dataclass(frozen=True)
