@@ -11,7 +11,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from ctresample.choices import SliceBeam, Window
 from ctresample.errors import PriorError
 from ctresample.paths import StrPath, as_path
 from ctresample.prior import BUNDLED
@@ -50,10 +51,10 @@ class ImageUNetConfig:
     name: str
     n_views: int
     arc_rad: float
-    beam: Literal["parallel", "fan", "fan-curved"]
+    beam: SliceBeam
     image_size: int
     photons: tuple[float, float] | None
-    window: Literal["ramp", "shepp-logan", "cosine", "hamming", "hann"]
+    window: Window
     channels: tuple[int, ...]
     weights_sha256: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from ctresample.choices import Window
 from ctresample.consistency import residual_ratio
 from ctresample.errors import UsageError
 from ctresample.geometry import ConeBeam
@@ -21,7 +22,6 @@ from ctresample.pipelines.physics import Physics
 from ctresample.pipelines.solve import Batch
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
-from ctresample.solvers.ramp import Window
 from ctresample.status import Status
 from ctresample.units import mu_to_hu
 

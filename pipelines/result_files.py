@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ctresample.choices import FORMATS, VOLUME_SUFFIXES
 from ctresample.data_tools.dicom_writer import write_ct_series
-from ctresample.data_tools.volume_files import SUFFIXES, check_expressible, write_volume_file
+from ctresample.data_tools.volume_files import check_expressible, write_volume_file
 from ctresample.errors import UsageError
 from ctresample.files import whole_folder
 from ctresample.pipelines.dicom_export import method_label, provenance_of, scan_facts
 from ctresample.pipelines.reconstruction_run import write_record
-from ctresample.pipelines.result_images import FORMATS, write_images
+from ctresample.pipelines.result_images import write_images
 from ctresample.result import Reconstruction
 
 
@@ -26,8 +27,8 @@ def to_dicom(result: Reconstruction, folder: Path) -> list[Path]:
 
 def to_nifti(result: Reconstruction, file: Path) -> None:
     """Write a NIfTI file."""
-    if not file.name.endswith(SUFFIXES["nifti"]):
-        raise UsageError(f"file is {file}; expected a name that ends with {SUFFIXES['nifti']}")
+    if not file.name.endswith(VOLUME_SUFFIXES["nifti"]):
+        raise UsageError(f"file is {file}; expected a name that ends with {VOLUME_SUFFIXES['nifti']}")
     write_volume_file(result.volume, file, description=f"{_label(result)}; research use only")
 
 

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ctresample.choices import Beam
 from ctresample.errors import UsageError
 from ctresample.geometry import ConeBeam, Geometry, Grid, VolumeGrid
 from ctresample.noise import Scanner, add_noise, blurred, check_noise, with_crosstalk
 from ctresample.operators import ConeProjector, StreamedProjector
 from ctresample.paths import StrPath, as_path
-from ctresample.pipelines.scan_geometry import Beam, reconstruction_grid, scan_geometry
+from ctresample.pipelines.scan_geometry import reconstruction_grid, scan_geometry
 from ctresample.regrid import to_square_grid
 from ctresample.sinogram import Sinogram
 from ctresample.units import AIR_HU, MU_WATER_PER_MM, hu_to_mu

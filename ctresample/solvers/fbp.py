@@ -12,9 +12,10 @@ import math
 import numpy as np
 import torch
 
+from ctresample.choices import Window
 from ctresample.errors import GeometryError
 from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, ImageGrid, ParallelBeam
-from ctresample.solvers.ramp import Window, ramp_filter
+from ctresample.solvers.ramp import ramp_filter
 from ctresample.solvers.redundancy import weigh
 
 

@@ -98,4 +98,5 @@ def _write(path: Path, columns: Sequence[str], lines: Sequence[Mapping[str, Any]
     table = csv.DictWriter(text, columns, lineterminator="\n")
     table.writeheader()
     table.writerows(lines)
-    write_file(path, text.getvalue())
+    # names of folders may be in an encoding of their own, such as Latin-1 from a Windows share
+    write_file(path, text.getvalue().encode("utf-8", "backslashreplace").decode("utf-8"))
