@@ -1,8 +1,9 @@
 """A pretend device: what would go wrong on a GPU, and how often the host would wait, told without one.
 
 Inside ``with PretendDevice() as device`` tensors on the device ``device.name`` compute on the CPU but behave as if they
-were elsewhere: they refuse to mix with CPU tensors and CPU generators, and ``numpy()`` refuses them. Numbers are those of
-the CPU to the bit. It is blind to what only real hardware shows: missing kernels, streams, memory, other rounding.
+were elsewhere: they refuse to mix with CPU tensors and CPU generators, and ``numpy()`` refuses them. Numbers are those
+of the CPU but for rounding, as torch composes some operations in another way. It is blind to what only real hardware
+shows: missing kernels, streams, memory.
 
 The device is called "meta", the one device without hardware that torch's dispatcher and autograd both know.
 """
@@ -39,7 +40,7 @@ class PretendTensor(torch.Tensor):
     inner: torch.Tensor
 
     @staticmethod
-    def __new__(cls, inner: torch.Tensor) -> PretendTensor:
+    def __new__(cls: type[PretendTensor], inner: torch.Tensor) -> PretendTensor:
         strided = inner.layout == torch.strided
         made: PretendTensor = torch.Tensor._make_wrapper_subclass(
             cls,
@@ -47,15 +48,17 @@ class PretendTensor(torch.Tensor):
             strides=inner.stride() if strided else None,
             storage_offset=inner.storage_offset() if strided else None,
             dtype=inner.dtype,
-            device=NAME,
+            device=torch.device(NAME),
         )
         made.inner = inner
         return made
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]  # torch's own types say that it is no method of the class
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         return _compute(func, args, kwargs or {}, Counter())
 
     def numpy(self, *, force: bool = False) -> Any:
@@ -66,7 +69,7 @@ class PretendTensor(torch.Tensor):
         """As of any tensor, which torch leaves out for subclasses: it waits."""
         return self.cpu().tolist()
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> Any:
         return f"PretendTensor({self.inner!r})"
 
 
