@@ -44,6 +44,7 @@ Solvers, on torch tensors
 
 Modules
     geometry, operators, noise, metrics, units, solvers
+    testing                             phantoms, small priors, exact posteriors, a pretend device
 
 Errors
     CTResampleError                     the base of all errors that users can cause
@@ -60,6 +61,7 @@ if TYPE_CHECKING:  # what type checkers and editors see of the table below
     from ctresample import noise as noise
     from ctresample import operators as operators
     from ctresample import solvers as solvers
+    from ctresample import testing as testing
     from ctresample import units as units
     from ctresample.data_tools.dicom_reader import read_ct_series as read_ct_series
     from ctresample.data_tools.dicom_writer import Provenance as Provenance
@@ -140,7 +142,7 @@ _EXPORTS = {
     }.items()
     for name in names.split()
 }
-_MODULES = frozenset({"geometry", "metrics", "noise", "operators", "solvers", "units"})
+_MODULES = frozenset({"geometry", "metrics", "noise", "operators", "solvers", "testing", "units"})
 
 
 def __getattr__(name: str) -> object:

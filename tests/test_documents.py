@@ -213,12 +213,13 @@ def test_every_command_is_one_that_there_is(command):
     group.make_context(name, words, resilient_parsing=True)
 
 
-def test_archives_of_the_page(tmp_path):
+def test_archives_of_the_page(tmp_path, monkeypatch):
     (block,) = (block for block in BLOCKS if block.language == "toml")
     from ctresample.data_tools.pacs.settings import read_node
 
     (tmp_path / "nodes.toml").write_text(block.code)
     for name in re.findall(r'"([\w-]+\.(?:pem|key))"', block.code):
         (tmp_path / name).touch()
+    monkeypatch.setenv("CTRESAMPLE_RESEARCH_PASSWORD", "secret")
     for name in tomllib.loads(block.code)["nodes"]:
         assert read_node(name, tmp_path / "nodes.toml")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctresample.cli import deidentification, options
-from ctresample.cli.screen import clock, screen
+from ctresample.cli.screen import clock, say, screen
 from ctresample.errors import Stopped, UsageError
 
 if TYPE_CHECKING:
@@ -170,13 +170,11 @@ def batch(
         return
     rows = done.rows
     n_done = sum(row.status == "done" for row in rows)
-    typer.echo(f"{out}: {n_done} of {len(rows)} series done. Look at {out / 'summary.html'}")
+    say(f"{out}: {n_done} of {len(rows)} series done. Look at {out / 'summary.html'}")
     lost = [row for row in rows if row.status in ("failed", "skipped")]
     if lost or done.plan.damaged:
         parts = [f"{sum(row.status == status for row in lost)} {status}" for status in ("failed", "skipped")]
-        typer.echo(
-            f"{', '.join(parts)}, {len(done.plan.damaged)} damaged files: see the summary and sources.csv", err=True
-        )
+        say(f"{', '.join(parts)}, {len(done.plan.damaged)} damaged files: see the summary and sources.csv", err=True)
         raise typer.Exit(options.SOME_FAILED)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ctresample.cli import deidentification, options
-from ctresample.cli.screen import screen
+from ctresample.cli.screen import say, screen
 
 
 def reconstruct(
@@ -88,12 +88,12 @@ def reconstruct(
     ratios = result.reconstruction.residual_ratio
     n, ratio = len(ratios), sum(ratios) / len(ratios)
     slices = f"{n} slice{'s'[: n > 1]}"
-    typer.echo(f"{out}: {slices} by {method}, data residual {ratio:.2f} of what the noise predicts")
+    say(f"{out}: {slices} by {method}, data residual {ratio:.2f} of what the noise predicts")
     if result.metrics:
         mean, data_range = result.metrics["mean"], result.metrics["data_range_hu"]
-        typer.echo(
+        say(
             f"PSNR {mean['psnr_db']:.2f} dB over {data_range:g} HU, SSIM {mean['ssim']:.3f}, "
             f"RMSE {mean['rmse_hu']:.1f} HU (means over slices)"
         )
     for one in result.maps:
-        typer.echo(f"{one.kind} map: root mean square {one.rms_hu:.1f} HU over the image")
+        say(f"{one.kind} map: root mean square {one.rms_hu:.1f} HU over the image")
