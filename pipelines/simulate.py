@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ctresample.choices import Beam
 from ctresample.errors import UsageError
 from ctresample.geometry import ConeBeam, Geometry, Grid, VolumeGrid
-from ctresample.noise import Scanner, add_noise, blurred, check_noise, with_crosstalk
+from ctresample.noise import PLAIN, Scanner, add_noise, blurred, check_noise, with_crosstalk
 from ctresample.operators import ConeProjector, StreamedProjector
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.scan_geometry import reconstruction_grid, scan_geometry
@@ -27,9 +27,6 @@ data made with the very matrix that reconstructs them would flatter every method
 
 _DETECTOR = (0, 1)
 """Follows the seed for what belongs to the detector; a slice's noise has its number alone, so the two differ."""
-
-PLAIN = Scanner()
-"""A scanner that sends the same photons along every ray, and whose bins neither blur nor touch."""
 
 
 def simulate(
