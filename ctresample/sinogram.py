@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ctresample.arrays import as_array, settle_numbers
 from ctresample.display import as_html, middle, scan_picture
 from ctresample.errors import SinogramError, UsageError
-from ctresample.geometry import ConeBeam, Geometry, Grid
+from ctresample.geometry import Geometry, Grid
 from ctresample.noise import line_integral_variance
 from ctresample.units import MU_WATER_PER_MM
 from ctresample.volume import offsets_problem, settle_place, slice_origins_mm
@@ -60,7 +60,7 @@ class Sinogram:
 
     def __post_init__(self) -> None:
         self._settle()
-        cone = isinstance(self.geometry, ConeBeam)
+        cone = self.geometry.is_volume
         found = self.values.shape if cone else self.values.shape[1:]
         if self.values.ndim != 3 or found != self.geometry.shape or len(self.values) == 0:
             first = f"{self.geometry.shape[0]} detector rows" if cone else "slices"
@@ -101,7 +101,7 @@ class Sinogram:
     @property
     def n_slices(self) -> int:
         """Slices of the image."""
-        return self.grid.shape[0] if isinstance(self.geometry, ConeBeam) else len(self.values)
+        return self.grid.shape[0] if self.geometry.is_volume else len(self.values)
 
     @property
     def slice_origins_mm(self) -> NDArray[np.float64]:

@@ -13,7 +13,6 @@ import torch
 from ctresample.choices import Window
 from ctresample.consistency import residual_ratio
 from ctresample.errors import UsageError
-from ctresample.geometry import ConeBeam
 from ctresample.operators import Projector, make_projector
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.loaded_prior import LearnedModel, LoadedPrior, learned_model
@@ -98,11 +97,9 @@ def reconstruct(
         model.check_shape(sinogram.grid.shape)
     began = time.perf_counter()
     A = projector or make_projector(sinogram.geometry, sinogram.grid, device=device)
-    cone = isinstance(sinogram.geometry, ConeBeam)
-    # slices are scans of their own, a cone beam's detector rows are one scan
+    scan = sinogram.geometry
     values, sigma = (
-        (array[None, None] if cone else array[:, None]).to(A.device)
-        for array in map(torch.from_numpy, (sinogram.values, sinogram.sigma()))
+        scan.as_batch(torch.from_numpy(array)).to(A.device) for array in (sinogram.values, sinogram.sigma())
     )
     n = len(values)
     images, ratios, history = [], [], _History()
@@ -131,8 +128,8 @@ def reconstruct(
             )
         )
         residual = (problem.model(mu) - problem.data) / problem.sigma(mu)
-        ratios += residual_ratio(residual).tolist() * (sinogram.n_slices if cone else 1)
-        images.append(mu_to_hu(mu, sinogram.mu_water_per_mm).reshape(-1, *A.domain_shape[-2:]).cpu().numpy())
+        ratios += residual_ratio(residual).tolist() * (sinogram.n_slices if scan.is_volume else 1)
+        images.append(scan.as_slices(mu_to_hu(mu, sinogram.mu_water_per_mm)).cpu().numpy())
         if progress:
             progress(batch.stop / n)
     return Reconstruction(

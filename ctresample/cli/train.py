@@ -221,10 +221,11 @@ def read_slices(slices_dir: Path, validation: Path) -> tuple[TrainingSlices, Tra
 
 def say(message: str, *, to_stderr: bool = False) -> None:
     """Print a line; of several processes only the first does."""
+    from ctresample.cli import screen
     from ctresample.pipelines.training.processes import this_process
 
     if this_process().is_main_process:
-        say(message, err=to_stderr)
+        screen.say(message, err=to_stderr)
 
 
 def show_dry_run(found: DryRun) -> None:

@@ -46,7 +46,7 @@ def ray_weights(geometry: Geometry) -> Array:
     position, half_bin = _position(geometry)
     theta, x = angles[:, None], position[None, :]
     # the same line from its other end: a parallel view from behind, for a fan turned by twice the ray's angle
-    turned = theta + math.pi + (0 if isinstance(geometry, ParallelBeam) else -2 * x)
+    turned = theta + math.pi + (0 if geometry.name == "parallel" else -2 * x)
     edges = position[0] - half_bin, position[-1] + half_bin
     here = _from_gaps(theta, gaps) * _from_edges(x, edges)
     there = _from_gaps(turned, gaps) * _from_edges(-x, edges)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from ctresample.data_tools.importers.line_integrals import to_line_integrals
 from ctresample.data_tools.importers.readings import Note, Readings
 from ctresample.data_tools.sinogram_schema import MAX_SIDE
 from ctresample.errors import SinogramError
-from ctresample.geometry import ConeBeam, Geometry, Grid, ImageGrid, ParallelBeam, VolumeGrid
+from ctresample.geometry import ConeBeam, Geometry, Grid, ImageGrid, VolumeGrid
 from ctresample.noise import estimate_photons
 from ctresample.sinogram import Sinogram
 
@@ -50,7 +51,7 @@ def assemble(readings: Readings, described: Description, on_note: Note) -> Sinog
         on_note=on_note,
     )
     grid = _stated_grid(described) or _default_grid(geometry, on_note)
-    step_mm = grid.slice_step_mm if isinstance(grid, VolumeGrid) else _slice_step_mm(described, n_rows, on_note)
+    step_mm = grid.steps_mm[0] if grid.is_volume else _slice_step_mm(described, n_rows, on_note)
     geometry.check_outside(grid)
     return Sinogram(
         values=values,
@@ -121,15 +122,9 @@ def _stated_grid(described: Description) -> Grid | None:
 
 def _default_grid(geometry: Geometry, on_note: Note) -> Grid:
     """Square pixels as wide as a bin at the axis, over the circle that the detector sees."""
-    if isinstance(geometry, ParallelBeam):
-        pixel, radius = geometry.detector_pitch_mm, float(np.abs(_edges(geometry)).max())
-    else:
-        pixel = geometry.detector_pitch_mm / geometry.magnification
-        edges = _edges(geometry) / geometry.source_to_detector_mm
-        gamma = edges if geometry.is_curved else np.arctan(edges)
-        # distance of a ray from the axis: of a source beside the central ray's foot
-        away = geometry.source_to_axis_mm * np.sin(gamma) + geometry.axis_offset_mm * np.cos(gamma)
-        radius = float(np.abs(away).max())
+    pixel, width = geometry.detector_pitch_mm / geometry.magnification, geometry.n_detectors
+    edges = replace(geometry, n_detectors=2, detector_pitch_mm=width * geometry.detector_pitch_mm)
+    radius = float(np.abs(edges.from_axis_mm).max())
     side = math.ceil(2 * radius / pixel - 1e-6)
     if side > MAX_SIDE:
         raise SinogramError(f"the detector sees {side} pixels of {pixel:.4g} mm; add image, a smaller grid")
@@ -146,11 +141,6 @@ def _default_grid(geometry: Geometry, on_note: Note) -> Grid:
     return VolumeGrid((slices, side, side), pixel, step, (0.0, 0.0, centre))
 
 
-def _edges(geometry: Geometry) -> NDArray[np.floating]:
-    half = geometry.detector_pitch_mm / 2
-    return geometry.detector_mm[[0, -1]] + np.array([-half, half])
-
-
 def _slice_step_mm(described: Description, n_slices: int, on_note: Note) -> float:
     if described.slice_step_mm is not None:
         return described.slice_step_mm
@@ -164,7 +154,7 @@ def _affine(grid: Grid, step_mm: float) -> NDArray[np.float64]:
     """To LPS: columns to the right (x), rows down (y), slices up (z); the rotation axis is at x = y = 0."""
     y, x = grid.axes_mm[-2:]
     affine = np.diag([grid.steps_mm[-1], -grid.steps_mm[-2], step_mm, 1.0])
-    affine[:3, 3] = x[0], -y[0], grid.z_mm[0] if isinstance(grid, VolumeGrid) else 0.0
+    affine[:3, 3] = x[0], -y[0], grid.axes_mm[0][0] if grid.is_volume else 0.0
     return affine
 
 
