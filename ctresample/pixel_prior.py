@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from diffusers import DDIMScheduler, UNet2DModel
 
+from ctresample.choices import ModelKind
 from ctresample.errors import PriorError
 from ctresample.networks import load_network, reason_of
 from ctresample.paths import StrPath
@@ -27,7 +30,7 @@ class PixelPrior(DiffusionPrior):
         config: see `PriorConfig`; its latent mean and standard deviation are empty.
     """
 
-    kind = "pixel prior"
+    kind: ClassVar[ModelKind] = "pixel prior"
 
     def __init__(self, unet: UNet2DModel, scheduler: DDIMScheduler, config: PriorConfig) -> None:
         if config.latent_mean:

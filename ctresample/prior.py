@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from diffusers import DDIMScheduler, UNet2DModel
 
+from ctresample.choices import ModelKind
 from ctresample.coarse import CoarseDenoiser
 from ctresample.conditioning import estimate_around
 from ctresample.errors import PriorError
@@ -32,7 +33,7 @@ class DiffusionPrior:
         config: see `PriorConfig`.
     """
 
-    kind: ClassVar[str]
+    kind: ClassVar[ModelKind]
     sha256: str | None = None  # over the weights of one that was loaded, for provenance
 
     def __init__(self, unet: UNet2DModel, scheduler: DDIMScheduler, config: PriorConfig) -> None:
@@ -59,6 +60,11 @@ class DiffusionPrior:
     def unet_steps(self) -> int:
         """Steps of the schedule that the UNet denoises, from the cleanest on."""
         return len(self.alpha_bar)
+
+    @property
+    def name(self) -> str:
+        """As its config calls it."""
+        return self.config.name
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """`PriorError` if the networks cannot take images of ``(rows, columns)``."""
@@ -151,7 +157,7 @@ class LatentPrior(DiffusionPrior):
         coarse: denoises in place of ``unet`` from the config's ``coarse_from_step`` on.
     """
 
-    kind = "latent prior"
+    kind: ClassVar[ModelKind] = "latent prior"
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ import numpy as np
 import ctresample
 from ctresample.data_tools.dicom_writer import Provenance
 from ctresample.geometry import Geometry
-from ctresample.pipelines.loaded_prior import LoadedPrior
+from ctresample.learned import LearnedModel
 from ctresample.result import ModelIdentity
 from ctresample.sinogram import Sinogram
 
@@ -32,7 +32,7 @@ def provenance_of(
     *,
     scan: Mapping[str, Any],
     sampling: Mapping[str, Any],
-    prior: LoadedPrior | ModelIdentity | None,
+    prior: LearnedModel | ModelIdentity | None,
     seed: int | None,
     created: datetime | None = None,
 ) -> Provenance:

@@ -13,9 +13,10 @@ import torch
 from ctresample.choices import Window
 from ctresample.consistency import residual_ratio
 from ctresample.errors import UsageError
+from ctresample.learned import LearnedModel
 from ctresample.operators import Projector, make_projector
 from ctresample.paths import StrPath, as_path
-from ctresample.pipelines.loaded_prior import LearnedModel, LoadedPrior, learned_model
+from ctresample.pipelines.learned_models import learned_model
 from ctresample.pipelines.methods import method_named
 from ctresample.pipelines.physics import LINEAR, Physics
 from ctresample.pipelines.solve import Batch
@@ -34,7 +35,7 @@ def reconstruct(
     method: str = "resample",
     preset: str = "fast",
     settings: DataclassInstance | None = None,
-    prior: StrPath | LearnedModel | LoadedPrior | None = None,
+    prior: StrPath | LearnedModel | None = None,
     seed: int = 0,
     window: Window = "hann",
     physics: Physics = LINEAR,
