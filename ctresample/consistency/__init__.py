@@ -15,11 +15,13 @@ from ctresample.consistency.conjugate_gradients import (
     residual_ratio,
     safe_ratio,
 )
+from ctresample.consistency.dual_step import dual_proximal_step
 from ctresample.consistency.gauss_newton import gauss_newton, linearised_problem
 from ctresample.consistency.latent_gauss_newton import fit_latent_by_gauss_newton
 from ctresample.consistency.match_noise import match_noise
 
 __all__ = [
+    "dual_proximal_step",
     "fit_latent_by_adamw",
     "fit_latent_by_gauss_newton",
     "fit_pixels_by_adamw",
