@@ -15,11 +15,17 @@ import torch
 from ctresample.errors import GeometryError
 from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, ImageGrid, ParallelBeam
 from ctresample.solvers.ramp import Window, ramp_filter
-from ctresample.solvers.redundancy import weigh
+from ctresample.solvers.redundancy import ViewWeights, weigh
 
 
 def fbp(
-    y: torch.Tensor, geometry: Geometry, grid: Grid, *, window: Window = "ramp", cutoff: float = 1.0
+    y: torch.Tensor,
+    geometry: Geometry,
+    grid: Grid,
+    *,
+    window: Window = "ramp",
+    cutoff: float = 1.0,
+    view_weights: ViewWeights = "arcs",
 ) -> torch.Tensor:
     """Attenuation in 1/mm from line integrals.
 
@@ -32,6 +38,8 @@ def fbp(
         grid: the image grid.
         window: of the ramp filter; see `ramp_filter`.
         cutoff: of the ramp filter, as a fraction of the detector's highest frequency.
+        view_weights: "arcs": each view counts by the arc to its neighbours. "equal": all the same, for views in
+            bursts, as of a gated scan, whose ends would carry most of the image and its noise.
 
     Returns:
         ``(B, 1, rows, columns)``, same device and type as ``y``.
@@ -42,7 +50,7 @@ def fbp(
     pitch = geometry.detector_pitch_mm
     if isinstance(geometry, FanBeam):  # as seen at the axis, or as an angle
         pitch /= geometry.source_to_detector_mm if geometry.is_curved else geometry.magnification
-    y, geometry = weigh(y, geometry)
+    y, geometry = weigh(y, geometry, view_weights)
     y = y * torch.as_tensor(_obliquity(geometry), dtype=y.dtype, device=y.device)
     filtered = ramp_filter(y, pitch, window=window, cutoff=cutoff, equal_angles=geometry.is_curved)
     x_mm = torch.as_tensor(grid.x_mm, dtype=y.dtype, device=y.device)[None, :]

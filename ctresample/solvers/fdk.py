@@ -15,11 +15,17 @@ import torch.nn.functional as F
 from ctresample.errors import GeometryError
 from ctresample.geometry import ConeBeam, Geometry, Grid, VolumeGrid
 from ctresample.solvers.ramp import Window, ramp_filter
-from ctresample.solvers.redundancy import weigh
+from ctresample.solvers.redundancy import ViewWeights, weigh
 
 
 def fdk(
-    y: torch.Tensor, geometry: Geometry, grid: Grid, *, window: Window = "ramp", cutoff: float = 1.0
+    y: torch.Tensor,
+    geometry: Geometry,
+    grid: Grid,
+    *,
+    window: Window = "ramp",
+    cutoff: float = 1.0,
+    view_weights: ViewWeights = "arcs",
 ) -> torch.Tensor:
     """Attenuation in 1/mm from line integrals.
 
@@ -29,6 +35,8 @@ def fdk(
         grid: the volume grid.
         window: of the ramp filter; see `ramp_filter`.
         cutoff: of the ramp filter, as a fraction of the detector's highest frequency.
+        view_weights: "arcs": each view counts by the arc to its neighbours. "equal": all the same, for views in
+            bursts, as of a gated scan, whose ends would carry most of the image and its noise.
 
     Returns:
         ``(B, 1, slices, rows, columns)``, same device and type as ``y``.
@@ -40,7 +48,7 @@ def fdk(
     def tensor(array: np.ndarray) -> torch.Tensor:
         return torch.as_tensor(array, dtype=y.dtype, device=y.device)
 
-    y, geometry = weigh(y, geometry)
+    y, geometry = weigh(y, geometry, view_weights)
     distance, to_detector = geometry.source_to_axis_mm, geometry.source_to_detector_mm
     u, v = geometry.detector_mm[None, :], geometry.detector_rows_mm[:, None]
     obliquity = to_detector / np.sqrt(to_detector**2 + u**2 + v**2)
