@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DModel, VQModel
 
 from ctresample.errors import PriorError
+from ctresample.paths import StrPath, as_path
 
 Autoencoder: TypeAlias = AutoencoderKL | AutoencoderTiny | VQModel
 AUTOENCODERS: dict[str, type[Autoencoder]] = {c.__name__: c for c in (AutoencoderKL, AutoencoderTiny, VQModel)}
@@ -32,8 +32,9 @@ def downsampling(vae: Autoencoder) -> int:
     return 2 ** (len(levels) - 1)
 
 
-def load_autoencoder(folder: Path) -> Autoencoder:
+def load_autoencoder(folder: StrPath) -> Autoencoder:
     """An autoencoder of any of the known diffusers classes; `PriorError` if there is none in ``folder``."""
+    folder = as_path(folder, "folder")
     try:
         name = json.loads((folder / "config.json").read_text(encoding="utf-8"))["_class_name"]
         return load_network(AUTOENCODERS[name], folder)
@@ -41,7 +42,7 @@ def load_autoencoder(folder: Path) -> Autoencoder:
         raise PriorError(f"{folder} holds no autoencoder ({', '.join(AUTOENCODERS)}): {reason_of(error)}") from None
 
 
-def load_network(kind: type[Network], folder: Path) -> Network:
+def load_network(kind: type[Network], folder: StrPath) -> Network:
     """A diffusers network in single precision with all of its weights and no others.
 
     diffusers would leave weights that a file lacks at random values, and pass over others, with no more than a warning.
@@ -50,6 +51,7 @@ def load_network(kind: type[Network], folder: Path) -> Network:
         PriorError: the weights are those of another network.
         OSError: there is none, or it cannot be read; diffusers also has `ValueError` and `RuntimeError` for that.
     """
+    folder = as_path(folder, "folder")
     network, found = kind.from_pretrained(
         folder, torch_dtype=torch.float32, local_files_only=True, output_loading_info=True
     )

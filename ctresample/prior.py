@@ -13,8 +13,10 @@ import torch.nn.functional as F
 from diffusers import DDIMScheduler, UNet2DModel
 
 from ctresample.coarse import CoarseDenoiser
+from ctresample.conditioning import estimate_around
 from ctresample.errors import PriorError
 from ctresample.networks import Autoencoder, downsampling, latent_channels, load_autoencoder, load_network, reason_of
+from ctresample.paths import StrPath, as_path
 from ctresample.prior_config import CONFIG_NAME, PriorConfig
 from ctresample.units import hu_to_model, model_to_hu
 
@@ -31,6 +33,7 @@ class DiffusionPrior:
     """
 
     kind: ClassVar[str]
+    sha256: str | None = None  # over the weights of one that was loaded, for provenance
 
     def __init__(self, unet: UNet2DModel, scheduler: DDIMScheduler, config: PriorConfig) -> None:
         self.unet = unet.eval().requires_grad_(False)
@@ -67,15 +70,32 @@ class DiffusionPrior:
                 f"grid is {shape[0]} x {shape[1]}; choose another size"
             )
 
-    def predict(self, z_t: torch.Tensor, t: int) -> tuple[torch.Tensor, torch.Tensor]:
+    @property
+    def is_conditioned(self) -> bool:
+        """Whether the denoiser also takes the latents of an image that agrees with the measurement."""
+        return self.config.condition_spread is not None
+
+    def predict(
+        self, z_t: torch.Tensor, t: int, condition: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Tweedie's estimate of the clean ``z`` and the noise, from the noisy one at schedule step ``t``.
 
         Differentiable with respect to ``z_t``, as `encode` and `decode` are with respect to what they take.
 
+        Args:
+            z_t: noisy ``(B, C, h, w)``.
+            t: step of the schedule.
+            condition: `encode` of images that agree with the measurement, of the shape of ``z_t``; only for a prior
+                that `is_conditioned`, which without it is a prior of images alone.
+
         Returns:
             ``(z_0, epsilon)`` with ``z_t = sqrt(alpha_bar) z_0 + sqrt(1 - alpha_bar) epsilon``.
         """
-        out = self.unet(z_t, t).sample
+        if condition is not None:
+            alpha_bar = float(self.alpha_bar[t])
+            z_0 = self._around(condition, z_t, t, alpha_bar)
+            return z_0, (z_t - alpha_bar**0.5 * z_0) / (1 - alpha_bar) ** 0.5
+        out = self.unet(torch.cat([z_t, torch.zeros_like(z_t)], 1) if self.is_conditioned else z_t, t).sample
         a, s = float(self.alpha_bar[t]) ** 0.5, float(1 - self.alpha_bar[t]) ** 0.5
         kind = self.scheduler.config["prediction_type"]
         if kind == "v_prediction":  # Salimans and Ho, ICLR 2022: v = a epsilon - s z_0
@@ -83,6 +103,16 @@ class DiffusionPrior:
         if kind == "sample":
             return out, (z_t - a * out) / s
         return (z_t - s * out) / a, out
+
+    def estimate(self, condition: torch.Tensor) -> torch.Tensor:
+        """The clean ``z`` expected from the condition alone, without noise: see `predict`."""
+        return self._around(condition, torch.zeros_like(condition), len(self.alpha_bar) - 1, 0.0)
+
+    def _around(self, condition: torch.Tensor, z_t: torch.Tensor, t: int, alpha_bar: float) -> torch.Tensor:
+        spread = self.config.condition_spread
+        if spread is None:
+            raise PriorError(f"prior {self.config.name} takes no condition; use one that was trained on scans")
+        return estimate_around(z_t, condition, spread, alpha_bar, self.unet(torch.cat([z_t, condition], 1), t).sample)
 
     def spread_hu(self, t: int) -> float:
         """How far the decoded estimate at step ``t`` lies from the truth in HU: the error seen on validation."""
@@ -95,8 +125,9 @@ class DiffusionPrior:
         self.device = torch.device(device)
         return self
 
-    def save_pretrained(self, folder: Path) -> None:
+    def save_pretrained(self, folder: StrPath) -> None:
         """Write ``unet/`` (half precision safetensors), ``scheduler/`` and ``prior.json``."""
+        folder = as_path(folder, "folder")
         folder.mkdir(parents=True, exist_ok=True)
         copy.deepcopy(self.unet).half().save_pretrained(folder / "unet")
         self.scheduler.save_pretrained(folder / "scheduler")
@@ -105,6 +136,12 @@ class DiffusionPrior:
 
 class LatentPrior(DiffusionPrior):
     """Encode, decode and denoise normalised latents of CT images in HU.
+
+    Example:
+        >>> prior = LatentPrior.from_pretrained("ct256")
+        >>> z = prior.encode(torch.zeros(1, 1, 64, 64))
+        >>> z.shape, prior.decode(z).shape
+        (torch.Size([1, 12, 16, 16]), torch.Size([1, 1, 64, 64]))
 
     Args:
         vae: the autoencoder, on stacked patches of images in [-1, 1].
@@ -124,7 +161,14 @@ class LatentPrior(DiffusionPrior):
         config: PriorConfig,
         coarse: UNet2DModel | None = None,
     ) -> None:
-        channels = unet.config["in_channels"]
+        conditioned = config.condition_spread is not None
+        channels = unet.config["out_channels"]
+        if unet.config["in_channels"] != (2 if conditioned else 1) * channels:
+            raise PriorError(
+                f"prior {config.name}: the denoiser takes {unet.config['in_channels']} channels and gives {channels}; "
+                f"expected {'twice as many, for its condition' if conditioned else 'the same number'}, as its "
+                f"condition_spread is {config.condition_spread}"
+            )
         if not channels == latent_channels(vae) == len(config.latent_mean) == len(config.latent_std):
             raise PriorError(
                 f"prior {config.name}: the denoiser takes {channels} latent channels, the autoencoder makes "
@@ -163,7 +207,7 @@ class LatentPrior(DiffusionPrior):
         return CoarseDenoiser(unet, step)
 
     @classmethod
-    def from_pretrained(cls, name_or_folder: str | Path, device: torch.device | str = "cpu") -> LatentPrior:
+    def from_pretrained(cls, name_or_folder: StrPath, device: torch.device | str = "cpu") -> LatentPrior:
         """Load a bundled prior by name, or one from a folder that `save_pretrained` wrote.
 
         Raises:
@@ -183,10 +227,13 @@ class LatentPrior(DiffusionPrior):
             raise PriorError(
                 f"{folder} cannot be loaded as a prior (vae, unet, scheduler): {reason_of(error)}"
             ) from None
-        return cls(**parts, config=config, coarse=load_coarse(folder, config)).to(device)
+        prior = cls(**parts, config=config, coarse=load_coarse(folder, config)).to(device)
+        prior.sha256 = weights_sha256(folder)
+        return prior
 
-    def save_pretrained(self, folder: Path) -> None:
+    def save_pretrained(self, folder: StrPath) -> None:
         """Write ``vae/``, ``unet/``, ``coarse/`` (half precision safetensors), ``scheduler/`` and ``prior.json``."""
+        folder = as_path(folder, "folder")
         super().save_pretrained(folder)
         copy.deepcopy(self.vae).half().save_pretrained(folder / "vae")
         if self.coarse:
@@ -211,10 +258,12 @@ class LatentPrior(DiffusionPrior):
         """Steps of the schedule that the UNet denoises, from the cleanest on; the others are the coarse denoiser's."""
         return self.coarse.from_step if self.coarse else super().unet_steps
 
-    def predict(self, z_t: torch.Tensor, t: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """As that of all priors; above the UNet's steps by the coarse denoiser."""
-        if self.coarse is None or t < self.coarse.from_step:
-            return super().predict(z_t, t)
+    def predict(
+        self, z_t: torch.Tensor, t: int, condition: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """As that of all priors; without a condition, above the UNet's steps by the coarse denoiser."""
+        if self.coarse is None or t < self.coarse.from_step or condition is not None:
+            return super().predict(z_t, t, condition)
         alpha_bar = float(self.alpha_bar[t])
         z_0 = self.coarse.estimate(z_t, alpha_bar)
         return z_0, (z_t - alpha_bar**0.5 * z_0) / (1 - alpha_bar) ** 0.5
@@ -244,7 +293,7 @@ def load_coarse(folder: Path, config: PriorConfig) -> UNet2DModel | None:
         raise PriorError(f"{folder / 'coarse'} cannot be loaded as a UNet2DModel: {reason_of(error)}") from None
 
 
-def find_prior(name_or_folder: str | Path) -> Path:
+def find_prior(name_or_folder: StrPath) -> Path:
     """Folder of a prior, bundled or the user's; `PriorError` if there is none."""
     for folder in (Path(name_or_folder), BUNDLED / str(name_or_folder)):
         if (folder / CONFIG_NAME).is_file():
@@ -255,8 +304,9 @@ def find_prior(name_or_folder: str | Path) -> Path:
     raise PriorError(f"no prior {str(name_or_folder)!r}: expected a folder with {CONFIG_NAME} or one of {bundled}")
 
 
-def weights_sha256(folder: Path) -> str:
+def weights_sha256(folder: StrPath) -> str:
     """One hash over all weight files of a prior, for provenance."""
+    folder = as_path(folder, "folder")
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*/*.safetensors")):
         digest.update(path.read_bytes())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ctresample.errors import PriorError, UsageError
+from ctresample.paths import StrPath, as_path
 from ctresample.units import check_hu_range
 
 CONFIG_NAME = "prior.json"
@@ -30,6 +32,9 @@ class PriorConfig:
             one-step estimate on validation patients. It tells a solver how far to trust the prior.
         provenance: training data, licences, figures: whatever a reader should know.
         coarse_from_step: first step of the schedule at which a `CoarseDenoiser` takes over; None if there is none.
+        condition_spread: root mean square distance in normalised latents between an image that agrees with a scan and
+            the truth. Where it is stated, the denoiser takes the latents of such an image as its condition, in as many
+            channels again; see `ctresample.conditioning`.
     """
 
     name: str
@@ -41,10 +46,12 @@ class PriorConfig:
     denoising_rmse_hu: tuple[tuple[float, float], ...]
     provenance: dict[str, Any] = field(default_factory=dict)
     coarse_from_step: int | None = None
+    condition_spread: float | None = None
 
     @classmethod
-    def load(cls, folder: Path) -> PriorConfig:
+    def load(cls, folder: StrPath) -> PriorConfig:
         """Read ``prior.json``; `PriorError` if it is missing or incomplete."""
+        folder = as_path(folder, "folder")
         path = folder / CONFIG_NAME
         if not path.is_file():
             raise PriorError(f"{folder} is not a prior: it has no {CONFIG_NAME}; {how_to_import(folder)}")
@@ -60,15 +67,19 @@ class PriorConfig:
                 denoising_rmse_hu=tuple((float(a), float(b)) for a, b in raw["denoising_rmse_hu"]),
                 provenance=dict(raw["provenance"]),
                 coarse_from_step=None if raw.get("coarse_from_step") is None else int(raw["coarse_from_step"]),
+                condition_spread=None if raw.get("condition_spread") is None else float(raw["condition_spread"]),
             )
         except (UsageError, ValueError, KeyError, TypeError, IndexError) as error:
             raise PriorError(f"{path} cannot be used: {type(error).__name__} {error}; expected a full config") from None
+        if config.condition_spread is not None and not 0 < config.condition_spread < math.inf:
+            raise PriorError(f"{path} cannot be used: condition_spread is {config.condition_spread}; expected above 0")
         if not config.denoising_rmse_hu:
             raise PriorError(f"{path} cannot be used: denoising_rmse_hu is empty; expected [alpha_bar, error] pairs")
         return config
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: StrPath) -> None:
         """Write ``prior.json``."""
+        folder = as_path(folder, "folder")
         (folder / CONFIG_NAME).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 from pydicom import Dataset, FileDataset
 from pydicom.uid import EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 
 from ctresample.data_tools.dicom_files import DicomFile
+from ctresample.data_tools.dicom_numbers import decimal_or_none, decimals
 from ctresample.errors import DicomError
 
 MULTI_FRAME = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
@@ -22,7 +24,16 @@ _CLASSIC_GROUPS = (  # what a classic image has at its top level
     "CTXRayDetailsSequence",
     "CTExposureSequence",
     "FrameVOILUTSequence",
+    "CTReconstructionSequence",
+    "CardiacSynchronizationSequence",
+    "ContrastBolusUsageSequence",
 )
+_CONTENT = {  # of FrameContentSequence, by their names in a classic image
+    "FrameAcquisitionNumber": "AcquisitionNumber",
+    "FrameAcquisitionDateTime": "AcquisitionDateTime",
+    "TemporalPositionIndex": "TemporalPositionIndex",
+    "StackID": "StackID",
+}
 _UNASSIGNED_GROUPS = (  # what a legacy conversion found no place for
     "UnassignedSharedConvertedAttributesSequence",
     "UnassignedPerFrameConvertedAttributesSequence",
@@ -53,10 +64,26 @@ def images_of(dataset: FileDataset, file: DicomFile) -> Iterator[tuple[int | Non
     Raises:
         DicomError: as :class:`Frames`.
     """
-    if sop_class(dataset) in MULTI_FRAME:
-        yield from enumerate(Frames(dataset, file))
+    if is_multi_frame(dataset):
+        yield from enumerate(frames_of(dataset, file))
     else:
         yield None, dataset
+
+
+def is_multi_frame(dataset: FileDataset) -> bool:
+    """Whether a file holds frames, also where its SOP class knows none."""
+    return sop_class(dataset) in MULTI_FRAME or _PER_FRAME in dataset or _declared(dataset) > 1
+
+
+def frames_of(dataset: FileDataset, file: DicomFile) -> Frames | EvenFrames:
+    """The frames of a multi-frame image; errors as of the two classes."""
+    if sop_class(dataset) in MULTI_FRAME or _PER_FRAME in dataset:
+        return Frames(dataset, file)
+    return EvenFrames(dataset, file)
+
+
+def _declared(dataset: Dataset) -> int:
+    return int(dataset.get("NumberOfFrames") or 1)
 
 
 class Frames:
@@ -75,11 +102,11 @@ class Frames:
 
     def __init__(self, dataset: Dataset, file: DicomFile) -> None:
         self._own = dataset.get(_PER_FRAME) or []
-        declared = int(dataset.get("NumberOfFrames") or 1)
+        declared = _declared(dataset)
         if not len(self._own) == declared <= MAX_FRAMES:
             raise DicomError(
                 f"{file} declares {declared} frames and describes {len(self._own)}; expected as many descriptions as "
-                f"frames, at most {MAX_FRAMES}; it may be truncated, export it again"
+                f"frames, at most {MAX_FRAMES}; export it again"
             )
         self._common = _copy(dataset)
         for keyword in _NOT_OF_ONE_FRAME:
@@ -102,6 +129,60 @@ class Frames:
         return frame
 
 
+class EvenFrames:
+    """As `Frames`, of an image without functional groups, as cone beam and dental scanners write them.
+
+    Its one position is that of the first frame. The others follow along the normal as GridFrameOffsetVector says, else
+    in steps of SpacingBetweenSlices or SliceThickness, as SimpleITK and vtk-dicom place them.
+
+    Raises:
+        DicomError: too many frames, or nothing says how far they lie apart.
+    """
+
+    def __init__(self, dataset: Dataset, file: DicomFile) -> None:
+        declared = _declared(dataset)
+        if declared > MAX_FRAMES:
+            raise DicomError(f"{file} declares {declared} frames; expected at most {MAX_FRAMES}; export it again")
+        self._offsets_mm = _frame_offsets_mm(dataset, declared, file)
+        self._normal = _normal(dataset)
+        self._common = _copy(dataset)
+        for keyword in _NOT_OF_ONE_FRAME:
+            if keyword in self._common:
+                del self._common[keyword]
+
+    def __len__(self) -> int:
+        return len(self._offsets_mm)
+
+    def __iter__(self) -> Iterator[Dataset]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __getitem__(self, index: int) -> Dataset:
+        frame = _copy(self._common)
+        first = decimals(frame, "ImagePositionPatient")
+        if len(first) == 3 and self._normal is not None:
+            frame.ImagePositionPatient = (np.array(first) + self._offsets_mm[index] * self._normal).tolist()
+        frame.ReferencedFrameNumber = index + 1
+        return frame
+
+
+def _frame_offsets_mm(dataset: Dataset, n: int, file: DicomFile) -> list[float]:
+    offsets = decimals(dataset, "GridFrameOffsetVector")
+    if len(offsets) == n:
+        return [offset - offsets[0] for offset in offsets]
+    for keyword in ("SpacingBetweenSlices", "SliceThickness"):
+        if step := abs(decimal_or_none(dataset, keyword) or 0.0):
+            return [step * k for k in range(n)]
+    raise DicomError(
+        f"{file} has {n} frames and neither functional groups nor SpacingBetweenSlices nor SliceThickness, which say "
+        "where they lie; export the scan as single slices, or as an enhanced CT image"
+    )
+
+
+def _normal(dataset: Dataset) -> np.ndarray | None:
+    cosines = decimals(dataset, "ImageOrientationPatient")
+    return np.cross(cosines[:3], cosines[3:]) if len(cosines) == 6 else None
+
+
 def _copy(dataset: Dataset) -> Dataset:
     """Another set of the same elements, unread ones unread."""
     tags = list(dataset.keys())  # iterating over the data set itself would read them
@@ -119,3 +200,9 @@ def _lift(groups: Dataset, frame: Dataset) -> None:
     for group in (groups.get("CTImageFrameTypeSequence") or [])[:1]:
         if "FrameType" in group:
             frame.ImageType = group.FrameType
+    for group in (groups.get("FrameContentSequence") or [])[:1]:
+        for theirs, ours in _CONTENT.items():
+            if theirs in group:
+                setattr(frame, ours, group[theirs].value)
+    if "RealWorldValueMappingSequence" in groups:
+        frame.RealWorldValueMappingSequence = groups.RealWorldValueMappingSequence

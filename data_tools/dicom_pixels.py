@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +13,11 @@ from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
 from ctresample.data_tools.dicom_codecs import decode_frame
 from ctresample.data_tools.dicom_files import DicomFile, SkippedFile, damage_as_dicom_error, open_dicom, quiet_pydicom
-from ctresample.data_tools.dicom_frames import Frames
+from ctresample.data_tools.dicom_frames import MULTI_FRAME, EvenFrames, Frames, frames_of, sop_class
 from ctresample.data_tools.dicom_headers import MAX_PIXELS, header_json
+from ctresample.data_tools.dicom_hu import why_no_hu
+from ctresample.data_tools.dicom_numbers import decimals
+from ctresample.data_tools.dicom_values import ValueCounts
 from ctresample.errors import DicomError
 from ctresample.units import AIR_HU
 
@@ -26,8 +28,6 @@ _SURELY_LOSSY = (
     "1.2.840.10008.1.2.4.53",
     "1.2.840.10008.1.2.4.55",
 )
-# US: unspecified, what several programs write with plain HU; the last is spelt in several ways
-_HOUNSFIELD_TYPES = re.compile("|HU|HU_MOD|US|HOUND?SFIELD( UNITS?)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,19 +37,24 @@ class DecodedSlice:
     Attributes:
         hu: float32 ``(rows, columns)``.
         header: DICOM JSON header without pixel data, private and bulk elements.
-        n_padding: how many pixels were padding; they are air now.
+        values: what the pixels hold; those that were padding, and are air now, count apart.
     """
 
     hu: NDArray[np.float32]
     header: dict[str, Any]
-    n_padding: int
+    values: ValueCounts
+
+    @property
+    def n_padding(self) -> int:
+        """How many pixels were padding."""
+        return self.values.n_padding
 
 
 class SliceDecoder:
     """Turns CT images into HU, one after another; keeps the last multi-frame file, to read it once for all frames."""
 
     def __init__(self) -> None:
-        self._kept: tuple[DicomFile, Dataset, Frames] | None = None
+        self._kept: tuple[DicomFile, Dataset, Frames | EvenFrames] | None = None
 
     @quiet_pydicom()
     def decode(self, file: DicomFile, frame: int | None = None) -> DecodedSlice:
@@ -67,14 +72,14 @@ class SliceDecoder:
                 dataset, image = self._opened(file, frame)
             except SkippedFile as reason:
                 raise DicomError(f"{file} has changed while it was read: {reason}; start again") from None
-            slope, intercept = _rescale(image, file)
+            slope, intercept = _rescale(image, file, enhanced=sop_class(dataset) in MULTI_FRAME)
             stored = _stored_values(dataset, frame, file)
             padding = _padding_mask(image, stored)  # before the rescale: padding is declared in stored values
             hu = (stored.astype(np.float64) * slope + intercept).astype(np.float32)
             hu[padding] = AIR_HU
             if dataset.file_meta.TransferSyntaxUID in _SURELY_LOSSY:
                 image.LossyImageCompression = "01"  # some writers forget to say so
-            return DecodedSlice(hu, header_json(image), int(np.count_nonzero(padding)))
+            return DecodedSlice(hu, header_json(image), ValueCounts.of(hu, padding))
 
     def _opened(self, file: DicomFile, frame: int | None) -> tuple[Dataset, Dataset]:
         """The data set with the pixels, and the one that describes the frame."""
@@ -84,39 +89,47 @@ class SliceDecoder:
         if self._kept is None or self._kept[0] != file:
             self._kept = None  # before the next one takes memory
             dataset = open_dicom(file, pixels=True)
-            self._kept = file, dataset, Frames(dataset, file)
+            self._kept = file, dataset, frames_of(dataset, file)
         return self._kept[1], self._kept[2][frame]
 
 
-def _rescale(dataset: Dataset, file: DicomFile) -> tuple[float, float]:
-    slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
-    if slope is None or intercept is None:
+def _rescale(dataset: Dataset, file: DicomFile, *, enhanced: bool) -> tuple[float, float]:
+    slope, intercept = decimals(dataset, "RescaleSlope"), decimals(dataset, "RescaleIntercept")
+    if not slope or not intercept:
+        table = " (its ModalityLUTSequence is not read)" if "ModalityLUTSequence" in dataset else ""
         raise DicomError(
-            f"{file} has no RescaleSlope and RescaleIntercept; expected both, as stored values are not HU; "
+            f"{file} has no RescaleSlope and RescaleIntercept{table}; expected both, as stored values are not HU; "
             "use the original CT images"
         )
-    slope, intercept = float(slope), float(intercept)
-    if slope == 0 or not math.isfinite(slope) or not math.isfinite(intercept):
-        raise DicomError(f"{file} has RescaleSlope {slope}, RescaleIntercept {intercept}; expected finite, slope not 0")
-    kind = str(dataset.get("RescaleType") or "")
-    # among frames, maps of blood flow and the like are "unspecified" too
-    if not _HOUNSFIELD_TYPES.fullmatch(kind) or (kind == "US" and "ReferencedFrameNumber" in dataset):
-        raise DicomError(f"{file} holds values of RescaleType {kind[:16]!r}; expected HU; choose an ordinary CT series")
-    return slope, intercept
+    if len(slope) + len(intercept) != 2 or not all(map(math.isfinite, slope + intercept)) or slope[0] == 0:
+        raise DicomError(
+            f"{file} has RescaleSlope {slope[0]}, RescaleIntercept {intercept[0]}; expected finite, slope not 0"
+        )
+    if reason := why_no_hu(dataset, enhanced=enhanced):
+        raise DicomError(f"{file} holds values of {reason}; expected HU; choose an ordinary CT series")
+    return slope[0], intercept[0]
 
 
 def _stored_values(dataset: Dataset, frame: int | None, file: DicomFile) -> NDArray[Any]:
     """Decode the pixel data, after a check that the declared size can be true."""
     syntax = dataset.file_meta.get("TransferSyntaxUID")
+    if "PixelData" not in dataset and ("FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset):
+        raise DicomError(
+            f"{file} has pixels of floating point numbers; expected integers; have them exported as CT images"
+        )
     needed = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation", "SamplesPerPixel", "PixelData")
     missing = [name for name in needed if dataset.get(name) is None]
     if syntax is None or missing:
         absent = ", ".join(missing or ["TransferSyntaxUID"])
-        raise DicomError(f"{file} has no {absent}; expected a whole CT image; it may be truncated, export it again")
+        cut = "the file is truncated, or no image" if "PixelData" in missing else "its header is not whole"
+        raise DicomError(f"{file} has no {absent}; expected a whole CT image; {cut}; export it again")
     rows, columns, bits = dataset.Rows, dataset.Columns, dataset.BitsAllocated
     samples, frames = dataset.SamplesPerPixel, int(dataset.get("NumberOfFrames") or 1)
-    if samples != 1 or (frame is None and frames != 1) or bits not in (8, 16):
-        raise DicomError(f"{file} has {frames} frame(s), {samples} sample(s) of {bits} bits; expected 1, 1 of 8 or 16")
+    if samples != 1 or (frame is None and frames != 1) or bits not in (8, 16, 32):
+        raise DicomError(
+            f"{file} has {frames} frame(s), {samples} sample(s) of {bits} bits; expected 1, 1 of 8, 16 or 32; export "
+            "the scan as CT images of grey values"
+        )
     if (high := dataset.get("HighBit")) is not None and high >= dataset.BitsStored:
         raise DicomError(
             f"{file} has its {dataset.BitsStored} bits up to bit {high}; expected them at the low end, as decoders "
@@ -126,13 +139,14 @@ def _stored_values(dataset: Dataset, frame: int | None, file: DicomFile) -> NDAr
         raise DicomError(f"{file} declares {rows} x {columns} pixels; expected a CT slice of at most 4096 x 4096")
     row_bytes, found = columns * bits // 8, len(dataset.PixelData)
     declared = rows * row_bytes * frames
-    # less than a row too much is harmless filling
+    # less than a row too much is harmless filling, and so is any length of one and the same byte
     if not syntax.is_encapsulated and not declared <= found < declared + max(row_bytes, 2):
         what = f"{rows} x {columns} pixels of {bits} bits" + (f" in {frames} frames" if frames > 1 else "")
-        raise DicomError(
-            f"{file} has {found} bytes of pixel data; expected {declared} for {what}; it is truncated or damaged, "
-            "export it again"
-        )
+        problem = f"{file} has {found} bytes of pixel data; expected {declared} for {what}; "
+        if found < declared:
+            raise DicomError(f"{problem}it is truncated, export it again")
+        if len(set(dataset.PixelData[declared:])) > 1:
+            raise DicomError(f"{problem}its header contradicts the pixels; export it again")
     values = decode_frame(dataset, frame or 0, frames, file)
     if values.shape != (rows, columns):
         raise DicomError(f"{file} decodes to shape {values.shape}; expected one frame of {rows} x {columns} pixels")

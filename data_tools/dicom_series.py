@@ -6,22 +6,26 @@ import hashlib
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ctresample.data_tools.dicom_errors import DuplicateError, UnreadableImageError
+from ctresample.data_tools.dicom_even import check_step, with_even_steps
 from ctresample.data_tools.dicom_files import DicomFile
-from ctresample.data_tools.dicom_headers import MAX_PIXELS, SliceHeader
+from ctresample.data_tools.dicom_headers import BY_SLICE_LOCATION, MAX_PIXELS, SliceHeader
 from ctresample.data_tools.dicom_pixels import SliceDecoder
-from ctresample.data_tools.dicom_stack import SAME_PLACE_MM, StackPlace, place_stack, same_place, step_range_mm
+from ctresample.data_tools.dicom_stack import StackPlace, place_stack, same_place, step_range_mm
 from ctresample.data_tools.dicom_tilt import Upright
+from ctresample.data_tools.dicom_tolerance import same_place_mm
+from ctresample.data_tools.dicom_values import ValueCounts
 from ctresample.errors import DicomError
 from ctresample.volume import Volume
 
-LOWEST_PLAUSIBLE_HU = -1024.0
+_STUDY_UID, _SERIES_UID, _FRAME_OF_REFERENCE_UID = "0020000D", "0020000E", "00200052"
 
 Warn = Callable[[str], None]
 
@@ -34,11 +38,17 @@ class FoundSeries:
         series_uid: SeriesInstanceUID. A series of several stacks has several of these.
         headers: sorted along the normal of the slices.
         damaged: files of the series whose header cannot be used, and what is wrong, in one line that names the file.
+        part: what sets the stack apart from others of its series, in words without patient data; empty if nothing does.
+        identity: the same for the key; not shown.
+        joined: made of images of several series, or of none, because one series was asked for.
     """
 
     series_uid: str
     headers: tuple[SliceHeader, ...]
     damaged: Mapping[DicomFile, str] = field(default_factory=dict)
+    part: str = ""
+    identity: tuple[str, ...] = field(default=(), repr=False)
+    joined: bool = False
 
     @property
     def n_slices(self) -> int:
@@ -61,7 +71,9 @@ class FoundSeries:
         """Twelve hex digits that name the stack, whatever lies beside it, and say nothing of the patient."""
         first = self.headers[0]
         kind = np.round([*first.orientation.ravel(), *first.spacing_mm], 4) + 0.0  # no -0
-        return hashlib.sha256(f"{self.series_uid} {self.shape} {kind.tolist()}".encode()).hexdigest()[:12]
+        identity = f" {self.identity}" if self.identity else ""
+        text = f"{self.series_uid} {self.shape} {kind.tolist()}{identity}"
+        return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:12]
 
     @property
     def facing(self) -> str:
@@ -74,7 +86,8 @@ class FoundSeries:
         pixels = f"{row_mm:.3g} mm" if row_mm == column_mm else f"{row_mm:.3g} x {column_mm:.3g} mm"
         steps = sorted({f"{mm:.3g}" for mm in step_range_mm(self.headers)}, key=float) if n > 1 else []
         apart = f", {' to '.join(steps)} mm apart" if steps else ""
-        return f"{n} {self.facing} slice{'s'[: n > 1]} of {rows} x {columns}, {pixels} pixels{apart}"
+        part = f", {self.part}" if self.part else ""
+        return f"{n} {self.facing} slice{'s'[: n > 1]} of {rows} x {columns}, {pixels} pixels{apart}{part}"
 
 
 def check_series(found: FoundSeries, *, allow_gaps: bool = False, resample_tilt: bool = False) -> None:
@@ -107,17 +120,23 @@ def verdict(found: FoundSeries) -> tuple[str, tuple[str, ...]]:
 
 
 def load_series(
-    found: FoundSeries, *, allow_gaps: bool = False, resample_tilt: bool = False, on_warning: Warn | None = None
+    found: FoundSeries,
+    *,
+    allow_gaps: bool = False,
+    resample_tilt: bool = False,
+    even_steps_mm: float | None = None,
+    on_warning: Warn | None = None,
 ) -> Volume:
     """Read the pixels of a stack of slices.
 
-    Padding becomes air (-1000 HU); no other value is changed, but by ``resample_tilt``. Slices that name different
-    frames of reference are one stack as long as their positions form one.
+    Padding becomes air (-1000 HU); no other value is changed, but by ``resample_tilt`` and ``even_steps_mm``. Slices
+    that name different frames of reference are one stack as long as their positions form one.
 
     Args:
         found: from `find_series`.
         allow_gaps: take uneven steps; every slice keeps its true position.
         resample_tilt: shear the slices of a tilted gantry to an upright stack, see `Upright`.
+        even_steps_mm: interpolate a stack of uneven steps at even ones, see `with_even_steps`.
         on_warning: called with one line for each thing worth knowing.
 
     Returns:
@@ -125,19 +144,27 @@ def load_series(
         SpacingBetweenSlices, SliceThickness or 1 mm, in that order.
 
     Raises:
-        DicomError: as :func:`check_series`; a damaged file, no rescale to HU, or a missing decoder.
+        DicomError: as :func:`check_series`; a damaged file, no rescale to HU, values that are certainly no HU, or a
+            missing decoder.
+        UsageError: even steps that cannot be.
     """
     warn = on_warning or (lambda line: None)
-    ordered, place = _placed(found, allow_gaps, resample_tilt)
+    check_step(even_steps_mm)
+    ordered, place = _placed(found, allow_gaps or even_steps_mm is not None, resample_tilt)
     folder = ordered[0].file.folder
     if copies := len(found.headers) - len(ordered):
         warn(f"{folder}: left out {copies} identical duplicate(s) of slices")
     frames = {header.frame_of_reference_uid for header in ordered}
     if len(frames) > 1:
         warn(f"{folder}: the slices name {len(frames)} frames of reference, yet their positions form one stack")
+    for doubt in dict.fromkeys(doubt for header in ordered for doubt in header.doubts):
+        warn(f"{folder}: {doubt}")
+    if found.joined:
+        warn(f"{folder}: taken as one series, whatever the UIDs of its images; study and series are those of the first")
     if place.offsets_mm is not None:
         least, most = step_range_mm(ordered)
-        warn(f"{folder}: slices lie {least:.2f} to {most:.2f} mm apart and keep their true positions")
+        lie = "and keep their true positions" if even_steps_mm is None else f"and are interpolated {even_steps_mm:g} mm"
+        warn(f"{folder}: slices lie {least:.2f} to {most:.2f} mm apart {lie}{' apart' * (even_steps_mm is not None)}")
     upright = None
     if place.sideways_mm is not None:
         upright = Upright(place.affine, place.sideways_mm, found.shape)
@@ -150,7 +177,21 @@ def load_series(
             f"{folder}: a gantry tilt of {place.tilt_deg:.1f} degrees is undone by resampling the slices, now of "
             f"{upright.shape[0]} x {upright.shape[1]} pixels"
         )
-    return _decode(ordered, place, upright, warn)
+    volume = _decode(ordered, place, upright, warn)
+    if found.joined:
+        volume = replace(volume, headers=_of_one_series(volume.headers))
+    if even_steps_mm is not None:
+        volume, n_far = with_even_steps(volume, even_steps_mm)
+        if n_far:
+            warn(f"{folder}: {n_far} of {len(volume.hu)} slices lie in gaps, further than a step from what was scanned")
+    return volume
+
+
+def _of_one_series(headers: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """The same headers with the study, series and frame of reference of the first, which its export needs."""
+    shared = {tag: headers[0].get(tag) for tag in (_STUDY_UID, _SERIES_UID, _FRAME_OF_REFERENCE_UID)}
+    others = ({tag: entry for tag, entry in header.items() if tag not in shared} for header in headers)
+    return tuple({**header, **{tag: entry for tag, entry in shared.items() if entry}} for header in others)
 
 
 def _placed(found: FoundSeries, allow_gaps: bool, resample_tilt: bool) -> tuple[list[SliceHeader], StackPlace]:
@@ -162,17 +203,20 @@ def _placed(found: FoundSeries, allow_gaps: bool, resample_tilt: bool) -> tuple[
 
 
 def _decode(ordered: Sequence[SliceHeader], place: StackPlace, upright: Upright | None, warn: Warn) -> Volume:
-    decoder, json_headers, n_padding, n_low, lowest = SliceDecoder(), [], 0, 0, 0.0
+    decoder, json_headers, values = SliceDecoder(), [], ValueCounts()
     for z, header in enumerate(ordered):
         decoded = decoder.decode(header.file, header.frame)
         if z == 0:  # not before: a header may lie about the size
             hu = _room(len(ordered), upright.shape if upright else decoded.hu.shape, header)
         hu[z] = upright.slice(decoded.hu, z) if upright else decoded.hu
         json_headers.append(decoded.header)
-        n_padding += decoded.n_padding
-        n_low += int(np.count_nonzero(decoded.hu < LOWEST_PLAUSIBLE_HU))
-        lowest = min(lowest, float(decoded.hu.min()))
-    warn_values(warn, ordered[0].file.folder, n_padding, n_low, lowest)
+        values += decoded.values
+    folder = ordered[0].file.folder
+    if reason := values.why_not_hu():
+        raise DicomError(f"{folder}: {reason}; expected HU; look at RescaleSlope, RescaleIntercept and the unit")
+    warn_values(warn, folder, values)
+    for doubt in values.doubts(json_headers[0]):
+        warn(f"{folder}: {doubt}")
     affine = upright.affine if upright else place.affine
     return Volume(hu, affine, tuple(json_headers), place.offsets_mm)
 
@@ -197,21 +241,53 @@ def _without_copies(ordered: Sequence[SliceHeader]) -> list[SliceHeader]:
         elif not _same_image(kept[-1], header):
             raise DuplicateError(
                 f"{header.file.folder}: {kept[-1].name} and {header.name} lie at the same position with different "
-                "pixels; expected one slice a position; keep only one acquisition"
+                f"pixels; expected one slice a position; {_way_out(ordered)}"
             )
     return kept
 
 
+def _way_out(ordered: Sequence[SliceHeader]) -> str:
+    """What to do about images at one position: by all that is known, nothing else tells them apart."""
+    if by_slice_location(ordered) is not None:
+        return "their SliceLocation differs: --one-series places slices by it"
+    return "keep only one acquisition"
+
+
+def by_slice_location(stack: Sequence[SliceHeader]) -> list[SliceHeader] | None:
+    """The same slices where SliceLocation says, if their positions are all one and their SliceLocations are not."""
+    first, places = stack[0], [header.slice_location_mm for header in stack]
+    apart_mm = np.ptp([header.centre for header in stack], axis=0).max()
+    if (
+        len(stack) < 2
+        or None in places
+        or len(set(places)) < len(places)
+        or apart_mm > same_place_mm(min(first.spacing_mm))
+    ):
+        return None
+    start = min(place for place in places if place is not None)
+    return [
+        replace(
+            header,
+            position=header.position + ((header.slice_location_mm or 0.0) - start) * header.normal,
+            doubts=(*header.doubts, BY_SLICE_LOCATION),
+        )
+        for header in stack
+    ]
+
+
 def _same_image(a: SliceHeader, b: SliceHeader) -> bool:
-    if not np.allclose(a.position, b.position, rtol=0, atol=SAME_PLACE_MM):
+    if not np.allclose(a.position, b.position, rtol=0, atol=same_place_mm(min(a.spacing_mm))):
         return False
     decoder = SliceDecoder()
     return np.array_equal(decoder.decode(a.file, a.frame).hu, decoder.decode(b.file, b.frame).hu)
 
 
-def warn_values(warn: Warn, folder: Path, n_padding: int, n_low: int, lowest: float) -> None:
+def warn_values(warn: Warn, folder: Path, values: ValueCounts) -> None:
     """Tell of padding that was found, and of values that look like padding."""
-    if n_padding:
-        warn(f"{folder}: {n_padding} padding pixels set to -1000 HU (air)")
-    if n_low:
-        warn(f"{folder}: {n_low} pixels lie below -1024 HU (down to {lowest:g}) and are kept; undeclared padding?")
+    if values.n_padding:
+        warn(f"{folder}: {values.n_padding} padding pixels set to -1000 HU (air)")
+    if values.n_below:
+        warn(
+            f"{folder}: {values.n_below} pixels lie below -1024 HU (down to {values.lowest:g}) and are kept; "
+            "undeclared padding, or RescaleIntercept twice?"
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ctresample.data_tools.dicom_stack import SAME_PLACE_MM
+from ctresample.data_tools.dicom_tolerance import within_plane_mm
 from ctresample.units import AIR_HU
 
 
@@ -31,9 +31,9 @@ class Upright:
         self._shifts = []  # in pixels: of rows, of columns
         for axis in (1, 0):
             shifts_mm = sideways_mm[:, axis]
-            if np.ptp(shifts_mm) <= SAME_PLACE_MM:  # rounding, not worth any sharpness
-                shifts_mm = np.zeros_like(shifts_mm)
             size_mm = float(np.linalg.norm(affine[:3, axis]))
+            if np.ptp(shifts_mm) <= 2 * within_plane_mm(size_mm):  # rounding, not worth any sharpness
+                shifts_mm = np.full_like(shifts_mm, (shifts_mm.max() + shifts_mm.min()) / 2)
             self._shifts.append((shifts_mm - shifts_mm.min()) / size_mm)
             self.affine[:3, 3] += affine[:3, axis] * shifts_mm.min() / size_mm
         rows, columns = (n + int(np.ceil(shifts.max())) for n, shifts in zip(shape, self._shifts, strict=True))

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import re
-import secrets
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 
 from ctresample.data_tools.dicom_content import CT_IMAGE, Content
-from ctresample.data_tools.dicom_derived import PlacedSlice, derived_datasets
+from ctresample.data_tools.dicom_derived import PlacedSlice, derived_datasets, mendings
 from ctresample.data_tools.dicom_files import quiet_pydicom
 from ctresample.data_tools.dicom_provenance import Provenance
 from ctresample.data_tools.upright import check_upright
 from ctresample.errors import DicomError, OutputError, UsageError
+from ctresample.files import as_output_error, whole_folder
+from ctresample.paths import StrPath, as_path
 from ctresample.volume import Volume
 
-__all__ = ["Provenance", "write_ct_series", "write_ct_slices"]
+__all__ = ["Provenance", "check_ct_series", "write_ct_series", "write_ct_slices"]
 
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SOPClassUID", "SOPInstanceUID")
 
 
 def write_ct_series(
-    volume: Volume, folder: Path, *, description: str, provenance: Provenance, content: Content = CT_IMAGE
+    volume: Volume, folder: StrPath, *, description: str, provenance: Provenance, content: Content = CT_IMAGE
 ) -> list[Path]:
     """Write a volume as one derived CT series of its source's study, or of a new study without a source.
 
@@ -51,17 +51,48 @@ def write_ct_series(
         GeometryError: an affine that no DICOM series can express.
         OutputError: not finite values, or a folder that cannot be written or is not empty.
     """
+    folder = as_path(folder, "folder")
+    slices = _slices_of_one_study(volume)
+    return _write([slices], [list(range(len(slices)))], folder, content, description, provenance)
+
+
+@quiet_pydicom()
+def check_ct_series(affine: NDArray[np.float64], headers: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Raise what :func:`write_ct_series` would of a place and headers, before there are any values.
+
+    Args:
+        affine: ``(4, 4)``, of the volume.
+        headers: of its slices, or none.
+
+    Returns:
+        What the series will not take over from the headers as it is, by keyword: what no rule of DICOM allows is
+        mended or left out.
+
+    Raises:
+        DicomError: as there.
+        GeometryError: as there.
+    """
+    empty = np.zeros((max(1, len(headers)), 1, 1), np.float32)
+    slices = _slices_of_one_study(Volume(empty, affine, tuple(map(dict, headers))))
+    for _ in derived_datasets(slices, CT_IMAGE, "check", Provenance("", "check"), datetime.now().astimezone()):
+        pass
+    return mendings([placed.source for placed in slices])
+
+
+def _slices_of_one_study(volume: Volume) -> list[PlacedSlice]:
     slices = _placed_slices(volume)
     studies = {placed.source.get("StudyInstanceUID") for placed in slices}
     if len(studies) > 1:
         raise DicomError(
             f"the volume's headers come from {len(studies)} studies; expected one, as a series belongs to one patient; "
-            "write the slices with write_ct_slices"
+            "simulate each study on its own (--series KEY), or write --format nifti,nrrd"
         )
-    return _write([slices], [list(range(len(slices)))], folder, content, description, provenance)
+    return slices
 
 
-def write_ct_slices(volumes: Sequence[Volume], folder: Path, *, description: str, provenance: Provenance) -> list[Path]:
+def write_ct_slices(
+    volumes: Sequence[Volume], folder: StrPath, *, description: str, provenance: Provenance
+) -> list[Path]:
     """Write one-slice volumes, each into the derived series of its own source series.
 
     Slices of one source series with equal matrix, spacing and orientation share a series; without headers each
@@ -70,6 +101,7 @@ def write_ct_slices(volumes: Sequence[Volume], folder: Path, *, description: str
     Returns:
         One file a volume, in the given order: ``0001.dcm`` is the first.
     """
+    folder = as_path(folder, "folder")
     if not volumes or any(len(volume.hu) != 1 for volume in volumes):
         raise UsageError(f"got {[len(volume.hu) for volume in volumes]} slices a volume; expected volumes of one slice")
     slices = [_placed_slices(volume)[0] for volume in volumes]
@@ -139,21 +171,7 @@ def _write(
 def _write_whole(datasets: Iterable[tuple[int, Dataset]], count: int, folder: Path) -> list[Path]:
     """Write all files next to ``folder`` and move them into place together, so that no half result is left."""
     names = [f"{index + 1:0{max(4, len(str(count)))}d}.dcm" for index in range(count)]
-    partial = folder.with_name(f".{folder.name}.partial-{secrets.token_hex(4)}")
-    try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise OutputError(f"{folder} exists and is not an empty folder; expected a new one; choose another place")
-        partial.mkdir(parents=True)
+    with whole_folder(folder) as partial, as_output_error(folder):
         for index, dataset in datasets:
             dataset.save_as(partial / names[index], enforce_file_format=True)
-        if folder.exists():
-            folder.rmdir()
-        partial.rename(folder)
-    except OSError as error:
-        raise OutputError(
-            f"{folder} cannot be written ({error.strerror}); choose a folder with space and access"
-        ) from error
-    finally:
-        with suppress(OSError):
-            shutil.rmtree(partial)
     return [folder / name for name in names]

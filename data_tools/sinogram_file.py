@@ -33,12 +33,13 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from ctresample.data_tools.hdf5_checks import child, dataset, open_hdf5
-from ctresample.data_tools.new_file import write_new_file
 from ctresample.data_tools.plain_text import one_line
 from ctresample.data_tools.sinogram_nxtomo import ANGLES, GZIP, VALUES, write_nxtomo
 from ctresample.data_tools.sinogram_schema import SCHEMA_VERSION, SinogramModel, complaint, model_of, text_of
 from ctresample.errors import CTResampleError, GeometryError, OutputError, SinogramError
+from ctresample.files import write_file
 from ctresample.geometry import ConeBeam, Geometry
+from ctresample.paths import StrPath, as_path
 from ctresample.sinogram import Sinogram
 
 OWN = "/entry/ctresample"
@@ -50,8 +51,15 @@ _KEYS = {"schema_version", "geometry", "photons", "headers", "slice_offsets_mm"}
 # ---------------------------------------------------------------- write
 
 
-def write_sinogram(sinogram: Sinogram, path: Path) -> None:
+def write_sinogram(sinogram: Sinogram, path: StrPath) -> None:
     """Write a sinogram file; it appears under its name only when it is complete.
+
+    Example:
+        >>> from ctresample import Volume, simulate
+        >>> scan = simulate(Volume(np.zeros((1, 16, 16)), np.eye(4)), n_views=9, size=16)
+        >>> write_sinogram(scan, "scan.h5")
+        >>> read_sinogram("scan.h5")
+        Sinogram(ParallelBeam of 9 views, 1 x 9 x 24, no noise stated, 1 x 16 x 16 pixels)
 
     Args:
         sinogram: what to write; its DICOM headers, patient data included, go along.
@@ -61,6 +69,7 @@ def write_sinogram(sinogram: Sinogram, path: Path) -> None:
         SinogramError: it holds what no file may say, such as a photon count of 0.
         OutputError: the file exists, or cannot be written.
     """
+    path = as_path(path, "path")
     text, headers = text_of(sinogram, f"ctresample {version('ctresample')}"), _encode(sinogram.headers)
     if path.exists() or path.is_symlink():
         raise OutputError(f"{path} exists and is never overwritten; remove it or choose another name")
@@ -78,7 +87,7 @@ def write_sinogram(sinogram: Sinogram, path: Path) -> None:
         if len(headers):
             together = min(len(headers), max(1, _HEADERS_BYTES // headers.itemsize))
             own.create_dataset("headers", data=headers, chunks=(together,), **GZIP)
-    write_new_file(path, content.getbuffer())
+    write_file(path, content.getbuffer())
 
 
 def _encode(headers: tuple[dict[str, Any], ...]) -> NDArray[np.bytes_]:
@@ -109,8 +118,9 @@ class SinogramSummary:
     has_headers: bool
 
 
-def read_summary(path: Path) -> SinogramSummary:
+def read_summary(path: StrPath) -> SinogramSummary:
     """Check all that a sinogram file declares, without reading the values; errors as :func:`read_sinogram`."""
+    path = as_path(path, "path")
     with open_hdf5(path) as file:
         version, model = _read_model(file, path)
         n_slices = _n_slices(_values(file, model, path), model)
@@ -118,13 +128,14 @@ def read_summary(path: Path) -> SinogramSummary:
         return SinogramSummary(model, version, n_slices, _headers(file, n_slices, path) is not None)
 
 
-def read_sinogram(path: Path) -> Sinogram:
+def read_sinogram(path: StrPath) -> Sinogram:
     """Read a sinogram file that this module, or another program to the same schema, wrote.
 
     Raises:
         SinogramError: not such a file, incomplete, damaged, of another schema version, declaring an absurd size,
             reaching into other files, or with values that are not finite.
     """
+    path = as_path(path, "path")
     with open_hdf5(path) as file:
         _, model = _read_model(file, path)
         stored = _values(file, model, path)

@@ -7,7 +7,6 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from ctresample.data_tools.shards.read import ShardStack, is_split, read_split
 from ctresample.data_tools.shards.source import NATIVE_SIZE, Rejections, find_sources, iter_training_images
 from ctresample.data_tools.training_batches import stream_batches
 from ctresample.errors import UsageError
+from ctresample.paths import StrPath, as_path
 from ctresample.units import AIR_HU
 
 __all__ = ["NATIVE_SIZE", "TrainingSlices"]
@@ -41,7 +41,7 @@ class TrainingSlices:
     digest: str
 
     @classmethod
-    def read(cls, path: Path, on_warning: Callable[[str], None] | None = None) -> TrainingSlices:
+    def read(cls, path: StrPath, on_warning: Callable[[str], None] | None = None) -> TrainingSlices:
         """The slices of one split of a set of shards, or every axial CT slice of a place of DICOM files.
 
         Shards stay on disk; DICOM slices are decoded into memory, half a megabyte each.
@@ -56,6 +56,7 @@ class TrainingSlices:
             DicomError: no usable CT slice.
             UsageError: the folder of all shards, where one split is expected.
         """
+        path = as_path(path, "path")
         if is_split(path):
             stack, names, digest = read_split(path)
             hashes, patients = np.unique(names, return_inverse=True)

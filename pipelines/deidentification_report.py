@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from ctresample.data_tools.deidentify import NOT_HANDLED, Deidentifier
-from ctresample.pipelines.output import write_text_atomically
+from ctresample.files import write_file
 
 REPORT_NAME = "deidentification.json"
 
@@ -22,6 +22,6 @@ def write_report(path: Path, deidentifier: Deidentifier) -> str:
         A line that sums it up and says what was not handled.
     """
     report = deidentifier.report()
-    write_text_atomically(path, json.dumps(report, indent=1) + "\n")
+    write_file(path, json.dumps(report, indent=1) + "\n")
     n = report["headers"]
     return f"de-identified {n} header{'s'[: n != 1]}; not handled: {', '.join(NOT_HANDLED)}"

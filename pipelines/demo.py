@@ -10,6 +10,7 @@ import ctresample
 from ctresample.data_tools.dicom_reader import read_ct_slices
 from ctresample.data_tools.dicom_writer import write_ct_slices
 from ctresample.errors import CTResampleError
+from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.benchmark.compare import Outcome, compare
 from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.outputs import facts_of, write_table_and_report
@@ -29,10 +30,10 @@ RUNS = (Run("fbp"), Run("tv"), LEARNED)
 
 
 def demo(
-    folder: Path,
+    folder: StrPath,
     *,
     prior: LoadedPrior,
-    slices: Path = SLICES,
+    slices: StrPath = SLICES,
     scan: Condition = SCAN,
     size: int = SIZE,
     seed: int = 0,
@@ -57,6 +58,8 @@ def demo(
     Raises:
         CTResampleError: the sample slices are missing, or the results cannot be written.
     """
+    folder = as_path(folder, "folder")
+    slices = as_path(slices, "slices")
     if not slices.is_dir():
         raise CTResampleError(f"{slices}, the folder of sample slices, is missing; install ctresample anew")
     outcomes, pictures = list[Outcome](), Pictures()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -15,13 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from ctresample.data_tools.new_file import write_new_file
 from ctresample.data_tools.sinogram_file import read_summary
 from ctresample.errors import UsageError
+from ctresample.files import check_new_file, write_file
 from ctresample.geometry import ConeBeam, Geometry, Grid, ImageGrid, ParallelBeam, VolumeGrid
+from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.drawn_rays import Frame, central_rays, frame_of, lines_of, one_row, unit
 from ctresample.pipelines.figure_marks import INK, arc, arrow, dimension, label, line, small_dimension
-from ctresample.pipelines.output import check_new_file
 from ctresample.pipelines.scan_in_words import facts_of
 
 Array = NDArray[np.floating]
@@ -66,7 +65,7 @@ def draw_scan(geometry: Geometry, grid: Grid, *, view: int = 0) -> Figure:
     return figure
 
 
-def write_scan_figure(scan: Path, out: Path) -> None:
+def write_scan_figure(scan: StrPath, out: StrPath) -> None:
     """Draw the first view of a sinogram file's scan as a PNG.
 
     Args:
@@ -78,6 +77,8 @@ def write_scan_figure(scan: Path, out: Path) -> None:
         SinogramError: the sinogram file cannot be used.
         OutputError: ``out`` exists, or cannot be written.
     """
+    scan = as_path(scan, "scan")
+    out = as_path(out, "out")
     if out.suffix.lower() != ".png":
         raise UsageError(f"figure {out} ends in {out.suffix!r}; expected a name that ends in .png")
     check_new_file(out)
@@ -89,7 +90,7 @@ def write_scan_figure(scan: Path, out: Path) -> None:
     model = read_summary(scan).model
     content = io.BytesIO()
     draw_scan(model.geometry(), model.image_grid()).savefig(content, format="png")
-    write_new_file(out, content.getbuffer())
+    write_file(out, content.getbuffer())
 
 
 # ---------------------------------------------------------------- along the rotation axis

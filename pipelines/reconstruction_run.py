@@ -7,15 +7,16 @@ import platform
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
+from ctresample.data_tools.dicom_writer import check_ct_series
+from ctresample.files import write_file
+from ctresample.finite_json import finite
+from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.dicom_export import scan_facts
-from ctresample.pipelines.finite_json import finite
 from ctresample.pipelines.loaded_prior import LoadedPrior
-from ctresample.pipelines.output import write_text_atomically
 from ctresample.pipelines.result_images import ResultMap
-from ctresample.result import Reconstruction
+from ctresample.result import ModelIdentity, Reconstruction
 from ctresample.sinogram import Sinogram
 
 RECORD_NAME = "run.json"
@@ -23,11 +24,11 @@ _PACKAGES = ("ctresample", "torch", "diffusers", "numpy", "scipy", "pydicom")
 
 
 def write_record(
-    folder: Path,
+    folder: StrPath,
     result: Reconstruction,
     sinogram: Sinogram,
     *,
-    prior: LoadedPrior | None,
+    prior: LoadedPrior | ModelIdentity | None,
     device: str,
     seconds: Mapping[str, float] | None,
     metrics: Mapping[str, Any] | None,
@@ -47,6 +48,7 @@ def write_record(
         maps: written beside the reconstruction.
         created: the date; None for now.
     """
+    folder = as_path(folder, "folder")
     record = {
         "method": result.method,
         "preset": result.preset or None,
@@ -54,6 +56,7 @@ def write_record(
         "settings": result.settings,
         "prior": {"name": prior.name, "weights_sha256": prior.sha256} if prior else None,
         "scan": scan_facts(sinogram),
+        "headers_changed": check_ct_series(sinogram.affine, sinogram.headers) if sinogram.headers else {},
         "device": device,
         "versions": _versions(),
         "created": (created or datetime.now().astimezone()).isoformat(timespec="seconds"),
@@ -64,7 +67,7 @@ def write_record(
         "metrics": metrics,
     }
     text = json.dumps(finite(record), indent=1, allow_nan=False, ensure_ascii=False)
-    write_text_atomically(folder / RECORD_NAME, text + "\n")
+    write_file(folder / RECORD_NAME, text + "\n")
 
 
 def _versions() -> dict[str, str | None]:

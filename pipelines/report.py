@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from ctresample import metrics, units
 from ctresample.errors import UsageError
+from ctresample.files import write_file
+from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.benchmark.figures import COMPARED, MAIN
 from ctresample.pipelines.benchmark.markdown import reading, with_interval
 from ctresample.pipelines.benchmark.summary import SummaryRow, best_rows
-from ctresample.pipelines.output import write_text_atomically
 from ctresample.pipelines.zoom import Zoom
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class SliceImages:
 
 
 def write_report(
-    path: Path,
+    path: StrPath,
     *,
     title: str,
     facts: Mapping[str, str],
@@ -88,6 +89,7 @@ def write_report(
         CTResampleError: a pixel is not finite.
         OutputError: the file cannot be written.
     """
+    path = as_path(path, "path")
     # Here, because most commands that import this package write no report.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -117,7 +119,7 @@ def write_report(
         difference_hu=DIFFERENCE_HU,
         colour_bar=_data_uri(colour_bar),
     )
-    write_text_atomically(path, html)
+    write_file(path, html)
 
 
 def _summary_groups(summary: Sequence[SummaryRow], baseline: str) -> list[dict[str, Any]]:

@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 
+from ctresample.choices import Window
 from ctresample.geometry import ConeBeam
 from ctresample.operators import LinearOperator, Projector
 from ctresample.pipelines.physics import LINEARISATIONS, Problem
 from ctresample.solvers.cgls import cgls
+from ctresample.solvers.coarse_tv import coarse_tv
 from ctresample.solvers.fdk import fdk
-from ctresample.solvers.ramp import Window
 from ctresample.solvers.tv import tv
 from ctresample.status import Status
 
@@ -67,6 +68,20 @@ def corrected(solver: Solver, batch: Batch) -> torch.Tensor:
     """In one step, and by a network trained for the scan."""
     A = batch.A
     return solver(batch.y, A.geometry, A.grid, batch.model, mu_water_per_mm=batch.mu_water_per_mm)
+
+
+def unrolled(solver: Solver, batch: Batch) -> torch.Tensor:
+    """By rounds of network and data, from a quick image."""
+    return solver(
+        batch.y,
+        batch.A,
+        batch.model,
+        sigma=batch.sigma,
+        settings=batch.settings,
+        start=coarse_tv(batch.y, batch.A, sigma=batch.sigma),
+        mu_water_per_mm=batch.mu_water_per_mm,
+        callback=lambda status: batch.watch(status.step / status.n_steps, status),
+    )
 
 
 def iterative(solver: Solver, batch: Batch) -> torch.Tensor:

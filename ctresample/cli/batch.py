@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ctresample.cli import deidentification, options
-from ctresample.cli.screen import Screen, clock, screen
+from ctresample.cli.screen import Screen, clock, say, screen
 from ctresample.errors import Stopped, UsageError
 
 if TYPE_CHECKING:
@@ -46,8 +46,17 @@ def batch(
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    trust_sizes: Annotated[
+        bool,
+        typer.Option(
+            "--trust-sizes", help="Of finished series look at sizes and times only; else every byte is compared."
+        ),
+    ] = False,
     allow_gaps: options.AllowGaps = False,
     resample_tilt: options.ResampleTilt = False,
+    even_steps: options.EvenSteps = None,
+    one_series: options.OneSeries = False,
+    any_class: options.AnyClass = False,
     every: options.Every = 1,
     window: options.FbpWindow = "hann",
     model: options.FitModel = "line-integrals",
@@ -147,13 +156,27 @@ def batch(
                 seed=seed,
                 allow_gaps=allow_gaps,
                 resample_tilt=resample_tilt,
+                even_steps_mm=even_steps,
+                one_series=one_series,
+                any_class=any_class,
                 formats=wanted,
                 residual_map=residual_map,
                 uncertainty=uncertainty,
                 deidentification_key=deidentification_key and deidentification_key.absolute(),
                 device=machine.device,
             )
-            _run(show, place, out, settings, selection, machine, client, batch_size=batch_size, dry_run=dry_run)
+            _run(
+                show,
+                place,
+                out,
+                settings,
+                selection,
+                machine,
+                client,
+                batch_size=batch_size,
+                dry_run=dry_run,
+                trust_sizes=trust_sizes,
+            )
 
 
 def _run(
@@ -167,6 +190,7 @@ def _run(
     *,
     batch_size: int,
     dry_run: bool,
+    trust_sizes: bool,
 ) -> None:
     from ctresample.pipelines.batch.cluster import check_key, check_shared
     from ctresample.pipelines.batch.inputs import find_inputs
@@ -179,7 +203,7 @@ def _run(
         check_same(out, events, record)
     show.progress(0, "looking for series")
     found = find_inputs(place, settings)
-    plan = make_plan(found, out, events, selection)
+    plan = make_plan(found, out, events, selection, trust_sizes=trust_sizes)
     show.progress(0, "measuring how long a slice takes")
     pace = machine.pace(plan, events, settings, batch_size, client)
     _tell(plan, pace, out, machine.n_workers)
@@ -191,7 +215,8 @@ def _run(
             check_shared(client, out)
             if settings.deidentification_key:
                 check_key(client, settings.deidentification_key)
-        plan = make_plan(found, out, manifest.events, selection)  # another process may have worked on it meanwhile
+        if len(manifest.events) > len(events) + 1:  # another process has worked on it meanwhile
+            plan = make_plan(found, out, manifest.events, selection, trust_sizes=trust_sizes)
         step = f"{settings.method}, {len(plan.to_run)} series"
         show.progress(0, step)
         try:
@@ -208,11 +233,11 @@ def _run(
         except KeyboardInterrupt:
             raise Stopped(f"interrupted; what was finished is kept in {out}: repeat the command to go on") from None
     done = sum(row.status == "done" for row in rows)
-    typer.echo(f"{out}: {done} of {len(rows)} series done. Look at {out / 'summary.html'}")
+    say(f"{out}: {done} of {len(rows)} series done. Look at {out / 'summary.html'}")
     lost = [row for row in rows if row.status in ("failed", "skipped")]
     if lost or plan.damaged:
         parts = [f"{sum(row.status == status for row in lost)} {status}" for status in ("failed", "skipped")]
-        typer.echo(f"{', '.join(parts)}, {len(plan.damaged)} damaged files: see the summary and sources.csv", err=True)
+        say(f"{', '.join(parts)}, {len(plan.damaged)} damaged files: see the summary and sources.csv", err=True)
         raise typer.Exit(options.SOME_FAILED)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ctresample.cli.screen import screen
+from ctresample.cli.screen import say, screen
 
 
 def dataset(
@@ -28,9 +28,9 @@ def dataset(
     Takes every axial CT image found there: patients and series may be mixed. Writes OUT/train and OUT/val,
     of different patients, and OUT/dataset.json. Images that cannot be told to be in HU are left out and counted.
     """
-    from ctresample.pipelines.output import new_folder
+    from ctresample.files import whole_folder
 
-    with screen() as show, new_folder(out) as folder:
+    with screen() as show, whole_folder(out) as folder:
         show.progress(0, "looking for CT images")
         from ctresample.data_tools.shards.summary import summary_lines
         from ctresample.data_tools.shards.write import write_dataset
@@ -39,6 +39,6 @@ def dataset(
             places, folder, licence=licence, validation_share=validation_share, progress=show.progress
         )
     for line in summary_lines(manifest, rejected, out):
-        typer.echo(line)
+        say(line)
     if {"train", "val"} <= set(manifest.splits):
-        typer.echo(f"Next: ctresample train autoencoder {out / 'train'} --validation {out / 'val'} -o run")
+        say(f"Next: ctresample train autoencoder {out / 'train'} --validation {out / 'val'} -o run")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ctresample.cli import options
-from ctresample.cli.screen import screen
+from ctresample.cli.screen import say, screen
 from ctresample.pipelines.methods import DEFAULT_PRIOR
 
 # An earlier demo is recognised by these and replaced.
@@ -29,9 +29,9 @@ def demo(
     projection, total variation and ReSample, and shows how near each comes to the original. The results are a table
     (results.csv), pictures (report.html) and the ReSample images as DICOM.
     """
-    from ctresample.pipelines.output import new_folder
+    from ctresample.files import whole_folder
 
-    with screen() as show, new_folder(out, replaces=RESULTS) as folder:
+    with screen() as show, whole_folder(out, replaces=RESULTS) as folder:
         show.progress(0, "loading")
         from ctresample.device import pick_device
         from ctresample.pipelines.demo import demo as run_demo
@@ -44,4 +44,4 @@ def demo(
     from ctresample.pipelines.benchmark.console import print_summary
 
     print_summary(rows, Console())
-    typer.echo(f"Pictures: {out / 'report.html'}   DICOM: {out / 'dicom'}   Table: {out / 'results.csv'}")
+    say(f"Pictures: {out / 'report.html'}   DICOM: {out / 'dicom'}   Table: {out / 'results.csv'}")

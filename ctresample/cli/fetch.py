@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctresample.cli import options
-from ctresample.cli.screen import screen
+from ctresample.cli.screen import say, screen
 from ctresample.errors import ArchiveError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def fetch(
     series. With -o it fetches all that match, each series into a folder of its own, whole or not at all.
     """
     from ctresample.data_tools.pacs import Search, open_archive, read_node
-    from ctresample.pipelines.output import new_folder
+    from ctresample.files import whole_folder
 
     search = Search(study, series, patient_id, date, accession, modality)
     with screen() as show:
@@ -73,13 +73,15 @@ def fetch(
         else:
             from ctresample.data_tools.pacs.fetch import fetch_series
 
-            with new_folder(out) as folder:
+            with whole_folder(out) as folder:
                 found = _some(archive.find(search), settings.place)
-                n = fetch_series(archive, found, folder, place=settings.place, progress=show.progress)
+                n = fetch_series(
+                    archive, found, folder, place=settings.place, progress=show.progress, on_warning=show.note
+                )
     if out is None:
         _list(_some(found, settings.place), details)
         return
-    typer.echo(f"{out}: {len(found)} series, {n} images")
+    say(f"{out}: {len(found)} series, {n} images")
 
 
 def _some(found: list[ArchivedSeries], place: str) -> list[ArchivedSeries]:
@@ -93,14 +95,14 @@ def _list(found: list[ArchivedSeries], details: bool) -> None:
     before = None
     for series in found:
         if series.study_uid != before:
-            typer.echo(f"study {series.study_uid}")
+            say(f"study {series.study_uid}")
             if details:
                 facts = [
                     f"{heading} {fact}" for heading, fact in series.details.items() if heading != "series" and fact
                 ]
-                typer.echo(f"  {', '.join(facts)}")
+                say(f"  {', '.join(facts)}")
         before = series.study_uid
         images = "? images" if series.n_images is None else f"{series.n_images} images"
         words = [series.modality or "?", f"no. {series.number or '?'}", images, series.body_part]
         words += [series.details["series"]] * details
-        typer.echo(f"  series {series.series_uid}  {', '.join(word for word in words if word)}")
+        say(f"  series {series.series_uid}  {', '.join(word for word in words if word)}")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ctresample.cli.screen import screen
+from ctresample.cli.screen import say, screen
 
 
 def import_(
@@ -34,7 +34,7 @@ def import_(
     Units and geometry are never guessed: what the file does not say stands in a JSON or YAML file beside it (NAME.json
     or geometry.json) or named with --geometry. If something is missing, the error says which key to add.
     """
-    from ctresample.pipelines.output import check_new_file
+    from ctresample.files import check_new_file
 
     check_new_file(out)
     with screen() as show:
@@ -46,4 +46,4 @@ def import_(
         write_sinogram(sinogram, out)
     bins = " x ".join(map(str, sinogram.geometry.view_shape))
     n = sinogram.n_slices
-    typer.echo(f"{out}: {n} slice{'s'[: n > 1]}, {sinogram.geometry.n_views} views, {bins} detector bins")
+    say(f"{out}: {n} slice{'s'[: n > 1]}, {sinogram.geometry.n_views} views, {bins} detector bins")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ctresample.cli import options
-from ctresample.cli.screen import screen
+from ctresample.cli.screen import say, screen
 from ctresample.errors import UsageError
 
 
@@ -33,7 +33,7 @@ def lower_dose(
     Adds exactly the noise that a scan with a fraction of the photons would have had on top of what this one has.
     """
     known = None if photons is None else options.number_or("--photons", photons, "estimate")
-    from ctresample.pipelines.output import check_new_file
+    from ctresample.files import check_new_file
 
     check_new_file(out)
     with screen() as show:
@@ -49,4 +49,4 @@ def lower_dose(
             scan = replace(scan, photons=estimate_photons(scan.values) if isinstance(known, str) else known)
         show.progress(0.5, "adding noise")
         write_sinogram(lower(scan, fraction, seed=seed), out)
-    typer.echo(f"{out}: {fraction:g} of the photons of {sinogram}")
+    say(f"{out}: {fraction:g} of the photons of {sinogram}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctresample.cli import deidentification, options
-from ctresample.cli.screen import screen
+from ctresample.cli.screen import say, screen
 from ctresample.pipelines.methods import METHODS
 
 if TYPE_CHECKING:
@@ -54,13 +54,12 @@ def reconstruct(
     wanted = options.formats(formats)
     options.check_uncertainty(method, uncertainty)
     chosen = METHODS[method]
-    from ctresample.pipelines.output import new_folder
+    from ctresample.files import whole_folder
 
-    with screen() as show, new_folder(out) as folder:
+    with screen() as show, whole_folder(out) as folder:
         show.progress(0, "loading")
         from ctresample.data_tools.deidentify import UNDATED
         from ctresample.data_tools.sinogram_file import read_sinogram
-        from ctresample.data_tools.volume_files import check_expressible
         from ctresample.device import pick_device
         from ctresample.pipelines.against import compare, read_source, truth_for
         from ctresample.pipelines.deidentification_report import REPORT_NAME, write_report
@@ -68,7 +67,7 @@ def reconstruct(
         from ctresample.pipelines.physics import Physics
         from ctresample.pipelines.reconstruct import reconstruct as solve
         from ctresample.pipelines.reconstruction_run import write_record
-        from ctresample.pipelines.result_images import write_images
+        from ctresample.pipelines.result_images import check_export, write_images
         from ctresample.pipelines.result_maps import result_maps
 
         deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key)
@@ -77,8 +76,7 @@ def reconstruct(
         truth = truth_for(sinogram, read_source(against, sinogram, show.note)) if against else None
         if deidentifier:
             sinogram = deidentifier.sinogram(sinogram)  # not before the source was found, by its own UID
-        if set(wanted) - {"dicom"}:
-            check_expressible(sinogram.affine, sinogram.slice_offsets_mm)
+        check_export(sinogram, wanted)
         learned = LoadedPrior.load(prior or chosen.bundled_model(), place, chosen.needs) if chosen.needs else None
         physics = Physics(model, tube_kilovolts)
         n, n_views, n_runs = sinogram.n_slices, sinogram.geometry.n_views, uncertainty or 1
@@ -133,12 +131,12 @@ def reconstruct(
         if deidentifier:
             show.note(write_report(folder / REPORT_NAME, deidentifier))
     ratio = sum(result.residual_ratio) / n
-    typer.echo(f"{out}: {slices} by {method}, data residual {ratio:.2f} of what the noise predicts")
+    say(f"{out}: {slices} by {method}, data residual {ratio:.2f} of what the noise predicts")
     if metrics:
         mean = metrics["mean"]
-        typer.echo(
+        say(
             f"PSNR {mean['psnr_db']:.2f} dB over {metrics['data_range_hu']:g} HU, SSIM {mean['ssim']:.3f}, "
             f"RMSE {mean['rmse_hu']:.1f} HU (means over slices)"
         )
     for one in made:
-        typer.echo(f"{one.kind} map: root mean square {one.rms_hu:.1f} HU over the image")
+        say(f"{one.kind} map: root mean square {one.rms_hu:.1f} HU over the image")

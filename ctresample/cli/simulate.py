@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import typer
-
 from ctresample.cli import deidentification, options
-from ctresample.cli.screen import screen
+from ctresample.cli.screen import say, screen
 
 
 def simulate(
@@ -28,6 +26,9 @@ def simulate(
     series: options.Series = None,
     allow_gaps: options.AllowGaps = False,
     resample_tilt: options.ResampleTilt = False,
+    even_steps: options.EvenSteps = None,
+    one_series: options.OneSeries = False,
+    any_class: options.AnyClass = False,
     seed: options.Seed = 0,
     deidentify: deidentification.Deidentify = False,
     deidentification_key: deidentification.DeidentificationKey = None,
@@ -54,7 +55,7 @@ def simulate(
         tube_current_modulation=tube_current_modulation,
         size=size,
     )
-    from ctresample.pipelines.output import check_new_file
+    from ctresample.files import check_new_file
 
     report = out.with_suffix(".deidentification.json")
     check_new_file(out)
@@ -63,12 +64,19 @@ def simulate(
     deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key)
     with screen() as show:
         show.progress(0, "reading the series")
-        from ctresample.data_tools.dicom_reader import read_ct_series
+        from ctresample.data_tools.ct_source import read_ct_volume
         from ctresample.data_tools.sinogram_file import write_sinogram
         from ctresample.pipelines.deidentification_report import write_report
 
-        volume = read_ct_series(
-            dicom, series_uid=series, allow_gaps=allow_gaps, resample_tilt=resample_tilt, on_warning=show.note
+        volume = read_ct_volume(
+            dicom,
+            series_uid=series,
+            allow_gaps=allow_gaps,
+            resample_tilt=resample_tilt,
+            even_steps_mm=even_steps,
+            one_series=one_series,
+            any_class=any_class,
+            on_warning=show.note,
         )
         if deidentifier:
             volume = deidentifier.volume(volume)
@@ -80,4 +88,4 @@ def simulate(
         if deidentifier:
             show.note(write_report(report, deidentifier))
     bins = " x ".join(map(str, sinogram.geometry.view_shape))
-    typer.echo(f"{out}: {slices}, {views} views, {bins} detector bins")
+    say(f"{out}: {slices}, {views} views, {bins} detector bins")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ctresample.choices import SliceBeam
 from ctresample.cli import options
 from ctresample.errors import UsageError
 
@@ -167,7 +168,7 @@ def fbp_unet(
             help="Photons a ray, or the fewest and the most; none: no noise. Without it: the recipe's.",
         ),
     ] = None,
-    geometry: Annotated[options.SliceBeam | None, typer.Option(help="Beam. Without it: the recipe's.")] = None,
+    geometry: Annotated[SliceBeam | None, typer.Option(help="Beam. Without it: the recipe's.")] = None,
     recipe: Recipe = "ct256",
     dry_run: OnlyTry = False,
 ) -> None:
@@ -223,12 +224,12 @@ def say(message: str, *, to_stderr: bool = False) -> None:
     from ctresample.pipelines.training.processes import this_process
 
     if this_process().is_main_process:
-        typer.echo(message, err=to_stderr)
+        say(message, err=to_stderr)
 
 
 def show_dry_run(found: DryRun) -> None:
     """Print what a training would take."""
-    from ctresample.cli.screen import clock
+    from ctresample.cli.screen import clock, say
 
     opponent = f", and a discriminator of {found.n_opponent:,}" if found.n_opponent else ""
     say(f"parameters: {found.n_parameters:,}, of which trained {found.n_trained:,}{opponent}")

@@ -15,9 +15,10 @@ from ctresample.consistency.conjugate_gradients import (
     residual_ratio,
     safe_ratio,
 )
-from ctresample.consistency.gauss_newton import gauss_newton, linearised_problem
 from ctresample.consistency.latent_gauss_newton import fit_latent_by_gauss_newton
-from ctresample.consistency.match_noise import match_noise
+from ctresample.consistency.linearisation import gauss_newton, linearised_problem
+from ctresample.consistency.misfit import spread_of_misfit
+from ctresample.consistency.noise_matching import match_noise
 
 __all__ = [
     "fit_latent_by_adamw",
@@ -32,4 +33,5 @@ __all__ = [
     "proximal_step",
     "residual_ratio",
     "safe_ratio",
+    "spread_of_misfit",
 ]

@@ -13,7 +13,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ctresample.consistency.conjugate_gradients import per_slice, proximal_step, residual_ratio
-from ctresample.consistency.gauss_newton import linearised_problem, squares, towards
+from ctresample.consistency.linearisation import linearised_problem, squares, towards
 from ctresample.errors import PriorError
 from ctresample.operators import LinearOperator, MeasurementModel
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
 
+from ctresample.arrays import settle_numbers
 from ctresample.errors import GeometryError
 from ctresample.geometry.grid import Array, Grid, check_finite, check_positive
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Beam(ABC):
     """A circular scan; see the package for axes and signs.
 
@@ -30,13 +31,19 @@ class Beam(ABC):
     detector_offset_mm: float = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "angles_rad", tuple(map(float, self.angles_rad)))  # an array is not hashable
+        settle_numbers(self, "geometry")  # an array of angles is not hashable
         if len(self.angles_rad) == 0:
             raise GeometryError("geometry: there are 0 views; expected at least 1 view angle")
         if not np.isfinite(self.angles_rad).all():
             raise GeometryError("geometry: a view angle is not finite; expected radians")
         check_positive("geometry", n_detectors=self.n_detectors, detector_pitch_mm=self.detector_pitch_mm)
         check_finite("geometry", detector_offset_mm=self.detector_offset_mm)
+
+    def __repr__(self) -> str:
+        """As of a dataclass, with so many angles in place of each of them."""
+        parts = {one.name: repr(getattr(self, one.name)) for one in fields(self)}
+        parts["angles_rad"] = f"<{self.n_views} from {min(self.angles_rad):.4g} to {max(self.angles_rad):.4g}>"
+        return f"{type(self).__name__}({', '.join(f'{name}={part}' for name, part in parts.items())})"
 
     @property
     def n_views(self) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ctresample.arrays import settle_numbers
 from ctresample.errors import GeometryError
 
 Array = NDArray[np.floating]
@@ -44,6 +45,7 @@ class ImageGrid:
     centre_mm: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
+        settle_numbers(self, "image grid")
         rows, columns = self.shape
         check_positive("image grid", rows=rows, columns=columns, pixel_size_mm=self.pixel_size_mm, aspect=self.aspect)
         check_finite("image grid", centre_x_mm=self.centre_mm[0], centre_y_mm=self.centre_mm[1])
@@ -101,6 +103,7 @@ class VolumeGrid:
     centre_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
+        settle_numbers(self, "volume grid")
         sizes = dict(zip(("slices", "rows", "columns"), self.shape, strict=True))
         check_positive("volume grid", **sizes, pixel_size_mm=self.pixel_size_mm, slice_step_mm=self.slice_step_mm)
         x, y, z = self.centre_mm

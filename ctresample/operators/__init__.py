@@ -13,7 +13,7 @@ from ctresample.operators.sparse import SparseProjector
 from ctresample.operators.spectrum import Spectrum
 from ctresample.operators.streamed import StreamedProjector
 from ctresample.operators.transmission import Transmission
-from ctresample.operators.weighted import Weighted
+from ctresample.operators.whitening import Weighted
 
 __all__ = [
     "AstraProjector",

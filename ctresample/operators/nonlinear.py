@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ctresample.operators.base import LinearOperator, MeasurementModel
-from ctresample.operators.weighted import Weighted
+from ctresample.operators.whitening import Weighted
 
 
 class WeightedModel(MeasurementModel):

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Literal, TypeVar, get_args
+from typing import TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from ctresample.choices import VIEW_WEIGHTS, ViewWeights
 from ctresample.errors import UsageError
 from ctresample.geometry import ConeBeam, FanBeam, Geometry, ParallelBeam
 
 Array = NDArray[np.floating]
 Scan = TypeVar("Scan", ParallelBeam, FanBeam, ConeBeam, ParallelBeam | FanBeam)
-
-ViewWeights = Literal["arcs", "equal"]
-VIEW_WEIGHTS: tuple[str, ...] = get_args(ViewWeights)
 
 _MANY_STEPS, _WIDE_STEPS, _LEAST_GAP_RAD = 10, 5, math.radians(20)
 """Between two views nothing was measured where they are further apart than 10 median steps, 5 steps of the 90th

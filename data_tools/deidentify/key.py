@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
-from pathlib import Path
 
 from ctresample.errors import OutputError, UsageError
+from ctresample.paths import StrPath, as_path
 
 _BYTES = 32
 
@@ -16,7 +16,7 @@ def new_key() -> bytes:
     return secrets.token_bytes(_BYTES)
 
 
-def read_or_make_key(path: Path) -> bytes:
+def read_or_make_key(path: StrPath) -> bytes:
     """The key in a file of 64 hexadecimal digits; a missing file is made, readable by its owner alone.
 
     Whoever has the key and a list of patients can tell who is who; whoever has not cannot.
@@ -25,6 +25,7 @@ def read_or_make_key(path: Path) -> bytes:
         UsageError: the file holds no such key, or cannot be read.
         OutputError: it cannot be made.
     """
+    path = as_path(path, "path")
     key = new_key()
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -37,8 +38,9 @@ def read_or_make_key(path: Path) -> bytes:
     return key
 
 
-def read_key(path: Path) -> bytes:
+def read_key(path: StrPath) -> bytes:
     """The key in a file that must be there; errors as :func:`read_or_make_key`."""
+    path = as_path(path, "path")
     try:
         key = bytes.fromhex(path.read_text("ascii").strip())
     except (OSError, ValueError):  # the text is not quoted: it may be a secret of another kind

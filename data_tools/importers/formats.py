@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ctresample.errors import SinogramError
+from ctresample.paths import StrPath, as_path
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _SIGNATURES = {
@@ -19,8 +18,9 @@ _SIGNATURES = {
 }
 
 
-def format_of(path: Path) -> str | None:
+def format_of(path: StrPath) -> str | None:
     """NPY, NPZ, TIFF (also for a folder), MATLAB or HDF5; None for anything else."""
+    path = as_path(path, "path")
     if path.is_dir():
         return "TIFF"
     try:

@@ -11,15 +11,16 @@ from ctresample.data_tools.importers.formats import format_of
 from ctresample.data_tools.importers.readings import Facts, Note, Readings
 from ctresample.data_tools.importers.sidecar import find_sidecar, read_sidecar
 from ctresample.errors import CTResampleError, SinogramError
+from ctresample.paths import StrPath, as_path
 from ctresample.sinogram import Sinogram
 
 Preset = Literal["lodopab"]
 
 
 def import_sinogram(
-    path: Path,
+    path: StrPath,
     *,
-    sidecar: Path | None = None,
+    sidecar: StrPath | None = None,
     preset: Preset | None = None,
     mu_water_per_mm: float | None = None,
     on_note: Note = lambda message: None,
@@ -40,6 +41,8 @@ def import_sinogram(
         SinogramError: of no known format, damaged, made to do harm, or lacking units or geometry; the message says
             which key to add.
     """
+    path = as_path(path, "path")
+    sidecar = None if sidecar is None else as_path(sidecar, "sidecar")
     sidecar = sidecar or find_sidecar(path)
     said = read_sidecar(sidecar) if sidecar else {}
     if mu_water_per_mm is not None:

@@ -9,6 +9,7 @@ from pydicom.config import IGNORE
 from pydicom.uid import UID
 
 from ctresample.data_tools.pacs.archive import ArchivedSeries
+from ctresample.data_tools.pacs.limits import MAX_IMAGES, MAX_SERIES, MAX_STUDIES
 from ctresample.data_tools.plain_text import one_line
 from ctresample.errors import ArchiveError
 
@@ -76,6 +77,15 @@ def uid(answer: Dataset, keyword: str, place: str) -> str:
     if not found or not found.is_valid:
         raise ArchiveError(f"{place} answered without a valid {keyword}; its database needs repair")
     return str(found)
+
+
+def too_many(place: str, level: str) -> ArchiveError:
+    """What to raise when a search finds more than anyone wants: "study", "series" or "image"."""
+    most = {"study": f"{MAX_STUDIES} such studies", "series": f"{MAX_SERIES} such series"}
+    return ArchiveError(
+        f"{place} has over {most.get(level, f'{MAX_IMAGES} images in a series')}; "
+        f"{'it needs repair' if level == 'image' else 'narrow the search'}"
+    )
 
 
 def text(answer: Dataset, keyword: str) -> str:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from ctresample.data_tools.pacs.outgoing import OutgoingFile
 from ctresample.data_tools.pacs.search import Search
 from ctresample.data_tools.pacs.settings import DimseNode, Node
 from ctresample.errors import ArchiveError
 
-MAX_STUDIES = 1000
-"""More matches than anyone looks through; the search was too wide."""
+Verdict = Literal["new", "again", "refused"]
+"""On what came: an image that was missing, the same once more, or anything else."""
+
+Receive = Callable[[str, bytes], Verdict]
+"""Takes the SOPInstanceUID and the content of a DICOM file."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,7 @@ class Archive(Protocol):
     def list_images(self, series: ArchivedSeries) -> dict[str, str]:
         """The SOP class of each image of a series by its SOPInstanceUID, in the order of InstanceNumber."""
 
-    def retrieve(
-        self, series: ArchivedSeries, images: Mapping[str, str], receive: Callable[[str, bytes], None]
-    ) -> None:
+    def retrieve(self, series: ArchivedSeries, images: Mapping[str, str], receive: Receive) -> None:
         """Ask for all images of a series.
 
         Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from pydicom import Dataset, dcmread
@@ -16,10 +17,19 @@ from pynetdicom.sop_class import (
 )
 
 from ctresample.data_tools.dicom_files import damage_as_dicom_error
-from ctresample.data_tools.pacs.answers import IMAGE_KEYS, SERIES_KEYS, STUDY_KEYS, images_of, series_of, uid
-from ctresample.data_tools.pacs.archive import MAX_STUDIES, ArchivedSeries
+from ctresample.data_tools.pacs.answers import IMAGE_KEYS, SERIES_KEYS, STUDY_KEYS, images_of, series_of, too_many, uid
+from ctresample.data_tools.pacs.archive import ArchivedSeries, Receive
 from ctresample.data_tools.pacs.association import association
-from ctresample.data_tools.pacs.listener import Receive, image_handler, listener
+from ctresample.data_tools.pacs.limits import (
+    MAX_IMAGE_BYTES,
+    MAX_IMAGES,
+    MAX_REFUSED,
+    MAX_SERIES,
+    MAX_STUDIES,
+    Time,
+    time_limit,
+)
+from ctresample.data_tools.pacs.listener import image_handler, listener
 from ctresample.data_tools.pacs.outgoing import OutgoingFile
 from ctresample.data_tools.pacs.quiet import quiet_network
 from ctresample.data_tools.pacs.search import Search
@@ -37,6 +47,7 @@ _GET = StudyRootQueryRetrieveInformationModelGet
 _MOVE = StudyRootQueryRetrieveInformationModelMove
 _MAX_CONTEXTS = 128  # PS3.8: odd numbers in one byte
 _PENDING = (0xFF00, 0xFF01)
+_MOST = {"STUDY": MAX_STUDIES, "SERIES": MAX_SERIES, "IMAGE": MAX_IMAGES}
 _IF_NOT_SAID = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 
 
@@ -53,29 +64,41 @@ class DimseArchive:
     @quiet_network()
     def find(self, search: Search) -> list[ArchivedSeries]:
         found: list[ArchivedSeries] = []
-        with association(self._node, [build_context(_FIND)]) as opened:
+        with self._in_time() as limit, association(self._node, [build_context(_FIND)], limit) as opened:
             if search.names_only_a_series:
-                answers = self._ask(opened, "SERIES", search.series_keys, ("StudyInstanceUID",))
+                answers = self._ask(opened, "SERIES", search.series_keys, ("StudyInstanceUID",), limit)
                 if not answers:
                     return []
                 search = replace(search, study_uid=uid(answers[0], "StudyInstanceUID", self._node.place))
-            for study in self._ask(opened, "STUDY", search.study_keys, STUDY_KEYS):
+            for study in self._ask(opened, "STUDY", search.study_keys, STUDY_KEYS, limit):
                 keys = {"StudyInstanceUID": uid(study, "StudyInstanceUID", self._node.place)} | search.series_keys
-                found += series_of(self._ask(opened, "SERIES", keys, SERIES_KEYS), study, self._node.place)
+                answers = self._ask(opened, "SERIES", keys, SERIES_KEYS, limit, most=MAX_SERIES - len(found))
+                found += series_of(answers, study, self._node.place)
         return found
 
     @quiet_network()
     def list_images(self, series: ArchivedSeries) -> dict[str, str]:
-        with association(self._node, [build_context(_FIND)]) as opened:
-            return images_of(self._ask(opened, "IMAGE", _keys(series), IMAGE_KEYS), series, self._node.place)
+        with self._in_time() as limit, association(self._node, [build_context(_FIND)], limit) as opened:
+            answers = self._ask(opened, "IMAGE", _keys(series), IMAGE_KEYS, limit)
+            return images_of(answers, series, self._node.place)
 
     @quiet_network()
     def retrieve(self, series: ArchivedSeries, images: Mapping[str, str], receive: Receive) -> None:
-        wanted = _query("SERIES", _keys(series))
-        if self._node.retrieve == "move":
-            with listener(self._node, receive), association(self._node, [build_context(_MOVE)]) as opened:
-                self._follow(opened.send_c_move(wanted, self._node.own_ae_title, _MOVE))
-            return
+        with self._in_time() as limit:
+            if self._node.retrieve == "move":
+                self._move(series, receive, limit)
+            else:
+                self._get(series, images, receive, limit)
+
+    def _move(self, series: ArchivedSeries, receive: Receive, limit: Time) -> None:
+        with (
+            listener(self._node, receive, limit) as turned_away,
+            association(self._node, [build_context(_MOVE)], limit) as opened,
+        ):
+            wanted = _query("SERIES", _keys(series))
+            self._follow(opened.send_c_move(wanted, self._node.own_ae_title, _MOVE), limit, turned_away)
+
+    def _get(self, series: ArchivedSeries, images: Mapping[str, str], receive: Receive, limit: Time) -> None:
         said = set(images.values())
         classes = sorted((said - {""}) | (set(_IF_NOT_SAID) if "" in said else set()))
         # one syntax a context: of several the archive would pick one for all images, and convert or leave out the rest
@@ -83,22 +106,25 @@ class DimseArchive:
         with association(
             self._node,
             _at_most([build_context(_GET), *contexts]),
+            limit,
+            max_bytes=MAX_IMAGE_BYTES,
             roles=[build_role(sop_class, scp_role=True) for sop_class in classes],
-            handlers=[image_handler(receive)],
+            handlers=[image_handler(receive, limit)],
         ) as opened:
-            self._follow(opened.send_c_get(wanted, _GET))
+            self._follow(opened.send_c_get(_query("SERIES", _keys(series)), _GET), limit)
 
     @quiet_network()
     def store(self, files: Sequence[OutgoingFile], on_stored: Callable[[OutgoingFile, int], None]) -> None:
         kinds = sorted({(file.sop_class, _proposed(file.transfer_syntax)) for file in files})
         contexts = [build_context(sop_class, list(syntaxes)) for sop_class, syntaxes in kinds]
-        with association(self._node, _at_most(contexts)) as opened:
+        with self._in_time() as limit, association(self._node, _at_most(contexts), limit) as opened:
             for number, file in enumerate(files):
                 status = self._store_one(opened, file)
                 if status is None:
                     raise ArchiveError(
                         f"{self._node.place} broke off after {number} of {len(files)} files; send them again"
                     )
+                limit.restart()
                 on_stored(file, status)
 
     def _store_one(self, opened: Association, file: OutgoingFile) -> int | None:
@@ -114,9 +140,23 @@ class DimseArchive:
             except RuntimeError:  # the association ended just now
                 return None
 
-    def _ask(self, opened: Association, level: str, keys: Mapping[str, str], returned: Sequence[str]) -> list[Dataset]:
-        found = []
+    def _in_time(self) -> AbstractContextManager[Time]:
+        return time_limit(self._node.timeout_s, self._node.place)
+
+    def _ask(
+        self,
+        opened: Association,
+        level: str,
+        keys: Mapping[str, str],
+        returned: Sequence[str],
+        limit: Time,
+        *,
+        most: int | None = None,
+    ) -> list[Dataset]:
+        found: list[Dataset] = []
+        most = _MOST[level] if most is None else most
         for answer, identifier in opened.send_c_find(_query(level, keys, returned), _FIND):
+            limit.check()
             status = answer.get("Status")
             if status is None:
                 raise ArchiveError(f"{self._node.place} broke off the search; try again")
@@ -124,22 +164,33 @@ class DimseArchive:
                 raise ArchiveError(f"{self._node.place} refused the search ({in_words(status)})")
             if identifier is not None:
                 found.append(identifier)
-            if level == "STUDY" and len(found) > MAX_STUDIES:
-                raise ArchiveError(f"{self._node.place} has over {MAX_STUDIES} such studies; narrow the search")
+            if len(found) > most:
+                raise too_many(self._node.place, level.lower())
         return found
 
-    def _follow(self, answers: Iterable[tuple[Dataset, Dataset | None]]) -> None:
+    def _follow(
+        self, answers: Iterable[tuple[Dataset, Dataset | None]], limit: Time, turned_away: Sequence[str] = ()
+    ) -> None:
         """Wait for the end of a C-GET or C-MOVE; which images came is seen by those who took them."""
-        for answer, _ in answers:
+        for n_answers, (answer, _) in enumerate(answers, 1):
+            limit.check()
             status = answer.get("Status")
-            if status is None:
+            if status is None or n_answers > _MOST["IMAGE"] + MAX_REFUSED:
                 raise ArchiveError(f"{self._node.place} broke off in mid-transfer; nothing was kept; try again")
             if status not in _PENDING and not is_stored(status):
-                own, port = self._node.own_ae_title, self._node.own_port
-                known = f"; is this machine registered there as {own!r} with port {port}?" if port else ""
                 raise ArchiveError(
-                    f"{self._node.place} failed to send the images ({in_words(status)}); nothing was kept{known}"
+                    f"{self._node.place} failed to send the images ({in_words(status)}); nothing was kept"
+                    f"{self._hint(turned_away)}"
                 )
+
+    def _hint(self, turned_away: Sequence[str]) -> str:
+        """What to look at when the images of a C-MOVE do not come."""
+        if self._node.own_port is None:
+            return ""
+        if turned_away:
+            return f"; {turned_away[-1]} was turned away: if the archive sends from there, add it to senders"
+        own, port = self._node.own_ae_title, self._node.own_port
+        return f"; is this machine registered there as {own!r} with port {port}?"
 
 
 def _keys(series: ArchivedSeries) -> dict[str, str]:

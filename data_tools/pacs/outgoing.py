@@ -11,6 +11,7 @@ from pydicom.uid import UID
 
 from ctresample.data_tools.dicom_files import damage_as_dicom_error, find_files, quiet_pydicom
 from ctresample.errors import DicomError
+from ctresample.paths import StrPath, as_path
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,13 @@ class OutgoingFile:
     transfer_syntax: UID
 
 
-def find_outgoing(folder: Path) -> list[OutgoingFile]:
+def find_outgoing(folder: StrPath) -> list[OutgoingFile]:
     """All files below a folder, sorted by path.
 
     Raises:
         DicomError: one of them is not DICOM or does not say what it is, or there are none.
     """
+    folder = as_path(folder, "folder")
     paths = find_files(folder)
     if not paths:
         raise DicomError(f"{folder} is empty; expected the DICOM files to send")

@@ -17,6 +17,7 @@ from ctresample.data_tools.pacs.tls import Tls
 from ctresample.data_tools.plain_text import one_line
 from ctresample.data_tools.sinogram_schema import Strict
 from ctresample.errors import ArchiveError
+from ctresample.paths import StrPath, as_path
 
 AeTitle = Annotated[str, Field(max_length=16, pattern=r"^[!-\[\]-~]([ -\[\]-~]*[!-\[\]-~])?$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -41,6 +42,8 @@ class DimseNode(_Node):
         own_ae_title: ours, as the archive knows it.
         retrieve: "get" (C-GET, over the connection we open) or "move" (C-MOVE, over one the archive opens to us).
         own_port: where we listen for the images of a C-MOVE.
+        own_address: the address of this machine to listen on; None for the one by which it reaches the archive.
+        senders: further hosts and addresses from which the archive sends the images of a C-MOVE.
         tls: encryption; None for none.
         timeout_s: longest wait for each answer.
     """
@@ -52,11 +55,15 @@ class DimseNode(_Node):
     own_ae_title: AeTitle = "CTRESAMPLE"
     retrieve: Literal["get", "move"] = "get"
     own_port: Port | None = None
+    own_address: Annotated[str, Field(min_length=1)] | None = None
+    senders: tuple[Annotated[str, Field(min_length=1)], ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.retrieve == "move") != (self.own_port is not None):
             raise ValueError('retrieve = "move" and own_port, where the archive sends its images, go together')
+        if self.retrieve == "get" and (self.own_address or self.senders):
+            raise ValueError('own_address and senders are for retrieve = "move"')
         if self.retrieve == "move" and self.tls and self.tls.certificate_file is None:
             raise ValueError('retrieve = "move" over TLS needs tls.certificate_file, to answer the archive')
         return self
@@ -114,7 +121,7 @@ Node = DimseNode | DicomwebNode
 """Any archive."""
 
 
-def read_node(name: str, config: Path, *, on_warning: Callable[[str], None] = lambda line: None) -> Node:
+def read_node(name: str, config: StrPath, *, on_warning: Callable[[str], None] = lambda line: None) -> Node:
     """The settings of one archive, with its password or token from the environment if they are there.
 
     ``CTRESAMPLE_<NAME>_PASSWORD`` and ``CTRESAMPLE_<NAME>_TOKEN`` win over the file.
@@ -127,6 +134,7 @@ def read_node(name: str, config: Path, *, on_warning: Callable[[str], None] = la
     Raises:
         ArchiveError: no such file or node, or a key that is missing, unknown or wrong.
     """
+    config = as_path(config, "config")
     nodes = _read_nodes(config)
     if name not in nodes:
         known = ", ".join(one_line(str(known), 40) for known in sorted(nodes)) or "none"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ctresample.data_tools.new_file import write_new_file
 from ctresample.data_tools.plain_text import one_line
 from ctresample.errors import DatasetError
+from ctresample.files import write_file
+from ctresample.paths import StrPath, as_path
 
 MANIFEST = "dataset.json"
 SCHEMA_VERSION = 1
@@ -72,13 +72,15 @@ class Manifest(_Strict):
     hu_share: dict[str, float]
     left_out: dict[str, int]
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: StrPath) -> None:
         """Write ``dataset.json``; `OutputError` if it cannot be."""
-        write_new_file(folder / MANIFEST, f"{self.model_dump_json(indent=2)}\n".encode())
+        folder = as_path(folder, "folder")
+        write_file(folder / MANIFEST, f"{self.model_dump_json(indent=2)}\n".encode())
 
     @classmethod
-    def read(cls, folder: Path) -> Manifest:
+    def read(cls, folder: StrPath) -> Manifest:
         """`DatasetError` if ``dataset.json`` is missing, damaged or of another version."""
+        folder = as_path(folder, "folder")
         path = folder / MANIFEST
         try:
             return cls.model_validate_json(path.read_bytes())

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ctresample.data_tools.shards.manifest import MANIFEST, Manifest, ShardEntry, Split
 from ctresample.data_tools.shards.shard_file import read_patients, read_slice
 from ctresample.errors import DatasetError, UsageError
+from ctresample.paths import StrPath, as_path
 
 
 class ShardStack:
@@ -41,8 +42,9 @@ class ShardStack:
         return read_slice(self._paths[shard], index - (self._ends[shard - 1] if shard else 0))
 
 
-def is_split(path: Path) -> bool:
+def is_split(path: StrPath) -> bool:
     """Whether a folder holds shards; `UsageError` for the folder of a whole set, whose splits must stay apart."""
+    path = as_path(path, "path")
     inside = [str(path / name) for name in get_args(Split) if _holds_shards(path / name)]
     if inside:
         raise UsageError(f"{path} is a whole set of shards; expected one split of it; name {' or '.join(inside)}")
@@ -53,7 +55,7 @@ def _holds_shards(folder: Path) -> bool:
     return any(folder.glob("[0-9]*.h5"))
 
 
-def read_split(path: Path) -> tuple[ShardStack, list[str], str]:
+def read_split(path: StrPath) -> tuple[ShardStack, list[str], str]:
     """The slices, the patient's hash of each, and a digest of all, of the split in folder ``path``.
 
     Every file is read once and compared with its checksum, so that damage shows now and not hours into a training.
@@ -61,6 +63,7 @@ def read_split(path: Path) -> tuple[ShardStack, list[str], str]:
     Raises:
         DatasetError: a shard is missing, damaged, cut short, or not of this set.
     """
+    path = as_path(path, "path")
     manifest = Manifest.read(path.absolute().parent)
     split = next((entry for name, entry in manifest.splits.items() if name == path.absolute().name), None)
     if split is None or not split.shards:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ctresample.data_tools.new_file import write_new_file
 from ctresample.data_tools.shards.manifest import Manifest, ShardEntry, Split, SplitEntry
 from ctresample.data_tools.shards.shard_file import encode_shard
 from ctresample.data_tools.shards.source import (
@@ -21,6 +20,8 @@ from ctresample.data_tools.shards.source import (
 )
 from ctresample.data_tools.shards.tissues import TISSUES
 from ctresample.errors import DatasetError, UsageError
+from ctresample.files import write_file
+from ctresample.paths import StrPath, as_path, as_paths
 
 SLICES_PER_SHARD = 256
 """About 50 MB, and 130 MB of memory while it is made."""
@@ -29,8 +30,8 @@ _HEADER_SHARE = 0.1  # of the time, roughly: headers are read before any pixels
 
 
 def write_dataset(
-    places: Sequence[Path],
-    out: Path,
+    places: StrPath | Sequence[StrPath],
+    out: StrPath,
     *,
     licence: str = "",
     validation_share: float = 0.1,
@@ -44,7 +45,7 @@ def write_dataset(
 
     Args:
         places: folders, searched with all their subfolders; zip files; DICOMDIRs; or DICOM files.
-        out: an empty folder that exists; see `ctresample.pipelines.output.new_folder` for all or nothing.
+        out: an empty folder that exists; see `ctresample.files.whole_folder` for all or nothing.
         licence: of the images; kept in each shard.
         validation_share: of the patients, 0 to 1.
         slices_per_shard: the most that a file holds.
@@ -59,14 +60,16 @@ def write_dataset(
         OutputError: a file cannot be written.
         UsageError: a share outside 0 to 1.
     """
+    found = as_paths(places, "places")
+    out = as_path(out, "out")
     if not 0 <= validation_share <= 1:
         raise UsageError(f"the validation share is {validation_share:g}; expected a share of the patients, from 0 to 1")
     show = progress or (lambda fraction, step: None)
     rejected = Rejections()
     sources = find_sources(
-        places, rejected, lambda n, total: show(_HEADER_SHARE * n / total, f"reading headers of {total} files")
+        found, rejected, lambda n, total: show(_HEADER_SHARE * n / total, f"reading headers of {total} files")
     )
-    rejected.check_some_left(places, len(sources))
+    rejected.check_some_left(found, len(sources))
     split_of = split_patients({source.patient for source in sources}, validation_share)
     writers: dict[Split, _SplitWriter] = {
         name: _SplitWriter(out / name, licence, slices_per_shard) for name in sorted(set(split_of.values()))
@@ -80,7 +83,7 @@ def write_dataset(
     for image in iter_training_images(sources, rejected, show_shard):
         tissues += image.tissues
         writers[split_of[image.patient]].add(image)
-    rejected.check_some_left(places, int(tissues.sum()))
+    rejected.check_some_left(found, int(tissues.sum()))
     splits = {name: writer.finish() for name, writer in writers.items()}
     if empty := [name for name, entry in splits.items() if not entry.slices]:
         raise DatasetError(
@@ -161,7 +164,7 @@ class _SplitWriter:
         path = self._folder / f"{len(self._shards):05d}.h5"
         with suppress(OSError):  # writing the file says why there is no folder
             path.parent.mkdir(exist_ok=True)
-        write_new_file(path, content)
+        write_file(path, content)
         self._shards.append(
             ShardEntry(
                 file=path.name,

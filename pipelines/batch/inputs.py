@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from ctresample.data_tools.ct_source import volume_files
 from ctresample.data_tools.dicom_discovery import Discovery, find_series, root_of
+from ctresample.data_tools.dicom_even import check_step
+from ctresample.data_tools.dicom_files import find_files
 from ctresample.data_tools.dicom_series import FoundSeries, check_series
 from ctresample.data_tools.sinogram_file import read_summary
+from ctresample.data_tools.volume_source import volume_size
 from ctresample.errors import CTResampleError, DicomError
+from ctresample.pipelines.batch.fingerprint import contents_of, stamp_of
 from ctresample.pipelines.batch.no_places import without_places
 from ctresample.pipelines.batch.result_folder import bytes_needed
 from ctresample.pipelines.batch.settings import BatchSettings
@@ -35,7 +40,8 @@ class BatchInput:
         facing: "axial", "coronal", "sagittal", or "sinogram".
         n_slices: of the result.
         n_bytes: about what the result will take on the disk.
-        fingerprint: another one means that the input has changed since.
+        stamp: over sizes and times of its files; another one means that they may have changed since.
+        short_hash: of `BatchSettings`, for what goes into the manifest.
         problem: why it cannot be worked on; empty if nothing speaks against it.
     """
 
@@ -46,8 +52,14 @@ class BatchInput:
     facing: str
     n_slices: int
     n_bytes: int
-    fingerprint: str
+    stamp: str
+    short_hash: Callable[[str], str]
     problem: str = ""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Over every byte of its files, which are read for it; another one means that the input has changed."""
+        return self.short_hash(contents_of(self.source))
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +67,7 @@ class Found:
     """All that lies below a place.
 
     Attributes:
-        inputs: series first, then sinogram files, each in the order of their paths.
+        inputs: series first, then volume files, then sinogram files, each in the order of their paths.
         left_out: how many files are neither, by reason.
         damaged: one line for each file that should have been a CT image. They name files.
     """
@@ -66,7 +78,7 @@ class Found:
 
 
 def find_inputs(place: Path, settings: BatchSettings) -> Found:
-    """Look for CT series and sinogram files.
+    """Look for CT series, volume files and sinogram files.
 
     Args:
         place: a folder, a zip file, a DICOMDIR or one file.
@@ -77,10 +89,15 @@ def find_inputs(place: Path, settings: BatchSettings) -> Found:
     """
     place = root_of(place).absolute()  # workers may run in another folder
     sinograms = _sinogram_files(place)
-    discovery = Discovery((), {}, ()) if sinograms == [place] else find_series(place)
+    volumes = volume_files(place)
+    check_step(settings.even_steps_mm)
+    discovery = Discovery((), {}, ())
+    if place not in (*sinograms, *volumes):
+        discovery = find_series(place, one_series=settings.one_series, any_class=settings.any_class)
     left_out = dict(discovery.left_out)
-    left_out["not DICOM"] = left_out.get("not DICOM", 0) - len(sinograms)
+    left_out["not DICOM"] = left_out.get("not DICOM", 0) - len(sinograms) - len(volumes)
     inputs = [_of_series(found, place, settings) for found in discovery.series]
+    inputs += [_of_volume_file(path, place, settings) for path in volumes]
     inputs += [_of_sinogram(path, place, settings) for path in sinograms]
     if not inputs:
         counts = ", ".join(f"{count} {reason}" for reason, count in left_out.items() if count > 0)
@@ -92,20 +109,19 @@ def find_inputs(place: Path, settings: BatchSettings) -> Found:
 
 
 def _sinogram_files(place: Path) -> list[Path]:
-    candidates = [place] if place.is_file() else place.rglob("*")
-    return sorted(
-        path for path in candidates if path.suffix in SINOGRAM_SUFFIXES and path.is_file() and h5py.is_hdf5(path)
-    )
+    # what cannot be looked at is told of with the series
+    candidates = [place] if place.is_file() else find_files(place, lambda path, error: None)
+    return [path for path in candidates if path.suffix in SINOGRAM_SUFFIXES and h5py.is_hdf5(path)]
 
 
 def _of_series(found: FoundSeries, place: Path, settings: BatchSettings) -> BatchInput:
     problem = ""
     try:
-        check_series(found, allow_gaps=settings.allow_gaps, resample_tilt=settings.resample_tilt)
+        gaps = settings.allow_gaps or settings.even_steps_mm is not None
+        check_series(found, allow_gaps=gaps, resample_tilt=settings.resample_tilt)
     except CTResampleError as error:
         problem = without_places(str(error), found)
     first = found.headers[0]
-    facts = [[header.instance_uid, header.position.tolist()] for header in found.headers]
     size = settings.scan.size
     return BatchInput(
         key=found.key if settings.deidentification_key is None else settings.short_hash(found.key),
@@ -115,14 +131,39 @@ def _of_series(found: FoundSeries, place: Path, settings: BatchSettings) -> Batc
         facing=("sagittal", "coronal", "axial")[int(np.abs(first.normal).argmax())],
         n_slices=found.n_slices,
         n_bytes=bytes_needed(found.n_slices, (size, size), settings),
-        fingerprint=settings.short_hash(json.dumps([found.key, facts])),
+        stamp=settings.short_hash(stamp_of(found)),
+        short_hash=settings.short_hash,
+        problem=problem,
+    )
+
+
+def _of_volume_file(path: Path, place: Path, settings: BatchSettings) -> BatchInput:
+    seen = path.name if place.is_file() else path.relative_to(place).as_posix()
+    key = settings.short_hash(seen)
+    problem, words, n = "", "volume file", 0
+    try:
+        n, rows, columns = volume_size(path)
+        words = f"volume file of {n} slice{'s'[: n > 1]} of {rows} x {columns}"
+    except CTResampleError as error:
+        problem = without_places(str(error), path)
+    size = settings.scan.size
+    return BatchInput(
+        key=key,
+        source=path,
+        place=_seen_from(place, path),
+        words=words,
+        facing="axial",
+        n_slices=n,
+        n_bytes=bytes_needed(n, (size, size), settings),
+        stamp=settings.short_hash(stamp_of(path)),
+        short_hash=settings.short_hash,
         problem=problem,
     )
 
 
 def _of_sinogram(path: Path, place: Path, settings: BatchSettings) -> BatchInput:
     seen = path.name if place.is_file() else path.relative_to(place).as_posix()
-    key, stat = settings.short_hash(seen), path.stat()
+    key = settings.short_hash(seen)
     problem, words, n, shape = "", "sinogram", 0, (0, 0)
     try:
         summary = read_summary(path)
@@ -140,7 +181,8 @@ def _of_sinogram(path: Path, place: Path, settings: BatchSettings) -> BatchInput
         facing="sinogram",
         n_slices=n,
         n_bytes=bytes_needed(n, shape, settings),
-        fingerprint=settings.short_hash(json.dumps([key, stat.st_size, stat.st_mtime_ns])),
+        stamp=settings.short_hash(stamp_of(path)),
+        short_hash=settings.short_hash,
         problem=problem,
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ctresample.pipelines.output import as_output_error
+from ctresample.files import as_output_error
 from ctresample.units import WINDOWS
 
 PREVIEW_NAME = "preview.png"

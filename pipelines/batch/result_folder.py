@@ -1,23 +1,18 @@
-"""The folder of one series' result: there whole or not at all, also after a crash."""
+"""What the folder of one series' result holds."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-import os
-import secrets
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ctresample.pipelines.batch.settings import BatchSettings
-from ctresample.pipelines.output import as_output_error, new_folder
 
 RESULTS_NAME = "series"
 
-_HIDDEN = ".ctresample-"  # as new_folder calls what it has not finished
 _DICOM_EXTRA_BYTES = 16_000  # header of a slice, its share of run.json
 _SERIES_EXTRA_BYTES = 100_000  # preview, run.json
 
@@ -35,28 +30,6 @@ class Content:
     files: int
     n_bytes: int
     sha256: str = ""
-
-
-@contextmanager
-def replaced_folder(path: Path) -> Iterator[Path]:
-    """As `new_folder`, but an older result in its place is taken away when the new one is whole.
-
-    The files are on the disk before they appear under their name, so that a power failure leaves none that is empty.
-
-    Raises:
-        OutputError: the place cannot be written.
-    """
-    fresh = path.with_name(f"{_HIDDEN}{secrets.token_hex(4)}.partial")
-    with new_folder(fresh) as folder:
-        yield folder
-        with as_output_error(path):
-            for entry in (*folder.rglob("*"), folder):
-                _to_disk(entry)
-    with as_output_error(path):
-        if path.exists():
-            _take_away(path)
-        fresh.rename(path)
-        _to_disk(path.parent)
 
 
 def content_of(folder: Path, *, hashed: bool = True) -> Content:
@@ -79,33 +52,24 @@ def bytes_needed(n_slices: int, shape: tuple[int, int], settings: BatchSettings)
     )
 
 
-def is_whole(folder: Path, *, files: int, n_bytes: int) -> bool:
-    """Whether a folder still holds as much as when it was finished."""
-    return folder.is_dir() and content_of(folder, hashed=False) == Content(files, n_bytes)
+def is_whole(folder: Path, finished: Mapping[str, Any], *, trust_sizes: bool = False) -> bool:
+    """Whether a folder still holds what it did when it was finished.
 
-
-def remove_unfinished(parent: Path) -> None:
-    """Clear what killed processes have left in the folder of all results."""
-    for left in parent.glob(f"{_HIDDEN}*"):
-        shutil.rmtree(left, ignore_errors=True)
+    Args:
+        folder: the result.
+        finished: number, size and hash of its files, as the manifest has them.
+        trust_sizes: do not look at the contents.
+    """
+    names = ("files", "n_bytes") if trust_sizes else ("files", "n_bytes", "sha256")
+    wanted = [finished.get(name) for name in names]
+    try:
+        if not folder.is_dir() or [content_of(folder, hashed=False).files] != wanted[:1]:
+            return False
+        found = content_of(folder, hashed=not trust_sizes)
+    except OSError:  # what cannot be read is of no use
+        return False
+    return [getattr(found, name) for name in names] == wanted
 
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _take_away(path: Path) -> None:
-    """Remove a folder so that nobody sees half of it."""
-    old = path.with_name(f"{_HIDDEN}{secrets.token_hex(4)}.partial")
-    path.rename(old)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _to_disk(path: Path) -> None:
-    if os.name == "nt" and path.is_dir():
-        return  # Windows opens no folders
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from ctresample.data_tools.plain_text import csv_text
+from ctresample.files import write_file
 from ctresample.pipelines.batch.manifest import DONE, FAILED, last_events
 from ctresample.pipelines.batch.plan import Plan, PlanRow
 from ctresample.pipelines.batch.preview import PREVIEW_NAME
 from ctresample.pipelines.batch.result_folder import RESULTS_NAME
-from ctresample.pipelines.output import write_text_atomically
 
 SUMMARY_NAME, SOURCES_NAME = "summary.csv", "sources.csv"
 
@@ -94,8 +93,4 @@ def write_sources_csv(folder: Path, plan: Plan) -> None:
 
 
 def _write(path: Path, columns: Sequence[str], lines: Sequence[Mapping[str, Any]]) -> None:
-    text = io.StringIO()
-    table = csv.DictWriter(text, columns, lineterminator="\n")
-    table.writeheader()
-    table.writerows(lines)
-    write_text_atomically(path, text.getvalue())
+    write_file(path, csv_text([columns, *([line[name] for name in columns] for line in lines)]))

@@ -11,17 +11,18 @@ from typing import Any
 
 from ctresample.data_tools.dicom_discovery import root_of
 from ctresample.errors import OutputError, UsageError
+from ctresample.files import as_output_error, remove_unfinished
+from ctresample.journal import LOCK_NAME, only_one
+from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.batch.cluster import run_on_cluster
 from ctresample.pipelines.batch.job import Job, Outcome
 from ctresample.pipelines.batch.manifest import END, MANIFEST_NAME, SKIPPED, START, Manifest
 from ctresample.pipelines.batch.plan import Plan
-from ctresample.pipelines.batch.result_folder import RESULTS_NAME, remove_unfinished
+from ctresample.pipelines.batch.result_folder import RESULTS_NAME
 from ctresample.pipelines.batch.rows import SummaryRow, summary_rows, write_sources_csv, write_summary_csv
 from ctresample.pipelines.batch.run_one import run_one
 from ctresample.pipelines.batch.settings import BatchSettings
 from ctresample.pipelines.batch.summary_page import facts_of, write_summary_page
-from ctresample.pipelines.lock import LOCK_NAME, only_one
-from ctresample.pipelines.output import as_output_error
 
 SUMMARY_EVERY_S = 60.0
 
@@ -64,7 +65,7 @@ def open_batch(out: Path, settings: Mapping[str, Any], *, threads: int) -> Itera
 
 
 def run_batch(
-    out: Path,
+    out: StrPath,
     plan: Plan,
     settings: BatchSettings,
     manifest: Manifest,
@@ -92,6 +93,7 @@ def run_batch(
     Raises:
         OutputError: results cannot be written; what is finished stays.
     """
+    out = as_path(out, "out")
     jobs = _jobs(out, plan, settings, manifest, batch_size)
     n_slices = {job.key: job.n_slices for job in jobs}
     whole, done = max(1, sum(n_slices.values())), 0
@@ -100,7 +102,7 @@ def run_batch(
     began = summed_up = time.monotonic()
 
     def start(job: Job) -> None:
-        manifest.add(START, key=job.key)
+        manifest.note(START, key=job.key)
 
     def share_of_one(job: Job, share: float) -> None:
         progress((done + share * job.n_slices) / whole)
@@ -110,7 +112,7 @@ def run_batch(
     try:
         for number, outcome in enumerate(outcomes, start=1):
             facts = asdict(outcome)
-            manifest.add(facts.pop("status"), **facts)
+            manifest.note(facts.pop("status"), **facts)
             done += n_slices[outcome.key]
             progress(done / whole)
             on_outcome(outcome, number, (time.monotonic() - began) * (whole / done - 1))
@@ -122,7 +124,7 @@ def run_batch(
             _sum_up(out, plan, manifest)
         raise
     remove_unfinished(out / RESULTS_NAME)  # what killed workers have left
-    manifest.add(END)
+    manifest.note(END)
     return _sum_up(out, plan, manifest)
 
 
@@ -137,7 +139,7 @@ def _jobs(out: Path, plan: Plan, settings: BatchSettings, manifest: Manifest, ba
             created=manifest.begun,
             threads=manifest.threads,
             batch_size=batch_size,
-            fingerprint=row.found.fingerprint,
+            stamp=row.found.stamp,
         )
         for row in plan.to_run
     ]
@@ -154,7 +156,7 @@ def _note_skips(plan: Plan, manifest: Manifest) -> None:
     known = {(event["key"], event["reason"]) for event in manifest.events if event["event"] == SKIPPED}
     for row in plan.skipped:
         if (row.found.key, row.reason) not in known:
-            manifest.add(SKIPPED, key=row.found.key, reason=row.reason)
+            manifest.note(SKIPPED, key=row.found.key, reason=row.reason)
 
 
 def _sum_up(out: Path, plan: Plan, manifest: Manifest) -> list[SummaryRow]:

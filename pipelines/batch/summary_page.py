@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ctresample.files import write_file
 from ctresample.pipelines.batch.rows import SummaryRow
-from ctresample.pipelines.output import write_text_atomically
 
 PAGE_NAME = "summary.html"
 
@@ -32,7 +32,7 @@ def write_summary_page(folder: Path, rows: Sequence[SummaryRow], facts: Mapping[
     )
     counts = Counter(row.status for row in rows)
     html = environment.get_template("batch.html.j2").render(rows=rows, facts=facts, counts=counts)
-    write_text_atomically(folder / PAGE_NAME, html)
+    write_file(folder / PAGE_NAME, html)
 
 
 def facts_of(settings: Mapping[str, Any]) -> dict[str, str]:

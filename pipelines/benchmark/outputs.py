@@ -11,13 +11,13 @@ import numpy as np
 import torch
 
 import ctresample
+from ctresample.files import write_file
+from ctresample.finite_json import finite
 from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.markdown import markdown
 from ctresample.pipelines.benchmark.summary import summarise
 from ctresample.pipelines.benchmark.table import write_results_csv
-from ctresample.pipelines.finite_json import finite
 from ctresample.pipelines.loaded_prior import LoadedPrior
-from ctresample.pipelines.output import write_text_atomically
 from ctresample.pipelines.report import SliceImages, write_report
 from ctresample.result import ResultRow
 
@@ -103,7 +103,7 @@ def write_all(
         "summary": [asdict(row) for row in summary],
         "rows": [asdict(row) for row in rows],
     }
-    write_text_atomically(folder / JSON_NAME, json.dumps(finite(record), indent=1, ensure_ascii=False) + "\n")
+    write_file(folder / JSON_NAME, json.dumps(finite(record), indent=1, ensure_ascii=False) + "\n")
     text = markdown(summary, rows, baseline=baseline, facts=facts)
-    write_text_atomically(folder / MARKDOWN_NAME, f"# {title}\n\n{text}")
+    write_file(folder / MARKDOWN_NAME, f"# {title}\n\n{text}")
     write_table_and_report(folder, rows, images, title=title, facts=facts, baseline=baseline)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctresample.errors import OutputError
+from ctresample.files import as_output_error, write_file
 from ctresample.pipelines.benchmark.compare import Outcome
 from ctresample.pipelines.benchmark.runs import Run
 from ctresample.pipelines.report import SliceImages
@@ -72,14 +73,11 @@ class Pictures:
         if self._folder is None:
             return
         path = self._path(row, label)
-        temporary = path.with_suffix(".tmp")
-        try:
+        with as_output_error(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                np.save(file, image.astype(np.float32))
-            temporary.replace(path)
-        except OSError as error:
-            raise OutputError(f"{path} cannot be written ({error.strerror}); make space and go on") from error
+        content = io.BytesIO()
+        np.save(content, image.astype(np.float32))
+        write_file(path, content.getbuffer())
 
     def _get(self, row: ResultRow, label: str) -> Image | None:
         image = self._images.get((row.condition, row.slice, label))

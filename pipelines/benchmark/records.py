@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields
@@ -11,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ctresample.errors import OutputError
-from ctresample.pipelines.finite_json import finite
-from ctresample.pipelines.first_difference import first_difference
-from ctresample.pipelines.lock import LOCK_NAME, only_one
-from ctresample.pipelines.output import as_output_error, write_text_atomically
+from ctresample.files import as_output_error, write_file
+from ctresample.finite_json import finite
+from ctresample.journal import LOCK_NAME, Journal, only_one, read_journal, same_settings
 from ctresample.result import ResultRow
 
 SETTINGS_NAME = "settings.json"
@@ -35,20 +33,15 @@ def open_records(folder: Path, settings: Mapping[str, Any], *, grows: Collection
         found = {entry.name for entry in folder.iterdir()}
     if SETTINGS_NAME not in found and found - {LOCK_NAME}:
         raise OutputError(f"{folder} is not empty and holds no benchmark; choose a new folder")
-    with only_one(folder):
-        records = Records(folder, settings, grows=grows)
-        try:
-            yield records
-        finally:
-            records.close()
+    with only_one(folder), Records(folder, settings, grows=grows) as records:
+        yield records
 
 
-class Records:
+class Records(Journal):
     """The rows of one folder.
 
-    ``settings.json`` says what was asked for; ``results.jsonl`` has a line a row, each on the disk before the next is
-    begun; of several of one reconstruction the last counts. A last line without its end, as a crash leaves it, is
-    taken off.
+    ``settings.json`` says what was asked for; ``results.jsonl`` has a line a row; of several of one reconstruction the
+    last counts.
 
     Args:
         folder: there, and new or of an earlier run.
@@ -61,73 +54,33 @@ class Records:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], *, grows: Collection[str] = ()) -> None:
         settings = dict(json.loads(json.dumps(finite(settings))))  # as it will be read
-        self._path, path = folder / RECORDS_NAME, folder / SETTINGS_NAME
-        try:
+        path = folder / SETTINGS_NAME
+        with as_output_error(folder, failures=(OSError, json.JSONDecodeError)):
             before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-            if before is not None:
-                settings = _merged(folder, before, settings, grows)
-            self.rows = _whole_lines(self._path)
-            if settings != before:  # before any row, or rows of a run that was killed here would be of no settings
-                write_text_atomically(path, json.dumps(settings, indent=1) + "\n")
-            self._file = self._path.open("ab")
-        except (OSError, json.JSONDecodeError) as error:
-            raise OutputError(
-                f"{folder} cannot be written or read ({error}); choose a folder with access and space"
-            ) from error
+        if before is not None:
+            settings = same_settings(folder, "benchmark", before, settings, grows=grows)
+        self.rows = _rows(folder / RECORDS_NAME)
+        if settings != before:  # before any row, or rows of a run that was killed here would be of no settings
+            write_file(path, json.dumps(settings, indent=1) + "\n")
+        super().__init__(folder / RECORDS_NAME)
 
-    def add(self, row: ResultRow) -> None:
-        """Keep one more row; it is on the disk when this returns.
+    def keep(self, row: ResultRow) -> None:
+        """Add one more row; it is on the disk when this returns.
 
         Raises:
             OutputError: it cannot be written.
         """
-        line = json.dumps(finite(asdict(row)), ensure_ascii=False) + "\n"
-        try:
-            self._file.write(line.encode())
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            raise OutputError(f"{self._path} cannot be written ({error.strerror}); make space and go on") from error
+        self.add(asdict(row))
         self.rows.append(row)
 
-    def close(self) -> None:
-        """Let go of the file."""
-        self._file.close()
 
-
-def _merged(folder: Path, before: dict[str, Any], now: dict[str, Any], grows: Collection[str]) -> dict[str, Any]:
-    """The settings of both runs; `OutputError` naming the first that differs."""
-    merged = dict(now)
-    for name in dict.fromkeys([*before, *now]):
-        old, new = before.get(name), now.get(name)
-        if name in grows and isinstance(old, dict) and isinstance(new, dict):
-            merged[name] = old | new
-            old = {key: value for key, value in old.items() if key in new}
-            new = {key: value for key, value in new.items() if key in old}
-        if old != new:
-            raise OutputError(
-                f"{folder} holds a benchmark of another {first_difference(name, old, new)}; choose a new folder, or "
-                "the same again to go on"
-            )
-    return merged
-
-
-def _whole_lines(path: Path) -> list[ResultRow]:
-    """All rows; what follows the last line end is cut off the file."""
-    if not path.exists():
-        return []
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
+def _rows(path: Path) -> list[ResultRow]:
     rows = []
-    for number, line in enumerate(whole.splitlines(), start=1):
+    for number, record in enumerate(read_journal(path), start=1):
         try:
-            rows.append(row_from_record(json.loads(line)))
+            rows.append(row_from_record(record))
         except (ValueError, TypeError) as error:
             raise OutputError(f"{path}, line {number}: {error}; delete this line to have it computed again") from None
-    if whole != content:
-        with path.open("r+b") as file:
-            file.truncate(len(whole))
-            os.fsync(file.fileno())
     return rows
 
 

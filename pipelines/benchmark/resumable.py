@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
 
 import ctresample
 from ctresample.errors import UsageError
+from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.benchmark.compare import Cell, check_contest, compare, patient_numbers
 from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.outputs import device_name, facts_of, write_all
@@ -31,7 +31,7 @@ N_PICTURES = 6
 
 
 def run_benchmark(
-    folder: Path,
+    folder: StrPath,
     volumes: Sequence[Volume],
     *,
     runs: Sequence[Run],
@@ -81,6 +81,7 @@ def run_benchmark(
             method's model is missing.
         PriorError: a model that takes no images of this size.
     """
+    folder = as_path(folder, "folder")
     models = models or {}
     labels = [run.label for run in runs]
     names = [condition.name for condition in conditions]
@@ -136,7 +137,7 @@ def run_benchmark(
         ):
             if outcome.cell.index in pictured and outcome.cell.seed == seeds[0]:
                 pictures.add(outcome)
-            records.add(outcome.row)
+            records.keep(outcome.row)
             if on_row:
                 on_row(outcome.row)
         kept = {(row.condition, row.seed, row.slice, row.label): row for row in records.rows}

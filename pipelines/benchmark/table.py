@@ -8,15 +8,17 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from ctresample.data_tools.plain_text import csv_text, csv_word
 from ctresample.errors import CTResampleError
-from ctresample.pipelines.output import write_text_atomically
+from ctresample.files import write_file
+from ctresample.paths import StrPath, as_path
 from ctresample.result import ResultRow
 
 COLUMNS = tuple(field.name for field in fields(ResultRow))
 _KINDS = {field.name: {"str": str, "int": int}.get(str(field.type), float) for field in fields(ResultRow)}
 
 
-def write_results_csv(path: Path, rows: Sequence[ResultRow]) -> None:
+def write_results_csv(path: StrPath, rows: Sequence[ResultRow]) -> None:
     """Write the table: a header, one line a row, UTF-8, six significant digits.
 
     Args:
@@ -26,15 +28,12 @@ def write_results_csv(path: Path, rows: Sequence[ResultRow]) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    text = io.StringIO(newline="")
-    # CRLF as in RFC 4180; it also makes the writer quote a lone carriage return in a name.
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    writer.writerows([_cell(name, getattr(row, name)) for name in COLUMNS] for row in rows)
-    write_text_atomically(path, text.getvalue())
+    path = as_path(path, "path")
+    lines = [[_cell(name, getattr(row, name)) for name in COLUMNS] for row in rows]
+    write_file(path, csv_text([COLUMNS, *lines], line_end="\r\n"))  # as in RFC 4180
 
 
-def read_results_csv(path: Path) -> list[ResultRow]:
+def read_results_csv(path: StrPath) -> list[ResultRow]:
     """Read a table written by ``write_results_csv``.
 
     Args:
@@ -46,6 +45,7 @@ def read_results_csv(path: Path) -> list[ResultRow]:
     Raises:
         CTResampleError: the file is missing, is not such a table, or a cell is not a number.
     """
+    path = as_path(path, "path")
     try:
         # A spreadsheet that saved the table again may have put a byte-order mark in front.
         lines = list(csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline="")))
@@ -69,7 +69,7 @@ def _row(path: Path, number: int, cells: list[str]) -> ResultRow:
     values: list[str | int | float] = []
     for name, cell in zip(COLUMNS, cells, strict=True):
         try:
-            values.append(_KINDS[name](cell))
+            values.append(_KINDS[name](csv_word(cell)))
         except ValueError:
             raise CTResampleError(f"{path}, row {number}: {name} is {cell!r}; expected a number") from None
     return ResultRow(**dict(zip(COLUMNS, values, strict=True)))  # type: ignore[arg-type]  # each of its column's kind

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 
 import torch
 
 import ctresample
 from ctresample.data_tools.training_data import NATIVE_SIZE, TrainingSlices
+from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.model_card.autoencoder import AutoencoderErrors, measure_autoencoder
 from ctresample.pipelines.model_card.curves import Curve
 from ctresample.pipelines.model_card.denoising import DenoisingErrors, measure_denoising
@@ -71,7 +71,7 @@ class Card:
 
 def measure_card(
     prior: LatentPrior,
-    folder: Path,
+    folder: StrPath,
     sets: dict[str, TrainingSlices],
     *,
     against: Mapping[str, LatentPrior] = MappingProxyType({}),
@@ -97,6 +97,7 @@ def measure_card(
         UsageError: a patient is in the training set and in another.
         PriorError: the networks do not take an image of 512 x 512 pixels.
     """
+    folder = as_path(folder, "folder")
     training, validation = sets["training"], sets["validation"]
     held_out = {role: slices for role, slices in sets.items() if role != "training"}
     for slices in held_out.values():

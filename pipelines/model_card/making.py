@@ -9,24 +9,25 @@ import torch
 
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import UsageError
+from ctresample.files import whole_folder
+from ctresample.paths import StrPath, as_path, as_paths
 from ctresample.pipelines.model_card.card import Sampling, measure_card
 from ctresample.pipelines.model_card.curves import read_curve
 from ctresample.pipelines.model_card.write import FIGURES, README, write_card
-from ctresample.pipelines.output import new_folder
 from ctresample.pipelines.work import Progress
 from ctresample.prior import LatentPrior, find_prior, weights_sha256
 from ctresample.prior_config import PriorConfig
 
 
 def make_card(
-    prior: str | Path,
-    out: Path,
+    prior: StrPath,
+    out: StrPath,
     *,
-    training: Path,
-    validation: Path,
-    test: Path | None = None,
-    runs: Sequence[Path] = (),
-    text: Path | None = None,
+    training: StrPath,
+    validation: StrPath,
+    test: StrPath | None = None,
+    runs: StrPath | Sequence[StrPath] = (),
+    text: StrPath | None = None,
     against: Sequence[str] = (),
     n_samples: int = 16,
     steps: int = 100,
@@ -61,10 +62,15 @@ def make_card(
         UsageError: a run without a log, a text that cannot be read, or a patient in two sets.
         OutputError: ``out`` cannot be written; nothing is left of the card.
     """
+    out = as_path(out, "out")
+    training = as_path(training, "training")
+    validation = as_path(validation, "validation")
+    test = None if test is None else as_path(test, "test")
+    text = None if text is None else as_path(text, "text")
     words = _read_text(text)
-    curves = [read_curve(run) for run in runs]
+    curves = [read_curve(run) for run in as_paths(runs, "runs")]
     folder = find_prior(prior)
-    with new_folder(out, replaces=frozenset({README, FIGURES})) as partial:
+    with whole_folder(out, replaces=frozenset({README, FIGURES})) as partial:
         model = LatentPrior.from_pretrained(folder, device)
         others = {_label(name, model.config.name): LatentPrior.from_pretrained(name, device) for name in against}
         folders = {"training": training, "validation": validation, "test": test}

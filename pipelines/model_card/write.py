@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 
-from ctresample.data_tools.new_file import write_new_file
 from ctresample.data_tools.training_data import TrainingSlices
-from ctresample.pipelines.finite_json import finite
+from ctresample.files import write_file
+from ctresample.finite_json import finite
+from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.model_card.autoencoder import round_trip
 from ctresample.pipelines.model_card.card import Card
 from ctresample.pipelines.model_card.nearest import in_line
@@ -33,7 +34,7 @@ _SHOWN_SLICES, _SHOWN_NEIGHBOURS = 3, 5
 
 
 def write_card(
-    folder: Path,
+    folder: StrPath,
     card: Card,
     samples: torch.Tensor,
     prior: LatentPrior,
@@ -56,6 +57,7 @@ def write_card(
     Raises:
         OutputError: a file cannot be written.
     """
+    folder = as_path(folder, "folder")
     size = prior.config.image_size
     shown = sets.get("test", sets["validation"])
     truths = shown.whole(size, _spread(len(shown.hu), _SHOWN_SLICES))
@@ -75,9 +77,9 @@ def write_card(
     if card.curves:
         pictures["training.png"] = curves_png(card.curves)
     for name, png in pictures.items():
-        write_new_file(folder / name, png)
-    write_new_file(folder / FIGURES, (json.dumps(finite(figures(card)), indent=1) + "\n").encode())
-    write_new_file(folder / README, render(card, text, shown_role="test" if "test" in sets else "validation").encode())
+        write_file(folder / name, png)
+    write_file(folder / FIGURES, (json.dumps(finite(figures(card)), indent=1) + "\n").encode())
+    write_file(folder / README, render(card, text, shown_role="test" if "test" in sets else "validation").encode())
 
 
 def figures(card: Card) -> dict[str, Any]:

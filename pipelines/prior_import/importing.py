@@ -12,9 +12,10 @@ import torch
 
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import PriorError, UsageError
+from ctresample.files import whole_folder
 from ctresample.networks import downsampling
+from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.denoising_error import denoising_error
-from ctresample.pipelines.output import new_folder
 from ctresample.pipelines.prior_import.compvis_checkpoint import read_compvis_checkpoint
 from ctresample.pipelines.prior_import.diffusers_folder import read_diffusers_folder
 from ctresample.pipelines.prior_import.foreign_model import ForeignModel
@@ -32,14 +33,14 @@ _ODD_SPREAD = 3.0  # a latent space meant to have unit variance is not this far 
 
 
 def import_prior(
-    source: Path,
-    out: Path,
-    validation: Path,
+    source: StrPath,
+    out: StrPath,
+    validation: StrPath,
     *,
     hu_range: tuple[float, float] | None = None,
     name: str | None = None,
-    first_stage: Path | None = None,
-    original_config: Path | None = None,
+    first_stage: StrPath | None = None,
+    original_config: StrPath | None = None,
     device: torch.device | str = "cpu",
     on_progress: Callable[[float, str], None] | None = None,
     on_note: Callable[[str], None] | None = None,
@@ -67,12 +68,17 @@ def import_prior(
         UsageError: no HU range, or options that do not go together.
         OutputError: ``out`` is not empty or cannot be written.
     """
+    source = as_path(source, "source")
+    out = as_path(out, "out")
+    validation = as_path(validation, "validation")
+    first_stage = None if first_stage is None else as_path(first_stage, "first_stage")
+    original_config = None if original_config is None else as_path(original_config, "original_config")
     tell = on_progress or (lambda _fraction, _step: None)
     known = PriorConfig.load(source) if (source / CONFIG_NAME).is_file() else None
     hu_range = _hu_range(source, hu_range, known)
     if source.is_dir() and (first_stage or original_config):
         raise UsageError(f"{source} is a folder: leave out --first-stage and --config, which are for checkpoints")
-    with new_folder(out) as partial:
+    with whole_folder(out) as partial:
         if source.is_dir():
             model = read_diffusers_folder(source)
         else:

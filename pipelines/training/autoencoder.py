@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import torch.nn.functional as F
 
-from ctresample.data_tools.new_file import write_new_file
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import PriorError
+from ctresample.files import write_file
 from ctresample.networks import Autoencoder, load_autoencoder
+from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.training.autoencoder_network import new_autoencoder
 from ctresample.pipelines.training.autoencoder_objective import AutoencoderObjective, model_values
 from ctresample.pipelines.training.autoencoder_settings import AutoencoderSettings
@@ -28,7 +28,7 @@ INPUT = "autoencoder.json"
 def train_autoencoder(
     slices: TrainingSlices,
     validation: TrainingSlices,
-    folder: Path,
+    folder: StrPath,
     settings: AutoencoderSettings,
     *,
     on_step: OnStep | None = None,
@@ -37,11 +37,12 @@ def train_autoencoder(
 
     A checkpoint in ``folder`` lets a killed run go on where it was.
     """
+    folder = as_path(folder, "folder")
     objective = autoencoder_objective(slices, validation, settings)
     vae: Any = objective.network
     if train(objective, folder, settings.run, identity(settings, slices.digest), on_step=on_step):
         save_whole(folder / "vae", vae.save_pretrained)
-        write_new_file(folder / INPUT, json.dumps(_input(settings)).encode())
+        write_file(folder / INPUT, json.dumps(_input(settings)).encode())
     return vae
 
 
@@ -57,12 +58,13 @@ def autoencoder_objective(
     return AutoencoderObjective(vae, slices, validation, settings)
 
 
-def load_trained_autoencoder(folder: Path, hu_range: tuple[float, float], patch_size: int) -> Autoencoder:
+def load_trained_autoencoder(folder: StrPath, hu_range: tuple[float, float], patch_size: int) -> Autoencoder:
     """The network that `train_autoencoder` saved in ``folder``.
 
     Raises:
         PriorError: there is none, or it was trained on another HU range or patch size.
     """
+    folder = as_path(folder, "folder")
     vae = load_autoencoder(folder / "vae")
     if (folder / INPUT).is_file():
         trained_on = json.loads((folder / INPUT).read_text(encoding="utf-8"))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ctresample.errors import OutputError, UsageError
+from ctresample.errors import UsageError
+from ctresample.files import as_output_error, remove_unfinished, whole_file
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -20,20 +20,15 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
     Raises:
         OutputError: it cannot be written; the previous checkpoint is intact.
     """
-    part = path.with_suffix(".part")  # always the same name: what a kill left is overwritten
-    try:
-        with part.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except (OSError, RuntimeError) as error:  # torch hides some errors of the disk in its own
-        part.unlink(missing_ok=True)
-        reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
-        kept = "the previous checkpoint is intact" if path.exists() else "there is no earlier checkpoint"
-        raise OutputError(
-            f"cannot write the checkpoint {path} ({reason}); {kept}: make room and repeat the command to go on"
-        ) from error
+    remove_unfinished(path.parent)  # large, and a kill may have left one more each time
+    kept = "the previous checkpoint is intact" if path.exists() else "there is no earlier checkpoint"
+    advice = f"{kept}: make room and repeat the command to go on"
+    with (
+        whole_file(path, advice=advice) as part,
+        as_output_error(path, advice, (OSError, RuntimeError)),  # torch hides some errors of the disk in its own
+        part.open("wb") as file,
+    ):
+        torch.save(state, file)
 
 
 def read_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any] | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from diffusers import DDIMScheduler
 
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import UsageError
+from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.denoising_error import denoising_error
 from ctresample.pipelines.training.coarse_objective import CoarseObjective
 from ctresample.pipelines.training.coarse_settings import CoarseSettings
@@ -24,10 +24,10 @@ from ctresample.prior import LatentPrior, find_prior, weights_sha256
 
 
 def train_coarse(
-    prior: str | Path,
+    prior: StrPath,
     slices: TrainingSlices,
     validation: TrainingSlices,
-    folder: Path,
+    folder: StrPath,
     settings: CoarseSettings,
     *,
     on_step: OnStep | None = None,
@@ -45,6 +45,7 @@ def train_coarse(
         settings: see `CoarseSettings`.
         on_step: told step, loss and, when there are some, validation figures.
     """
+    folder = as_path(folder, "folder")
     objective = coarse_objective(prior, slices, validation, settings)
     origin = {"prior_sha256": weights_sha256(find_prior(prior))}
     main = train(objective, folder, settings.run, identity(settings, slices.digest, **origin), on_step=on_step)
@@ -61,7 +62,7 @@ def train_coarse(
 
 
 def coarse_objective(
-    prior: str | Path, slices: TrainingSlices, validation: TrainingSlices, settings: CoarseSettings
+    prior: StrPath, slices: TrainingSlices, validation: TrainingSlices, settings: CoarseSettings
 ) -> CoarseObjective:
     """The prior with an untrained coarse denoiser, its loss and data; `UsageError` if it lacks ``from_step``."""
     s, old = settings, LatentPrior.from_pretrained(prior)
@@ -70,7 +71,7 @@ def coarse_objective(
             f"training: from_step is {s.from_step}; prior {old.config.name} has {len(old.alpha_bar)} steps, expected "
             "fewer"
         )
-    unet = untrained_unet(s.channels, s.layers_per_block, old.unet.config["in_channels"], s.blocks, s.run.seed)
+    unet = untrained_unet(s.channels, s.layers_per_block, len(old.config.latent_mean), s.blocks, s.run.seed)
     model = LatentPrior(
         old.vae,
         old.unet,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ctresample.data_tools.new_file import write_new_file
+from ctresample.files import write_file
 
 CURVES = "curves.csv"
 PICTURES = "pictures"
@@ -50,14 +50,14 @@ class Curves:
         writer = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
-        write_new_file(self._folder / CURVES, text.getvalue().encode())
+        write_file(self._folder / CURVES, text.getvalue().encode())
 
     def picture(self, name: str, pixels: NDArray[np.uint8], step: int) -> None:
         """Keep a grey image ``(rows, columns)`` as ``pictures/NAME-STEP.png``."""
         (self._folder / PICTURES).mkdir(exist_ok=True)
         png = io.BytesIO()
         Image.fromarray(pixels).save(png, "PNG")
-        write_new_file(self._folder / PICTURES / f"{name}-{step:06d}.png", png.getvalue())
+        write_file(self._folder / PICTURES / f"{name}-{step:06d}.png", png.getvalue())
         if self._writer:
             self._writer.add_image(name, pixels, step, dataformats="HW")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.image_unet import HU_UNIT, ImageUNet, ImageUNetConfig
+from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.training.fbp_unet_settings import FBPUNetSettings
 from ctresample.pipelines.training.objective import Batch, Objective, random_numbers
 from ctresample.pipelines.training.pictures import reconstructions
@@ -29,7 +29,7 @@ RESULT = "fbp-unet"
 def train_fbp_unet(
     slices: TrainingSlices,
     validation: TrainingSlices,
-    folder: Path,
+    folder: StrPath,
     settings: FBPUNetSettings,
     *,
     on_step: OnStep | None = None,
@@ -45,6 +45,7 @@ def train_fbp_unet(
         on_step: told step, loss and, when there are some, validation figures.
         on_progress: told the fraction of the scans made before the first step.
     """
+    folder = as_path(folder, "folder")
     objective = FBPUNetObjective(slices, validation, settings, on_progress)
     network = objective.unet
     if train(objective, folder, settings.run, identity(settings, slices.digest), on_step=on_step):

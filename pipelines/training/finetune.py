@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from ctresample.data_tools.training_data import TrainingSlices
+from ctresample.paths import StrPath, as_path
+from ctresample.pipelines.training.condition_settings import ConditionSettings
+from ctresample.pipelines.training.conditioned_objective import ConditionedObjective, check_pools, made_conditioned
 from ctresample.pipelines.training.diffusion_objective import DiffusionObjective
 from ctresample.pipelines.training.lora import add_lora
 from ctresample.pipelines.training.prior import train_denoiser
@@ -17,10 +19,10 @@ from ctresample.prior import LatentPrior, find_prior, weights_sha256
 
 
 def finetune(
-    prior: str | Path,
+    prior: StrPath,
     slices: TrainingSlices,
     validation: TrainingSlices,
-    folder: Path,
+    folder: StrPath,
     settings: FinetuneSettings,
     *,
     on_step: OnStep | None = None,
@@ -38,7 +40,10 @@ def finetune(
         settings: see `FinetuneSettings`.
         on_step: told step, loss and, when there are some, validation figures.
     """
+    folder = as_path(folder, "folder")
     objective = finetune_objective(prior, slices, validation, settings)
+    settings = replace(settings, condition=objective.settings.condition)
+    check_pools(settings)
     origin = {"finetuned_from": objective.prior.config.name, "finetuned_from_sha256": weights_sha256(find_prior(prior))}
     name = settings.name or f"{objective.prior.config.name}-finetuned"
     objective.prior.config = replace(objective.prior.config, name=name)
@@ -48,14 +53,19 @@ def finetune(
 
 
 def finetune_objective(
-    prior: str | Path, slices: TrainingSlices, validation: TrainingSlices, settings: FinetuneSettings
+    prior: StrPath, slices: TrainingSlices, validation: TrainingSlices, settings: FinetuneSettings
 ) -> DiffusionObjective[LatentPrior]:
     """The prior as it is, with the loss and data of its fine-tuning."""
     model = LatentPrior.from_pretrained(prior, this_process().device)
     model.check_shape((model.config.image_size, model.config.image_size))
+    if model.is_conditioned and settings.condition is None:  # it stays what it is
+        settings = replace(settings, condition=ConditionSettings())
+    if settings.condition:
+        model = made_conditioned(model, slices, settings)
     network = model.unet
     if settings.lora_rank:
         network = add_lora(model.unet, settings.lora_rank, settings.run.seed)
     else:
         network.requires_grad_(True)
-    return DiffusionObjective(model, network, slices, validation, settings)
+    objective = ConditionedObjective if settings.condition else DiffusionObjective
+    return objective(model, network, slices, validation, settings)

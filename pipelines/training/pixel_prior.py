@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ctresample.data_tools.training_data import TrainingSlices
+from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.training.diffusion_objective import DiffusionObjective
 from ctresample.pipelines.training.prior import new_denoiser, train_denoiser
 from ctresample.pipelines.training.prior_settings import DenoiserSettings
@@ -17,7 +16,7 @@ from ctresample.prior_config import PriorConfig
 def train_pixel_prior(
     slices: TrainingSlices,
     validation: TrainingSlices,
-    folder: Path,
+    folder: StrPath,
     settings: DenoiserSettings,
     *,
     on_step: OnStep | None = None,
@@ -31,6 +30,7 @@ def train_pixel_prior(
         settings: see `DenoiserSettings`.
         on_step: told step, loss and, when there are some, validation figures.
     """
+    folder = as_path(folder, "folder")
     objective = pixel_prior_objective(slices, validation, settings)
     return train_denoiser(objective, slices, folder, settings, {}, on_step)
 

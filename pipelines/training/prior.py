@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,7 +12,9 @@ from diffusers import DDIMScheduler, UNet2DModel
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import PriorError
 from ctresample.networks import downsampling
+from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.training.autoencoder import load_trained_autoencoder
+from ctresample.pipelines.training.conditioned_objective import ConditionedObjective, check_pools, made_conditioned
 from ctresample.pipelines.training.diffusion_objective import DiffusionObjective
 from ctresample.pipelines.training.latent_pool import LatentPool
 from ctresample.pipelines.training.latent_scaling import latent_divisors
@@ -32,8 +34,8 @@ Prior = TypeVar("Prior", bound=DiffusionPrior)
 def train_prior(
     slices: TrainingSlices,
     validation: TrainingSlices,
-    autoencoder: Path,
-    folder: Path,
+    autoencoder: StrPath,
+    folder: StrPath,
     settings: PriorSettings,
     *,
     on_step: OnStep | None = None,
@@ -52,6 +54,9 @@ def train_prior(
         on_step: told step, loss and, when there are some, validation figures.
         on_note: told in a line what a user should know.
     """
+    autoencoder = as_path(autoencoder, "autoencoder")
+    folder = as_path(folder, "folder")
+    check_pools(settings)
     objective = prior_objective(slices, validation, autoencoder, settings, on_note)
     origin = {"autoencoder_sha256": weights_sha256(autoencoder)}
     return train_denoiser(objective, slices, folder, settings, origin, on_step)
@@ -87,8 +92,11 @@ def prior_objective(
     if s.start_from:
         _start_from(unet, s.start_from, on_note)
     prior = LatentPrior(vae, unet, scheduler, config).to(this_process().device)
-    unet.requires_grad_(True)
-    return DiffusionObjective(prior, unet, slices, validation, s)
+    if s.condition:
+        prior = made_conditioned(prior, slices, s)
+    prior.unet.requires_grad_(True)
+    objective = ConditionedObjective if s.condition else DiffusionObjective
+    return objective(prior, prior.unet, slices, validation, s)
 
 
 def train_denoiser(
@@ -114,6 +122,8 @@ def train_denoiser(
     main = train(objective, folder, settings.run, identity(settings, slices.digest, **origin), on_step=on_step)
     prior = objective.prior
     made_from = {"data_digest": slices.digest, "patients": len(slices.patient_hashes)} | origin
+    if settings.condition:
+        made_from["condition"] = asdict(settings.condition)
     unet = finish() if finish else prior.unet
     if not main:
         return prior

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from ctresample.choices import TrainedPrediction
 from ctresample.errors import UsageError
+from ctresample.pipelines.training.condition_settings import ConditionSettings
 from ctresample.pipelines.training.settings import RunSettings
 from ctresample.units import check_hu_range
 
@@ -21,6 +23,7 @@ class DiffusionSettings:
         low_noise_bias: timesteps are drawn as ``u ** low_noise_bias``; above 1 favours low noise, where sampling
             with a warm start spends its steps.
         min_snr_gamma: the largest weight of an error of the clean latents (min-SNR weighting); None: no weighting.
+        condition: the scans that the denoiser learns to be conditioned on; None: a prior of images alone.
         provenance: copied to the prior's config: data, licences.
     """
 
@@ -31,6 +34,7 @@ class DiffusionSettings:
     pool: int = 2000
     low_noise_bias: float = 1.5
     min_snr_gamma: float | None = None
+    condition: ConditionSettings | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -61,7 +65,7 @@ class DenoiserSettings(DiffusionSettings):
     patch_size: int = 4
     channels: tuple[int, ...] = (64, 128, 192)
     layers_per_block: int = 2
-    prediction_type: Literal["epsilon", "v_prediction"] = "v_prediction"
+    prediction_type: TrainedPrediction = "v_prediction"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from safetensors import SafetensorError
 
-from ctresample.errors import OutputError
+from ctresample.files import EVERYTHING, as_output_error, whole_folder
+
+_ADVICE = "the run's checkpoint is intact: make room and repeat the command"
 
 
 def save_whole(folder: Path, save: Callable[[Path], None]) -> None:
@@ -17,15 +18,8 @@ def save_whole(folder: Path, save: Callable[[Path], None]) -> None:
     Raises:
         OutputError: it cannot be written; what was there before is still there.
     """
-    part = folder.with_name(f".{folder.name}.part")
-    try:
-        shutil.rmtree(part, ignore_errors=True)  # what a kill left
+    with (
+        whole_folder(folder, replaces=EVERYTHING, advice=_ADVICE) as part,
+        as_output_error(folder, _ADVICE, (OSError, SafetensorError)),
+    ):
         save(part)
-        shutil.rmtree(folder, ignore_errors=True)
-        part.replace(folder)
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(part, ignore_errors=True)
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise OutputError(
-            f"cannot write {folder} ({reason}); the run's checkpoint is intact: make room and repeat the command"
-        ) from error

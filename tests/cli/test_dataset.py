@@ -68,7 +68,7 @@ def test_disk_full_in_the_middle_leaves_nothing(cli, dicom_dir, tmp_path, monkey
         if len(calls) == 2:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("ctresample.data_tools.new_file.os.fsync", full)
+    monkeypatch.setattr("ctresample.files.os.fsync", full)
     before = sorted(tmp_path.rglob("*"))
     done = cli("dataset", dicom_dir, "-o", tmp_path / "new" / "shards")
     assert len(calls) == 2

@@ -117,7 +117,7 @@ def _unspecified(frame, z):
     ("changes", "message"),
     [
         ({"intercepts": (0, 0, 0, 0, 0), "edit": _no_rescale}, "has no RescaleSlope"),
-        ({"edit": _unspecified}, "RescaleType 'US'; expected HU"),  # maps of blood flow say so
+        ({"edit": _unspecified}, r"not in HU \(RescaleType 'US'\)"),  # maps of blood flow say so
         ({"finish": lambda ds: setattr(ds, "NumberOfFrames", 6)}, "declares 6 frames and describes 5"),
         (
             {"finish": lambda ds: setattr(ds, "PixelData", ds.PixelData[:-400])},

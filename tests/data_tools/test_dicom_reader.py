@@ -399,7 +399,7 @@ BROKEN = {
     "no rescale": (without("RescaleSlope", "RescaleIntercept"), "not HU"),
     "slope 0": (having(RescaleSlope="0"), "slope not 0"),
     "bits at the high end": (having(BitsStored=12, HighBit=15), "12 bits up to bit 15; expected them at the low end"),
-    "electron density": (having(RescaleType="ED"), "RescaleType 'ED'; expected HU"),
+    "electron density": (having(RescaleType="ED"), r"2 files not in HU \(RescaleType 'ED'\)"),
     "no position": (without("ImagePositionPatient"), "no usable ImagePositionPatient; expected 3"),
     "empty spacing": (having(PixelSpacing=None), "no usable PixelSpacing"),
     "spacing 0": (having(PixelSpacing=["0", "1"]), "PixelSpacing 0, 1; expected two distances above 0"),
@@ -408,8 +408,12 @@ BROKEN = {
     "a huge matrix": (having(Rows=65535, Columns=65535), "declares 65535 x 65535"),
     "more rows than data": (having(Rows=13), "expected 416 for 13 x 16"),
     "fewer rows than data": (having(Rows=11), "expected 352 for 11 x 16"),
-    "colour": (having(SamplesPerPixel=3, PhotometricInterpretation="RGB", PlanarConfiguration=0), "3 sample"),
-    "frames": (having(NumberOfFrames=2), "2 frame"),
+    "colour": (
+        having(SamplesPerPixel=3, PhotometricInterpretation="RGB", PlanarConfiguration=0),
+        "PhotometricInterpretation RGB",
+    ),
+    "samples": (having(SamplesPerPixel=3), r"3 sample\(s\) of 16 bits; expected 1, 1 of 8, 16 or 32"),
+    "frames": (having(NumberOfFrames=2), "has 384 bytes of pixel data; expected 768 .* in 2 frames"),
     "multi-frame": (having(SOPClassUID=EnhancedCTImageStorage), "000.dcm declares 1 frames and describes 0"),
 }
 

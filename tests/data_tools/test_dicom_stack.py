@@ -11,6 +11,7 @@ from ctresample.data_tools.dicom_errors import GapError, TiltError
 from ctresample.data_tools.dicom_files import DicomFile
 from ctresample.data_tools.dicom_headers import SliceHeader
 from ctresample.data_tools.dicom_stack import group_stacks, place_stack, sort_along_normal
+from ctresample.data_tools.dicom_tolerance import within_plane_mm
 from ctresample.volume import slice_origins_mm
 
 
@@ -54,7 +55,8 @@ def test_every_slice_keeps_its_height(mm, turn, tilt_deg):
     for header, origin in zip(headers, found, strict=True):
         assert abs((header.position - origin) @ normal) <= max(0.1, 0.01 * max(mm)) + 1e-5
         sideways = np.linalg.norm(np.cross(origin - headers[0].position, normal))
-        assert sideways < 1e-5  # upright on the first slice
+        # upright on the first slice, or in the middle of what rounding may be
+        assert sideways < (within_plane_mm(0.7) + 1e-5 if place.sideways_mm is None else 1e-5)
     if place.sideways_mm is not None:
         assert place.tilt_deg == pytest.approx(abs(tilt_deg), abs=0.1)
 

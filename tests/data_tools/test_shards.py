@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ctresample.data_tools import new_file
+from ctresample import files
 from ctresample.data_tools.shards.shard_file import encode_shard, read_patients, read_slice
 from ctresample.data_tools.shards.source import TrainingImage
 from ctresample.data_tools.shards.summary import summary_lines
@@ -481,7 +481,7 @@ def test_full_disk_names_the_shard(made, tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(new_file.os, "fsync", full)
-    with pytest.raises(OutputError, match=r"00000.h5 \(No space left on device\)"):
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(OutputError, match=r"00000.h5 cannot be written \(No space left on device\)"):
         write_dataset([made.dicom], tmp_path)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -197,7 +197,7 @@ def test_dangling_link_is_not_overwritten(path):
 
 
 def test_no_folder(tmp_path):
-    with pytest.raises(OutputError, match=r"x/scan.h5 \(No such file or directory\)"):
+    with pytest.raises(OutputError, match=r"x/scan.h5 cannot be written \(No such file or directory\)"):
         write_sinogram(example(), tmp_path / "x" / "scan.h5")
 
 

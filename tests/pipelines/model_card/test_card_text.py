@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ctresample.errors import UsageError
-from ctresample.pipelines.finite_json import finite
+from ctresample.finite_json import finite
 from ctresample.pipelines.model_card.autoencoder import AutoencoderErrors
 from ctresample.pipelines.model_card.card import Card, Sampling, Slices
 from ctresample.pipelines.model_card.checkerboard import Checkerboard

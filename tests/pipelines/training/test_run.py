@@ -1,6 +1,7 @@
 """The training loop: exact resume after a kill, checkpoints that survive, early stop."""
 
 import csv
+import errno
 import os
 import resource
 import signal
@@ -215,7 +216,6 @@ def saving(n):
     """Saves a folder with ``n`` weights."""
 
     def save(folder):
-        folder.mkdir()
         save_file({"w": torch.zeros(n)}, folder / "weights.safetensors")
 
     return save
@@ -242,6 +242,24 @@ def test_full_disk_leaves_the_previous_result(tmp_path, file_size_limit):
     assert list(tmp_path.iterdir()) == [folder]
     save_whole(folder, saving(20))
     assert load_file(folder / "weights.safetensors")["w"].shape == (20,)
+
+
+def test_full_disk_at_the_last_step_leaves_the_previous_result(tmp_path, monkeypatch):
+    """The new one is written but cannot take its place: the old one must not be gone by then."""
+    folder, rename = tmp_path / "vae", Path.rename
+    save_whole(folder, saving(10))
+
+    def no_place(before, after):
+        if after == folder and (before / "weights.safetensors").stat().st_size > 1000:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return rename(before, after)
+
+    with monkeypatch.context() as patch, pytest.raises(OutputError, match="No space left .* checkpoint is intact"):
+        patch.setattr(Path, "rename", no_place)
+        patch.setattr(Path, "replace", no_place)
+        save_whole(folder, saving(1000))
+    assert load_file(folder / "weights.safetensors")["w"].shape == (10,)
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_loss_that_is_no_number_is_named(toy_run, tmp_path):

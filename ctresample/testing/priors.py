@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DModel
 
+from ctresample.conditioning import with_condition
 from ctresample.pixel_prior import PixelPrior
 from ctresample.prior import LatentPrior
 from ctresample.prior_config import PriorConfig
@@ -16,6 +18,7 @@ PATCH_SIZE = 2
 
 
 def scheduler(prediction_type: str) -> DDIMScheduler:
+    """The schedule of latent diffusion models, in steps from 0 to 999."""
     return DDIMScheduler(
         beta_schedule="scaled_linear",
         beta_start=0.0015,
@@ -27,8 +30,9 @@ def scheduler(prediction_type: str) -> DDIMScheduler:
     )
 
 
-def config(**changes: object) -> PriorConfig:
-    values = {
+def config(**changes: Any) -> PriorConfig:
+    """Of a toy prior; changes replace its values."""
+    values: dict[str, Any] = {
         "name": "toy",
         "hu_range": (-1000.0, 2000.0),
         "image_size": 32,
@@ -55,7 +59,9 @@ def small_unet(channels: int, sample_size: int | None = None) -> UNet2DModel:
     )
 
 
-def random_prior(prediction_type: str = "v_prediction", seed: int = 0) -> LatentPrior:
+def random_prior(
+    prediction_type: str = "v_prediction", seed: int = 0, condition_spread: float | None = None
+) -> LatentPrior:
     """An untrained prior for images whose sides are multiples of 4, the same for the same seed."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -68,13 +74,16 @@ def random_prior(prediction_type: str = "v_prediction", seed: int = 0) -> Latent
             mid_block_add_attention=False,
         )
         unet = small_unet(CHANNELS)
-    return LatentPrior(vae, unet, scheduler(prediction_type), config())
+    if condition_spread:
+        unet = with_condition(unet)
+    return LatentPrior(vae, unet, scheduler(prediction_type), config(condition_spread=condition_spread))
 
 
 class GaussianPrior:
     """Pixels independent and normal around water: ``z = HU / scale_hu`` is standard normal, its denoiser exact."""
 
     kind = "latent prior"
+    sha256 = None
     scale_hu = 100.0
     size_multiple = 8
 

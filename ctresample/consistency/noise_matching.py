@@ -11,7 +11,7 @@ from ctresample.consistency.conjugate_gradients import (
     residual_ratio,
     safe_ratio,
 )
-from ctresample.consistency.gauss_newton import linearised_problem
+from ctresample.consistency.linearisation import linearised_problem
 from ctresample.operators import LinearOperator, MeasurementModel
 
 LINEARISATIONS = 4
