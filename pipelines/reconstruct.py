@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from ctresample.bad_rays import BAD_RAY_SIGMA
 from ctresample.choices import Window
 from ctresample.consistency import residual_ratio
 from ctresample.errors import UsageError
@@ -133,7 +134,8 @@ def reconstruct(
             )
         )
         residual = (problem.model(mu) - problem.data) / problem.sigma(mu)
-        ratios += residual_ratio(residual).tolist() * (sinogram.n_slices if cone else 1)
+        known = (s < BAD_RAY_SIGMA).flatten(1).to(residual.dtype).mean(1).clamp_min(1 / s[0].numel())
+        ratios += (residual_ratio(residual) / known.sqrt()).tolist() * (sinogram.n_slices if cone else 1)
         images.append(mu_to_hu(mu, sinogram.mu_water_per_mm).reshape(-1, *A.domain_shape[-2:]).cpu().numpy())
         if progress:
             progress(batch.stop / n)
