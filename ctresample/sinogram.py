@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from ctresample.arrays import as_array, settle_numbers
 from ctresample.bad_rays import BAD_RAY_SIGMA, filled
 from ctresample.display import as_html, middle, scan_picture
 from ctresample.errors import SinogramError, UsageError
-from ctresample.geometry import ConeBeam, Geometry, Grid
+from ctresample.geometry import ConeBeam, Geometry, Grid, ImageGrid
 from ctresample.noise import line_integral_variance
 from ctresample.units import MU_WATER_PER_MM
 from ctresample.volume import offsets_problem, settle_place, slice_origins_mm
@@ -148,6 +149,31 @@ class Sinogram:
             "noise": sent,
             "image": f"{self.n_slices} x {pixels} pixels" if len(self.grid.shape) == 2 else f"{pixels} voxels",
         }
+
+    def on_grid(self, size: int | None = None, pixel_size_mm: float | None = None) -> Sinogram:
+        """The same scan on square slices of another size, around the same centre.
+
+        Args:
+            size: rows and columns; by default what covers the field of view, in a multiple of 32.
+            pixel_size_mm: by default what keeps the field of view.
+        """
+        grid = self.grid
+        rows, columns = grid.shape[-2:]
+        height, width = (abs(step) * n for step, n in zip(grid.steps_mm[-2:], (rows, columns), strict=True))
+        if size is None and pixel_size_mm is None:
+            return self
+        if size is None:
+            size = 32 * math.ceil(max(height, width) / float(pixel_size_mm or 1) / 32 - 1e-9)
+        pixel = max(height, width) / size if pixel_size_mm is None else pixel_size_mm
+        changes: dict[str, Any] = {"shape": (*grid.shape[:-2], size, size), "pixel_size_mm": pixel}
+        new = replace(grid, **changes, **({"aspect": 1.0} if isinstance(grid, ImageGrid) else {}))
+        affine = self.affine.copy()
+        affine[:3, 0] *= pixel / (width / columns)
+        affine[:3, 1] *= pixel / (height / rows)
+        centre = self.affine @ [(columns - 1) / 2, (rows - 1) / 2, 0, 1]
+        affine[:3, 3] += (centre - affine @ [(size - 1) / 2, (size - 1) / 2, 0, 1])[:3]
+        self.geometry.check_outside(new)
+        return replace(self, grid=new, affine=affine)
 
     def every(self, step: int) -> Sinogram:
         """The same scan with every ``step``-th view only, from the first: sparse views of a full scan."""

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from ctresample.choices import VIEW_WEIGHTS, ViewWeights
 from ctresample.errors import UsageError
 from ctresample.geometry import ConeBeam, FanBeam, Geometry, ParallelBeam
+from ctresample.solvers.truncation import extended
+from ctresample.units import MU_WATER_PER_MM
 
 Array = NDArray[np.floating]
 Scan = TypeVar("Scan", ParallelBeam, FanBeam, ConeBeam, ParallelBeam | FanBeam)
@@ -98,11 +100,19 @@ def widest_step(geometry: Geometry) -> tuple[float, float]:
     return float(measured.max(initial=0)), float(np.median(steps))
 
 
-def weigh(y: torch.Tensor, geometry: Scan, view_weights: ViewWeights = "arcs") -> tuple[torch.Tensor, Scan]:
+def weigh(
+    y: torch.Tensor,
+    geometry: Scan,
+    view_weights: ViewWeights = "arcs",
+    *,
+    mu_water_per_mm: float = MU_WATER_PER_MM,
+    extrapolate: bool = True,
+) -> tuple[torch.Tensor, Scan]:
     """Rays times their weights, on a detector that reaches equally far to both sides of the axis.
 
     A detector off the centre gets bins of zeros on its short side: filtered values spread there, and belong to pixels
-    whose shadow falls beside the detector.
+    whose shadow falls beside the detector. With ``extrapolate`` it gets bins of a cylinder of water where a view is cut
+    off (see `ctresample.solvers.truncation`).
     """
     weights = torch.as_tensor(ray_weights(geometry, view_weights), dtype=y.dtype, device=y.device)
     position, half_bin = _position(geometry)
@@ -110,12 +120,18 @@ def weigh(y: torch.Tensor, geometry: Scan, view_weights: ViewWeights = "arcs") -
     short_side_first = position[0] + position[-1] > 0
     padding = (n_missing, 0) if short_side_first else (0, n_missing)
     shift_mm = n_missing / 2 * geometry.detector_pitch_mm
+    n_left = n_right = 0
+    weighted = y * weights
+    if extrapolate:
+        weighted, n_left, n_right = extended(y, weights, geometry, mu_water_per_mm)
     wider = replace(
         geometry,
-        n_detectors=geometry.n_detectors + n_missing,
-        detector_offset_mm=geometry.detector_offset_mm + (-shift_mm if short_side_first else shift_mm),
+        n_detectors=geometry.n_detectors + n_missing + n_left + n_right,
+        detector_offset_mm=geometry.detector_offset_mm
+        + (-shift_mm if short_side_first else shift_mm)
+        + (n_right - n_left) / 2 * geometry.detector_pitch_mm,
     )
-    return F.pad(y * weights, padding), wider
+    return F.pad(weighted, padding), wider
 
 
 def _position(geometry: Geometry) -> tuple[Array, float]:

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ctresample.bad_rays import filled, suspicious_bins
@@ -17,6 +18,13 @@ from ctresample.errors import SinogramError
 from ctresample.geometry import ConeBeam, Geometry, Grid, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.noise import estimate_photons
 from ctresample.sinogram import Sinogram
+from ctresample.solvers.truncation import reach_mm
+
+_WHOLE = 32
+"""Sides of images are multiples of it: what autoencoders halve five times."""
+
+_MOST_WIDER = 2.5
+"""Times the field of view: the widest default image."""
 
 
 def assemble(
@@ -65,7 +73,7 @@ def assemble(
     if odd:
         shown = ", ".join(f"{k} ({what})" for k, what in list(odd.items())[:8])
         on_note(f"{len(odd)} bins look dead or unsteady: {shown}; to leave them out add bad_bins: {list(odd)[:50]}")
-    grid = _stated_grid(described) or _default_grid(geometry, on_note)
+    grid = _stated_grid(described) or _default_grid(geometry, values, described.mu_water_per_mm, on_note)
     step_mm = grid.slice_step_mm if isinstance(grid, VolumeGrid) else _slice_step_mm(described, n_rows, on_note)
     geometry.check_outside(grid)
     return Sinogram(
@@ -170,8 +178,12 @@ def _stated_grid(described: Description) -> Grid | None:
     return VolumeGrid(shape, image.pixel_size_mm, image.slice_step_mm, centre or (0.0, 0.0, 0.0))  # type: ignore[arg-type]
 
 
-def _default_grid(geometry: Geometry, on_note: Note) -> Grid:
-    """Square pixels as wide as a bin at the axis, over the circle that the detector sees."""
+def _default_grid(geometry: Geometry, values: NDArray[np.float32], mu_water_per_mm: float, on_note: Note) -> Grid:
+    """Square pixels about as wide as a bin at the axis, over the circle that the detector sees.
+
+    Over all of the object, where that is wider: a fit of the data has to put somewhere what its rays went through. The
+    sides are multiples of 32, as learned priors need them; the field of view stays, and pixels become smaller for it.
+    """
     if isinstance(geometry, ParallelBeam):
         pixel, radius = geometry.detector_pitch_mm, float(np.abs(_edges(geometry)).max())
     else:
@@ -181,7 +193,17 @@ def _default_grid(geometry: Geometry, on_note: Note) -> Grid:
         # distance of a ray from the axis: of a source beside the central ray's foot
         away = geometry.source_to_axis_mm * np.sin(gamma) + geometry.axis_offset_mm * np.cos(gamma)
         radius = float(np.abs(away).max())
-    side = math.ceil(2 * radius / pixel - 1e-6)
+    seen = radius
+    radius = max(radius, min(_reach_mm(geometry, values, mu_water_per_mm), _MOST_WIDER * radius))
+    if not isinstance(geometry, ParallelBeam):
+        radius = min(radius, 0.7 * (math.hypot(geometry.source_to_axis_mm, geometry.axis_offset_mm) - pixel))
+    if radius > 1.02 * seen:
+        on_note(
+            f"the object reaches beyond the detector, to about {radius:.4g} mm from the axis: the image covers it, and "
+            f"is right within {seen:.4g} mm at best"
+        )
+    side = _WHOLE * math.ceil(2 * radius / pixel / _WHOLE - 1e-6)
+    pixel = 2 * radius / side
     if side > MAX_SIDE:
         raise SinogramError(f"the detector sees {side} pixels of {pixel:.4g} mm; add image, a smaller grid")
     if not isinstance(geometry, ConeBeam):
@@ -195,6 +217,11 @@ def _default_grid(geometry: Geometry, on_note: Note) -> Grid:
     )
     centre = geometry.detector_row_offset_mm / geometry.magnification
     return VolumeGrid((slices, side, side), pixel, step, (0.0, 0.0, centre))
+
+
+def _reach_mm(geometry: Geometry, values: NDArray[np.float32], mu_water_per_mm: float) -> float:
+    some = values[:: max(1, len(values) // 16)]
+    return reach_mm(torch.from_numpy(some[None, None]), geometry, mu_water_per_mm)
 
 
 def _edges(geometry: Geometry) -> NDArray[np.floating]:

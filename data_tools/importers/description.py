@@ -170,8 +170,8 @@ class Description(Strict):
         image: the grid to reconstruct on.
         bad_bins: detector bins, counted from 0, that are dead or flicker: they weigh nothing.
         bad_views: views, counted from 0, that are left out.
-        array: name of the readings in an NPZ file, or of a TIFF file in a folder; ``flat_array`` and ``dark_array`` name
-            the flat and dark fields.
+        array: name of the readings in an NPZ file, or of a TIFF file in a folder; ``flat_array`` and ``dark_array``
+            name the flat and dark fields.
         origin: how the values came about, in words.
     """
 

@@ -70,8 +70,8 @@ def to_line_integrals(
         elif dead:
             raise SinogramError(
                 f"the open beam reads at most {floor:g} count above dark in {dead} of {open_beam.size} places; "
-                "expected counts; are flat and dark fields mixed up? Mark dead bins in bad_bins; for data that are divided "
-                "already, use quantity transmission"
+                "expected counts; are flat and dark fields mixed up? Mark dead bins in bad_bins; for data that are "
+                "divided already, use quantity transmission"
             )
     np.subtract(readings, dark, out=readings, casting="same_kind")
     low = readings < floor if floor else readings <= 0

@@ -13,6 +13,7 @@ from ctresample.data_tools.importers.description import describe_readings
 from ctresample.data_tools.importers.formats import format_of
 from ctresample.data_tools.importers.readings import Facts, Note, Readings
 from ctresample.data_tools.importers.sidecar import find_sidecar, read_sidecar
+from ctresample.data_tools.plausibility import findings
 from ctresample.errors import CTResampleError, SinogramError
 from ctresample.paths import StrPath, as_path
 from ctresample.sinogram import Sinogram
@@ -57,7 +58,10 @@ def import_sinogram(
     facts = _together(readings.facts, said, str(sidecar or "the command line"), on_note)
     described = describe_readings(facts, str(path), where)
     try:
-        return assemble(readings, described, on_note, None if mask is None else _mask(mask))
+        sinogram = assemble(readings, described, on_note, None if mask is None else _mask(mask))
+        for doubt in findings(sinogram):
+            on_note(f"doubtful: {doubt}")
+        return sinogram
     except CTResampleError as error:
         raise SinogramError(f"{path}: {error}") from error
     except MemoryError as error:
