@@ -24,7 +24,21 @@ def reconstruct(
     method: options.Method = "resample",
     preset: options.Preset = "fast",
     every: options.Every = 1,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=16,
+            help="Rows and columns of the image. By default those of the file; learned methods need multiples of 32.",
+        ),
+    ] = None,
+    pixel_size: Annotated[
+        float | None,
+        typer.Option(
+            "--pixel-size", min=1e-6, metavar="MM", help="Of the image. By default, what keeps the field of view."
+        ),
+    ] = None,
     window: options.FbpWindow = "hann",
+    view_weights: options.ViewWeightsOption = "arcs",
     model: options.FitModel = "line-integrals",
     tube_kilovolts: options.TubeKilovolts = None,
     prior: options.Prior = None,
@@ -72,7 +86,7 @@ def reconstruct(
 
         deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key)
         place = pick_device(device)
-        sinogram = read_sinogram(scan).every(every)
+        sinogram = read_sinogram(scan).every(every).on_grid(size, pixel_size)
         truth = truth_for(sinogram, read_source(against, sinogram, show.note)) if against else None
         if deidentifier:
             sinogram = deidentifier.sinogram(sinogram)  # not before the source was found, by its own UID
@@ -93,6 +107,7 @@ def reconstruct(
                 prior=learned.model if learned else None,
                 seed=seed + number,
                 window=window,
+                view_weights=view_weights,
                 physics=physics,
                 device=place,
                 batch_size=batch_size,
@@ -100,6 +115,8 @@ def reconstruct(
             )
 
         result = run(0)
+        for doubt in result.doubts:
+            show.doubt(doubt)
         made = result_maps(
             sinogram,
             result,
