@@ -20,7 +20,7 @@ from ctresample.operators import Projector, make_projector
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.loaded_prior import LearnedModel, LoadedPrior, learned_model
 from ctresample.pipelines.methods import method_named
-from ctresample.pipelines.physics import Physics
+from ctresample.pipelines.physics import LINEAR, Physics
 from ctresample.pipelines.solve import Batch
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
@@ -29,8 +29,6 @@ from ctresample.units import mu_to_hu
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
-
-LINEAR = Physics()
 
 
 def reconstruct(
