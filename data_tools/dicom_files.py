@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,12 +39,12 @@ _CHUNK_BYTES = 1024**2
 
 @dataclass(frozen=True, order=True)
 class DicomFile:
-    """A file that may hold a CT image: on disk, or inside a zip file.
+    """A file that may hold a CT image: on disk, or inside an archive.
 
     Attributes:
         path: the file on disk.
-        index: the member's number, if ``path`` is a zip file.
-        name: the member's name: to show, never to open.
+        index: the member's number, if ``path`` is an archive.
+        name: the member's name: to show, never to open; empty for what is gzipped alone.
     """
 
     path: Path
@@ -51,17 +52,17 @@ class DicomFile:
     name: str = ""
 
     def __str__(self) -> str:
-        return str(self.path) if self.index is None else f"{self.path}/{one_line(self.name, 200)}"
+        return f"{self.path}/{one_line(self.name, 200)}" if self.name else str(self.path)
 
     @property
     def short_name(self) -> str:
         """To tell it from its neighbours."""
-        return self.path.name if self.index is None else one_line(self.name.rpartition("/")[2], 100)
+        return one_line(self.name.rpartition("/")[2], 100) if self.name else self.path.name
 
     @property
     def folder(self) -> Path:
-        """What holds it: a folder, or a zip file."""
-        return self.path.parent if self.index is None else self.path
+        """What holds it: a folder, or an archive."""
+        return self.path if self.name else self.path.parent
 
     def open(self) -> BinaryIO:
         """The content, a member's in memory; `OSError` or `DicomError` if there is none."""
@@ -69,7 +70,7 @@ class DicomFile:
 
 
 def members(path: Path) -> list[DicomFile]:
-    """The files inside a zip file; errors as `member_names`."""
+    """The files inside an archive; errors as `member_names`."""
     return [DicomFile(path, index, name) for index, name in enumerate(member_names(path))]
 
 
@@ -114,16 +115,35 @@ def damage_as_dicom_error(path: Path | DicomFile) -> Iterator[None]:
         raise DicomError(f"{path} is damaged ({type(error).__name__} while reading it); export it again") from error
 
 
-def find_files(folder: Path) -> list[Path]:
-    """All plain files below ``folder``, sorted by path; links to folders are not followed."""
+def find_files(folder: Path, on_unreadable: Callable[[Path, DicomError], object] | None = None) -> list[Path]:
+    """All plain files below ``folder``, sorted by path; links to folders are not followed.
+
+    Args:
+        folder: which must be there and readable.
+        on_unreadable: told of each folder or file below it that cannot be looked at, and why; else that is raised.
+    """
     if not folder.is_dir():
         raise DicomError(f"{folder} is {'a file' if folder.exists() else 'not there'}; expected a folder of CT images")
-    found = (Path(place) / name for place, _, names in os.walk(folder, onerror=_refuse) for name in names)
-    return sorted(path for path in found if path.is_file())
 
+    def refuse(error: OSError) -> None:
+        place = Path(os.fsdecode(error.filename)) if error.filename else folder
+        reason = DicomError(f"{place} cannot be searched ({error.strerror}); expected a readable folder")
+        if on_unreadable is None or place == folder:
+            raise reason from error
+        on_unreadable(place, reason)
 
-def _refuse(error: OSError) -> None:
-    raise DicomError(f"{error.filename} cannot be searched ({error.strerror}); expected a readable folder") from error
+    found = []
+    for place, _, names in os.walk(folder, onerror=refuse):
+        for name in names:
+            path = Path(place) / name
+            try:
+                if stat.S_ISREG(path.stat().st_mode):
+                    found.append(path)
+            except FileNotFoundError:  # a link to nowhere, or gone by now
+                continue
+            except OSError as error:  # a path too long, a circle of links
+                refuse(OSError(error.errno, error.strerror, str(path)))
+    return sorted(found)
 
 
 def open_dicom(file: DicomFile, *, pixels: bool) -> FileDataset:
@@ -135,8 +155,13 @@ def open_dicom(file: DicomFile, *, pixels: bool) -> FileDataset:
         SkippedFile: not a DICOM file, or far too large for a CT image.
         DicomError: inflates beyond all bounds, or has more elements than any image.
     """
+    has_pixels = False
 
     def stop(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+        nonlocal has_pixels
+        if has_pixels:  # what comes behind them may be filling of any kind
+            return True
+        has_pixels = tag == _PIXELS[-1]
         return not pixels and tag in _PIXELS
 
     with file.open() as stream:

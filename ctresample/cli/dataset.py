@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ctresample.cli.screen import screen
+from ctresample.cli.screen import say, screen
 
 
 def dataset(
@@ -39,6 +39,6 @@ def dataset(
             places, folder, licence=licence, validation_share=validation_share, progress=show.progress
         )
     for line in summary_lines(manifest, rejected, out):
-        typer.echo(line)
+        say(line)
     if {"train", "val"} <= set(manifest.splits):
-        typer.echo(f"Next: ctresample train autoencoder {out / 'train'} --validation {out / 'val'} -o run")
+        say(f"Next: ctresample train autoencoder {out / 'train'} --validation {out / 'val'} -o run")

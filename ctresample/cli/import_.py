@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ctresample.cli.screen import screen
+from ctresample.cli.screen import say, screen
 
 
 def import_(
@@ -46,4 +46,4 @@ def import_(
         write_sinogram(sinogram, out)
     bins = " x ".join(map(str, sinogram.geometry.view_shape))
     n = sinogram.n_slices
-    typer.echo(f"{out}: {n} slice{'s'[: n > 1]}, {sinogram.geometry.n_views} views, {bins} detector bins")
+    say(f"{out}: {n} slice{'s'[: n > 1]}, {sinogram.geometry.n_views} views, {bins} detector bins")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctresample.cli import deidentification, options
-from ctresample.cli.screen import screen
+from ctresample.cli.screen import say, screen
 from ctresample.pipelines.methods import METHODS
 
 if TYPE_CHECKING:
@@ -131,12 +131,12 @@ def reconstruct(
         if deidentifier:
             show.note(write_report(folder / REPORT_NAME, deidentifier))
     ratio = sum(result.residual_ratio) / n
-    typer.echo(f"{out}: {slices} by {method}, data residual {ratio:.2f} of what the noise predicts")
+    say(f"{out}: {slices} by {method}, data residual {ratio:.2f} of what the noise predicts")
     if metrics:
         mean = metrics["mean"]
-        typer.echo(
+        say(
             f"PSNR {mean['psnr_db']:.2f} dB over {metrics['data_range_hu']:g} HU, SSIM {mean['ssim']:.3f}, "
             f"RMSE {mean['rmse_hu']:.1f} HU (means over slices)"
         )
     for one in made:
-        typer.echo(f"{one.kind} map: root mean square {one.rms_hu:.1f} HU over the image")
+        say(f"{one.kind} map: root mean square {one.rms_hu:.1f} HU over the image")
