@@ -220,9 +220,9 @@ class ReSamplePipeline(DiffusionPipeline):
 
 def _prior_config(values: dict[str, Any]) -> PriorConfig:
     """The config of its values, lists made tuples again where they have been JSON."""
-    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    pairs = tuple((float(level), float(error)) for level, error in plain["denoising_rmse_hu"])
-    return PriorConfig(**{**plain, "denoising_rmse_hu": pairs})
+    plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    plain["denoising_rmse_hu"] = tuple((float(level), float(error)) for level, error in plain["denoising_rmse_hu"])
+    return PriorConfig(**plain)
 
 
 def _read(place: StrPath) -> Sinogram:
