@@ -131,7 +131,7 @@ def reconstruct(
                 view_weights=view_weights,
                 model=model,
                 settings=settings,
-                generators=[torch.Generator().manual_seed(_seed_of(seed, 0 if coupled else k)) for k in numbers[batch]],
+                generators=slice_generators(seed, numbers[batch], coupled=coupled),
                 watch=watch,
             )
         )
@@ -170,6 +170,11 @@ def _read(given: Sinogram | StrPath) -> Sinogram:
     from ctresample.data_tools.sinogram_file import read_sinogram  # here, for h5py is not needed where none is read
 
     return read_sinogram(as_path(given, "sinogram"))
+
+
+def slice_generators(seed: int, numbers: Sequence[int], *, coupled: bool) -> list[torch.Generator]:
+    """A generator for each slice of these numbers, which draws from ``(seed, number)``; of coupled ones all alike."""
+    return [torch.Generator().manual_seed(_seed_of(seed, 0 if coupled else number)) for number in numbers]
 
 
 def _seed_of(seed: int, slice_index: int) -> int:
