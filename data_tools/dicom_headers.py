@@ -237,12 +237,10 @@ BY_SLICE_LOCATION = (
 
 def _pixel_doubts(spacing_mm: list[float]) -> list[str]:
     small, large = sorted(spacing_mm)
-    found = []
-    if small < 0.01 or large > 10:
-        found.append(f"pixels of {spacing_mm[0]:.4g} x {spacing_mm[1]:.4g} mm; is PixelSpacing in mm?")
-    elif large > 10 * small:
-        found.append(f"pixels of {spacing_mm[0]:.4g} x {spacing_mm[1]:.4g} mm; a digit lost in PixelSpacing?")
-    return found
+    pixels = f"pixels of {spacing_mm[0]:.4g} x {spacing_mm[1]:.4g} mm"
+    if large > 10 * small:
+        return [f"{pixels}; a digit lost in PixelSpacing?"]
+    return [f"{pixels}; is PixelSpacing in mm?"] if small < 0.01 or large > 10 else []
 
 
 def _numbers(dataset: Dataset, name: str, count: int, file: DicomFile) -> list[float]:
