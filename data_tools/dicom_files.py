@@ -25,12 +25,12 @@ from pydicom.uid import (
 )
 
 from ctresample.data_tools.dicom_archives import ZIP_START, member_names, read_member
+from ctresample.data_tools.dicom_budget import budget_of
 from ctresample.data_tools.plain_text import one_line
 from ctresample.errors import CTResampleError, DicomError
 
 MAX_FILE_BYTES = 2 * 1024**3
 MAX_INFLATED_BYTES = 256 * 1024**2
-MAX_ELEMENTS = 100_000
 _PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _PREAMBLE_BYTES = 128
 _CHUNK_BYTES = 1024**2
@@ -99,9 +99,13 @@ def quiet_pydicom() -> Iterator[None]:
 
 @contextmanager
 def damage_as_dicom_error(path: Path | DicomFile) -> Iterator[None]:
-    """Turn whatever pydicom raises on a damaged file into a `DicomError` that names the file and no value of it."""
+    """Turn whatever pydicom raises on a damaged file into a `DicomError` that names the file and no value of it.
+
+    What is read of the file in the block is bounded (`ctresample.data_tools.dicom_budget`).
+    """
     try:
-        yield
+        with budget_of(path):
+            yield
     except (CTResampleError, SkippedFile):
         raise
     except OSError as error:
@@ -131,16 +135,13 @@ def open_dicom(file: DicomFile, *, pixels: bool) -> FileDataset:
         SkippedFile: not a DICOM file, or far too large for a CT image.
         DicomError: inflates beyond all bounds, or has more elements than any image.
     """
-    n_elements, has_pixels = 0, False
+    has_pixels = False
 
     def stop(tag: BaseTag, _vr: str | None, _length: int) -> bool:
-        nonlocal n_elements, has_pixels
+        nonlocal has_pixels
         if has_pixels:  # what comes behind them may be filling of any kind
             return True
         has_pixels = tag == _PIXELS[-1]
-        n_elements += 1
-        if n_elements > MAX_ELEMENTS:  # some bytes each, so a small deflated file can take minutes
-            raise DicomError(f"{file} has over {MAX_ELEMENTS:,} elements; expected one CT image; export it again")
         return not pixels and tag in _PIXELS
 
     with file.open() as stream:

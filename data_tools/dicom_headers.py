@@ -279,6 +279,8 @@ def header_json(dataset: Dataset) -> dict[str, Any]:
                 continue
             entry = _without_bulk(element.to_json_dict(None, 0))
             json.dumps(entry, allow_nan=False)
+        except DicomError:  # more than may be read
+            raise
         except Exception:  # noqa: S112 (a value that no one can read serves no one; the needed ones are checked)
             continue
         header[f"{tag:08X}"] = entry

@@ -36,6 +36,11 @@ def read_ct_series(
 ) -> Volume:
     """Read the one CT series of a place; see `find_series` and `load_series`.
 
+    Example:
+        >>> from importlib.resources import files
+        >>> read_ct_series(str(files("ctresample") / "demo_data" / "slice-01.dcm"))
+        Volume(1 slice of 512 x 512 pixels, 0.8789 x 0.8789 x 2.5 mm, with DICOM headers)
+
     Args:
         place: a folder, searched with all its subfolders; a zip file; a DICOMDIR; or one DICOM file.
         series_uid: where there are several, that of one of them, or the key of a stack.

@@ -16,7 +16,7 @@ from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.dicom_export import scan_facts
 from ctresample.pipelines.loaded_prior import LoadedPrior
 from ctresample.pipelines.result_images import ResultMap
-from ctresample.result import Reconstruction
+from ctresample.result import ModelIdentity, Reconstruction
 from ctresample.sinogram import Sinogram
 
 RECORD_NAME = "run.json"
@@ -28,7 +28,7 @@ def write_record(
     result: Reconstruction,
     sinogram: Sinogram,
     *,
-    prior: LoadedPrior | None,
+    prior: LoadedPrior | ModelIdentity | None,
     device: str,
     seconds: Mapping[str, float] | None,
     metrics: Mapping[str, Any] | None,

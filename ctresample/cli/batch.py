@@ -46,6 +46,12 @@ def batch(
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    trust_sizes: Annotated[
+        bool,
+        typer.Option(
+            "--trust-sizes", help="Of finished series look at sizes and times only; else every byte is compared."
+        ),
+    ] = False,
     allow_gaps: options.AllowGaps = False,
     resample_tilt: options.ResampleTilt = False,
     even_steps: options.EvenSteps = None,
@@ -159,7 +165,18 @@ def batch(
                 deidentification_key=deidentification_key and deidentification_key.absolute(),
                 device=machine.device,
             )
-            _run(show, place, out, settings, selection, machine, client, batch_size=batch_size, dry_run=dry_run)
+            _run(
+                show,
+                place,
+                out,
+                settings,
+                selection,
+                machine,
+                client,
+                batch_size=batch_size,
+                dry_run=dry_run,
+                trust_sizes=trust_sizes,
+            )
 
 
 def _run(
@@ -173,6 +190,7 @@ def _run(
     *,
     batch_size: int,
     dry_run: bool,
+    trust_sizes: bool,
 ) -> None:
     from ctresample.pipelines.batch.cluster import check_key, check_shared
     from ctresample.pipelines.batch.inputs import find_inputs
@@ -185,7 +203,7 @@ def _run(
         check_same(out, events, record)
     show.progress(0, "looking for series")
     found = find_inputs(place, settings)
-    plan = make_plan(found, out, events, selection)
+    plan = make_plan(found, out, events, selection, trust_sizes=trust_sizes)
     show.progress(0, "measuring how long a slice takes")
     pace = machine.pace(plan, events, settings, batch_size, client)
     _tell(plan, pace, out, machine.n_workers)
@@ -197,7 +215,8 @@ def _run(
             check_shared(client, out)
             if settings.deidentification_key:
                 check_key(client, settings.deidentification_key)
-        plan = make_plan(found, out, manifest.events, selection)  # another process may have worked on it meanwhile
+        if len(manifest.events) > len(events) + 1:  # another process has worked on it meanwhile
+            plan = make_plan(found, out, manifest.events, selection, trust_sizes=trust_sizes)
         step = f"{settings.method}, {len(plan.to_run)} series"
         show.progress(0, step)
         try:

@@ -5,24 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ctresample.choices import FORMATS, Beam, Model, Window
 from ctresample.errors import UsageError
 from ctresample.pipelines.methods import BUNDLED, METHODS
 
 if TYPE_CHECKING:
     from ctresample.pipelines.scan_settings import ScanSettings
-
-# Written out, for the modules that define them import torch; a test keeps them equal.
-Model = Literal["line-integrals", "counts"]
-Window = Literal["ramp", "shepp-logan", "cosine", "hamming", "hann"]
-SliceBeam = Literal["parallel", "fan", "fan-curved"]
-SLICE_BEAMS: tuple[str, ...] = get_args(SliceBeam)
-Beam = Literal[SliceBeam, "cone"]
-
-FORMATS = ("dicom", "nifti", "nrrd")
 
 SOME_FAILED = 3
 """Exit status where some of the work failed and the rest is there."""
@@ -193,7 +185,7 @@ Device = Annotated[
 Formats = Annotated[
     str,
     typer.Option(
-        "--format", metavar="LIST", help="Of dicom, nifti, nrrd, with commas between.", rich_help_panel=RESULTS
+        "--format", metavar="LIST", help=f"Of {', '.join(FORMATS)}, with commas between.", rich_help_panel=RESULTS
     ),
 ]
 ResidualMap = Annotated[

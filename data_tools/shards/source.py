@@ -33,7 +33,7 @@ from ctresample.data_tools.plain_text import one_line
 from ctresample.data_tools.shards.tissues import tissue_counts
 from ctresample.data_tools.volume_source import is_volume_file, last_volume_file, volume_size
 from ctresample.errors import DicomError, VolumeFileError
-from ctresample.paths import StrPath, as_path
+from ctresample.paths import StrPath, as_paths
 from ctresample.regrid import to_square_grid
 from ctresample.units import AIR_HU
 from ctresample.volume import Volume
@@ -117,7 +117,9 @@ class TrainingImage:
     tissues: NDArray[np.int64]
 
 
-def find_sources(places: Sequence[StrPath], rejected: Rejections, on_progress: Progress | None = None) -> list[Source]:
+def find_sources(
+    places: StrPath | Sequence[StrPath], rejected: Rejections, on_progress: Progress | None = None
+) -> list[Source]:
     """Every axial CT image of the places that can be told to be one from its header, in the order of the paths.
 
     An image in two places counts once (by SOPInstanceUID, and the number of its frame). A series whose slices are
@@ -128,12 +130,12 @@ def find_sources(places: Sequence[StrPath], rejected: Rejections, on_progress: P
         rejected: gets the other files.
         on_progress: told files read and files in all.
     """
-    places = [as_path(place, "places") for place in places]
+    roots = as_paths(places, "places")
 
     def damaged(file: DicomFile, error: Exception) -> None:
         rejected.add(_reason(error, file), file)
 
-    files = list(dict.fromkeys(file for place in places for file in iter_files(place, damaged)))
+    files = list(dict.fromkeys(file for place in roots for file in iter_files(place, damaged)))
     volumes = [file for file in files if file.index is None and is_volume_file(file.path)]
     files = [file for file in files if file not in set(volumes)]
     seen: set[tuple[str, int | None]] = set()

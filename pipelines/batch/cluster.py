@@ -9,7 +9,7 @@ import secrets
 import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,11 @@ from ctresample.errors import CTResampleError, OutputError, UsageError
 from ctresample.files import as_output_error
 from ctresample.pipelines.batch.job import Job, Outcome
 from ctresample.pipelines.batch.run_one import on_gpu, run_one
+from ctresample.pipelines.batch.watch import WorkerWatch
 
 ANSWER_WITHIN_S = 20.0
+START_WITHIN_S = 600
+"""A worker that is not back by then is given up; dask's own 15 s are too short for torch on a busy machine."""
 
 _AHEAD = 2
 """Jobs handed out for each worker: one in work and one that waits, so that thousands need no memory."""
@@ -32,9 +35,10 @@ def cluster(*, workers: int = 0, scheduler: str | None = None) -> Iterator[Any]:
 
     Raises:
         UsageError: dask.distributed is not installed.
-        CTResampleError: nobody answers at the address.
+        CTResampleError: nobody answers at the address, or the processes cannot be started.
     """
     try:
+        import dask
         from distributed import Client, LocalCluster
         from distributed.security import Security
 
@@ -52,10 +56,28 @@ def cluster(*, workers: int = 0, scheduler: str | None = None) -> Iterator[Any]:
         with client:
             yield client
         return
+    patience = {
+        "distributed.deploy.lost-worker-timeout": START_WITHIN_S,
+        "distributed.scheduler.worker-ttl": START_WITHIN_S,
+        "distributed.comm.timeouts.connect": START_WITHIN_S,
+    }
+    with dask.config.set(patience), ExitStack() as ends:
+        try:
+            client = ends.enter_context(_own_workers(workers, own_keys, LocalCluster, Client))
+        except (OSError, RuntimeError, TimeoutError) as error:
+            raise CTResampleError(
+                f"{workers} worker processes cannot be started ({type(error).__name__}); is there enough memory? take "
+                "fewer --workers"
+            ) from error
+        yield client
+
+
+@contextmanager
+def _own_workers(workers: int, own_keys: Any, local_cluster: Any, client_of: Any) -> Iterator[Any]:
     # Encrypted, or whoever else is logged in could have the scheduler run what they like. No limit of memory: dask
     # would kill what a run in one process lives with; nor its lines about workers that it ends.
     with (
-        LocalCluster(
+        local_cluster(
             n_workers=workers,
             threads_per_worker=1,
             memory_limit=0,
@@ -63,8 +85,9 @@ def cluster(*, workers: int = 0, scheduler: str | None = None) -> Iterator[Any]:
             host="127.0.0.1",
             security=own_keys,
             silence_logs=logging.ERROR,
+            preload=[__name__],  # torch, before a worker counts: importing it holds up all that a worker answers
         ) as local,
-        Client(local) as client,
+        client_of(local) as client,
     ):
         client.register_worker_callbacks(_keep_quiet)
         yield client
@@ -156,13 +179,14 @@ def run_on_cluster(client: Any, jobs: Sequence[Job], on_start: Callable[[Job], N
 
     Raises:
         OutputError: the place of results cannot be written.
-        CTResampleError: the scheduler is gone.
+        CTResampleError: the scheduler is gone, or all workers for too long.
     """
     from distributed import CancelledError, KilledWorker, as_completed
 
     running: dict[Any, Job] = {}
     waiting = iter(jobs)
     ended: Any = as_completed()
+    watch = WorkerWatch(client)
 
     def hand_out(job: Job) -> None:
         on_start(job)
@@ -176,7 +200,11 @@ def run_on_cluster(client: Any, jobs: Sequence[Job], on_start: Callable[[Job], N
 
     hand_out_more()
     try:
-        for future in ended:
+        while running:
+            if not ended.has_ready():
+                watch.wait()
+                continue
+            future = next(ended)
             job = running.pop(future)
             try:
                 outcome = future.result()
@@ -187,7 +215,7 @@ def run_on_cluster(client: Any, jobs: Sequence[Job], on_start: Callable[[Job], N
                 outcome = Outcome(
                     key=job.key,
                     status="failed",
-                    fingerprint=job.fingerprint,
+                    stamp=job.stamp,
                     reason="its worker died each time, with one slice at a time too; is there enough memory?",
                 )
             except CancelledError:

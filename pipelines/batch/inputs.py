@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import h5py
@@ -17,6 +17,7 @@ from ctresample.data_tools.dicom_series import FoundSeries, check_series
 from ctresample.data_tools.sinogram_file import read_summary
 from ctresample.data_tools.volume_source import volume_size
 from ctresample.errors import CTResampleError, DicomError
+from ctresample.pipelines.batch.fingerprint import contents_of, stamp_of
 from ctresample.pipelines.batch.no_places import without_places
 from ctresample.pipelines.batch.result_folder import bytes_needed
 from ctresample.pipelines.batch.settings import BatchSettings
@@ -38,7 +39,8 @@ class BatchInput:
         facing: "axial", "coronal", "sagittal", or "sinogram".
         n_slices: of the result.
         n_bytes: about what the result will take on the disk.
-        fingerprint: another one means that the input has changed since.
+        stamp: over sizes and times of its files; another one means that they may have changed since.
+        short_hash: of `BatchSettings`, for what goes into the manifest.
         problem: why it cannot be worked on; empty if nothing speaks against it.
     """
 
@@ -49,8 +51,14 @@ class BatchInput:
     facing: str
     n_slices: int
     n_bytes: int
-    fingerprint: str
+    stamp: str
+    short_hash: Callable[[str], str]
     problem: str = ""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Over every byte of its files, which are read for it; another one means that the input has changed."""
+        return self.short_hash(contents_of(self.source))
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +122,6 @@ def _of_series(found: FoundSeries, place: Path, settings: BatchSettings) -> Batc
     except CTResampleError as error:
         problem = without_places(str(error), found)
     first = found.headers[0]
-    facts = [[header.instance_uid, header.position.tolist()] for header in found.headers]
     size = settings.scan.size
     return BatchInput(
         key=found.key if settings.deidentification_key is None else settings.short_hash(found.key),
@@ -124,14 +131,15 @@ def _of_series(found: FoundSeries, place: Path, settings: BatchSettings) -> Batc
         facing=("sagittal", "coronal", "axial")[int(np.abs(first.normal).argmax())],
         n_slices=found.n_slices,
         n_bytes=bytes_needed(found.n_slices, (size, size), settings),
-        fingerprint=settings.short_hash(json.dumps([found.key, facts])),
+        stamp=settings.short_hash(stamp_of(found)),
+        short_hash=settings.short_hash,
         problem=problem,
     )
 
 
 def _of_volume_file(path: Path, place: Path, settings: BatchSettings) -> BatchInput:
     seen = path.name if place.is_file() else path.relative_to(place).as_posix()
-    key, stat = settings.short_hash(seen), path.stat()
+    key = settings.short_hash(seen)
     problem, words, n = "", "volume file", 0
     try:
         n, rows, columns = volume_size(path)
@@ -147,14 +155,15 @@ def _of_volume_file(path: Path, place: Path, settings: BatchSettings) -> BatchIn
         facing="axial",
         n_slices=n,
         n_bytes=bytes_needed(n, (size, size), settings),
-        fingerprint=settings.short_hash(json.dumps([key, stat.st_size, stat.st_mtime_ns])),
+        stamp=settings.short_hash(stamp_of(path)),
+        short_hash=settings.short_hash,
         problem=problem,
     )
 
 
 def _of_sinogram(path: Path, place: Path, settings: BatchSettings) -> BatchInput:
     seen = path.name if place.is_file() else path.relative_to(place).as_posix()
-    key, stat = settings.short_hash(seen), path.stat()
+    key = settings.short_hash(seen)
     problem, words, n, shape = "", "sinogram", 0, (0, 0)
     try:
         summary = read_summary(path)
@@ -172,7 +181,8 @@ def _of_sinogram(path: Path, place: Path, settings: BatchSettings) -> BatchInput
         facing="sinogram",
         n_slices=n,
         n_bytes=bytes_needed(n, shape, settings),
-        fingerprint=settings.short_hash(json.dumps([key, stat.st_size, stat.st_mtime_ns])),
+        stamp=settings.short_hash(stamp_of(path)),
+        short_hash=settings.short_hash,
         problem=problem,
     )
 

@@ -24,7 +24,7 @@ class Job:
         created: the date that the result bears.
         threads: of torch.
         batch_size: slices reconstructed together; fewer where memory runs out.
-        fingerprint: of the input.
+        stamp: of the input when it was found.
     """
 
     key: str
@@ -35,7 +35,7 @@ class Job:
     created: datetime
     threads: int
     batch_size: int
-    fingerprint: str
+    stamp: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,8 @@ class Outcome:
     Attributes:
         key: of the series.
         status: "done" or "failed".
-        fingerprint: of the input.
+        stamp: of the input: over sizes and times of its files.
+        fingerprint: over every byte of them; empty for a failure.
         reason: of a failure.
         slices: in the result.
         seconds: wall time.
@@ -61,7 +62,8 @@ class Outcome:
 
     key: str
     status: Literal["done", "failed"]
-    fingerprint: str
+    stamp: str
+    fingerprint: str = ""
     reason: str = ""
     slices: int = 0
     seconds: float = 0.0

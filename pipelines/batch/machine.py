@@ -16,6 +16,7 @@ from ctresample.pipelines.batch.estimate import Pace, candidates, measure_pace, 
 from ctresample.pipelines.batch.inputs import BatchInput
 from ctresample.pipelines.batch.plan import Plan
 from ctresample.pipelines.batch.settings import BatchSettings
+from ctresample.pipelines.batch.watch import WorkerWatch
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,13 @@ class Machine:
         some = candidates([row.found for row in plan.to_run])
         if client is None:
             return measure_pace(some, settings, batch_size, self.threads)
-        found: Pace | CTResampleError = client.submit(
-            _on_worker, some, settings, batch_size, self.threads, pure=False
-        ).result()
+        from distributed import KilledWorker
+
+        future = client.submit(_on_worker, some, settings, batch_size, self.threads, pure=False)
+        try:
+            found: Pace | CTResampleError = WorkerWatch(client).result_of(future)
+        except KilledWorker:  # each series will be tried with fewer slices together
+            return Pace(None, "the worker that measured it died")
         if isinstance(found, CTResampleError):
             raise found
         return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ctresample.errors import OutputError
+from ctresample.errors import CTResampleError, OutputError
 from ctresample.pipelines.batch.inputs import BatchInput, Found
 from ctresample.pipelines.batch.manifest import DONE, FAILED, START, last_events
 from ctresample.pipelines.batch.result_folder import RESULTS_NAME, is_whole
@@ -72,7 +72,9 @@ class Plan:
             )
 
 
-def make_plan(found: Found, out: Path, events: Sequence[dict[str, Any]], selection: Selection) -> Plan:
+def make_plan(
+    found: Found, out: Path, events: Sequence[dict[str, Any]], selection: Selection, *, trust_sizes: bool = False
+) -> Plan:
     """Decide about each series.
 
     What was in work when an earlier run died goes last: if it was the cause, the others come first.
@@ -82,6 +84,8 @@ def make_plan(found: Found, out: Path, events: Sequence[dict[str, Any]], selecti
         out: folder of the batch.
         events: of earlier runs.
         selection: what is wanted.
+        trust_sizes: of finished series, take sizes and times of the files for proof; else every byte of input and
+            result is read.
     """
     last = last_events(list(events))
     rows, seen = [], set[str]()
@@ -89,14 +93,16 @@ def make_plan(found: Found, out: Path, events: Sequence[dict[str, Any]], selecti
         if one.key in seen:
             rows.append(PlanRow(one, "skip", "another one has the same key; is it there twice?"))
         else:
-            rows.append(_row(one, out / RESULTS_NAME / one.key, last.get(one.key), selection))
+            rows.append(_row(one, out / RESULTS_NAME / one.key, last.get(one.key), selection, trust_sizes))
         seen.add(one.key)
     deaths = {key: _deaths(events, key) for key, event in last.items() if event["event"] == START}
     rows.sort(key=lambda row: deaths.get(row.found.key, 0) if row.action == "run" else 0)
     return Plan(tuple(rows), found.left_out, found.damaged)
 
 
-def _row(found: BatchInput, folder: Path, last: dict[str, Any] | None, selection: Selection) -> PlanRow:
+def _row(
+    found: BatchInput, folder: Path, last: dict[str, Any] | None, selection: Selection, trust_sizes: bool
+) -> PlanRow:
     if not selection.takes(found):
         return PlanRow(found, "not selected")
     if found.problem:
@@ -108,11 +114,20 @@ def _row(found: BatchInput, folder: Path, last: dict[str, Any] | None, selection
         return PlanRow(found, "run", "failed before: tried again")
     if kind == START:
         return PlanRow(found, "run", "was in work when an earlier run ended: done again")
-    if last["fingerprint"] != found.fingerprint:
+    if _has_changed(found, last, trust_sizes):
         return PlanRow(found, "run", "the input has changed since: done again")
-    if not is_whole(folder, files=last["files"], n_bytes=last["n_bytes"]):
+    if not is_whole(folder, last, trust_sizes=trust_sizes):
         return PlanRow(found, "run", "the result is no longer whole: done again")
     return PlanRow(found, "finished")
+
+
+def _has_changed(found: BatchInput, finished: Mapping[str, Any], trust_sizes: bool) -> bool:
+    if trust_sizes:
+        return found.stamp != finished.get("stamp")
+    try:
+        return found.fingerprint != finished.get("fingerprint")
+    except CTResampleError:  # it will fail in its turn, and say why
+        return True
 
 
 def _deaths(events: Sequence[dict[str, Any]], key: str) -> int:

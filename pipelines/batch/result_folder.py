@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ctresample.pipelines.batch.settings import BatchSettings
 
@@ -50,9 +52,23 @@ def bytes_needed(n_slices: int, shape: tuple[int, int], settings: BatchSettings)
     )
 
 
-def is_whole(folder: Path, *, files: int, n_bytes: int) -> bool:
-    """Whether a folder still holds as much as when it was finished."""
-    return folder.is_dir() and content_of(folder, hashed=False) == Content(files, n_bytes)
+def is_whole(folder: Path, finished: Mapping[str, Any], *, trust_sizes: bool = False) -> bool:
+    """Whether a folder still holds what it did when it was finished.
+
+    Args:
+        folder: the result.
+        finished: number, size and hash of its files, as the manifest has them.
+        trust_sizes: do not look at the contents.
+    """
+    names = ("files", "n_bytes") if trust_sizes else ("files", "n_bytes", "sha256")
+    wanted = [finished.get(name) for name in names]
+    try:
+        if not folder.is_dir() or [content_of(folder, hashed=False).files] != wanted[:1]:
+            return False
+        found = content_of(folder, hashed=not trust_sizes)
+    except OSError:  # what cannot be read is of no use
+        return False
+    return [getattr(found, name) for name in names] == wanted
 
 
 def _files(folder: Path) -> list[Path]:

@@ -139,7 +139,7 @@ def _jobs(out: Path, plan: Plan, settings: BatchSettings, manifest: Manifest, ba
             created=manifest.begun,
             threads=manifest.threads,
             batch_size=batch_size,
-            fingerprint=row.found.fingerprint,
+            stamp=row.found.stamp,
         )
         for row in plan.to_run
     ]

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from ctresample.data_tools.deidentify import UNDATED, Deidentifier, read_key
-from ctresample.errors import CTResampleError, OutputError
-from ctresample.files import EVERYTHING, whole_folder
+from ctresample.errors import CTResampleError, DicomError, OutputError
+from ctresample.files import EVERYTHING, as_output_error, whole_folder
 from ctresample.pipelines.against import compare
+from ctresample.pipelines.batch.fingerprint import contents_of, stamp_of
 from ctresample.pipelines.batch.job import Job, Outcome
 from ctresample.pipelines.batch.memory import OutOfMemoryError, with_smaller_batches
 from ctresample.pipelines.batch.no_places import without_places
@@ -47,21 +48,25 @@ def run_one(job: Job, progress: Share | None = None) -> Outcome:
     torch.set_num_threads(job.threads)
     try:
         with whole_folder(job.folder, replaces=EVERYTHING) as folder:
+            fingerprint = job.settings.short_hash(contents_of(job.source), may_make_key=False)
             facts = _fill(folder, job, progress or (lambda share: None))
             content = content_of(folder)
     except OutputError as error:
-        if isinstance(error.__cause__, OSError):  # of the file system, so no fault of this series
+        cause = error.__cause__
+        if isinstance(cause, OSError):  # of the file system, so no fault of this series
+            reason = cause.strerror or str(cause) or type(cause).__name__
             raise OutputError(
-                f"{job.folder.parent}: results cannot be written ({error.__cause__.strerror}); what is finished is "
+                f"{job.folder.parent}: results cannot be written ({reason}); what is finished is "
                 "kept: make space or give access, then repeat the command"
-            ) from error.__cause__
+            ) from cause
         return _failed(job, error, began)
     except Exception as error:  # a series may be broken in more ways than anyone has thought of
         return _failed(job, error, began)
     return Outcome(
         key=job.key,
         status="done",
-        fingerprint=job.fingerprint,
+        stamp=job.stamp,
+        fingerprint=fingerprint,
         seconds=time.perf_counter() - began,
         files=content.files,
         n_bytes=content.n_bytes,
@@ -77,6 +82,8 @@ def _fill(folder: Path, job: Job, progress: Share) -> Mapping[str, Any]:
         sinogram, truth = measured(job.source, settings, lambda share: progress(SCAN_SHARE * share))
     except MemoryError:
         raise OutOfMemoryError("memory ran out while the series was loaded and scanned") from None
+    if settings.short_hash(stamp_of(job.source), may_make_key=False) != job.stamp:
+        raise DicomError("the files have changed since they were found; repeat the command when nobody writes to them")
     check_export(sinogram, settings.formats)
 
     def images(number: int, size: int) -> Reconstruction:
@@ -110,19 +117,20 @@ def _fill(folder: Path, job: Job, progress: Share) -> Mapping[str, Any]:
         write_report(folder / REPORT_NAME, deidentifier)
     learned = learned_model(settings)
     metrics = None if truth is None else compare(result.image_hu, truth)
-    write_images(folder, result, sinogram, learned, formats=settings.formats, maps=maps, created=created)
-    write_record(
-        folder,
-        result,
-        sinogram,
-        prior=learned,
-        device=torch.device(settings.device).type,
-        seconds=None,
-        metrics=metrics,
-        maps=maps,
-        created=created,
-    )
-    write_preview(folder / PREVIEW_NAME, [result.image_hu] if truth is None else [result.image_hu, truth])
+    with as_output_error(job.folder):  # whichever library writes
+        write_images(folder, result, sinogram, learned, formats=settings.formats, maps=maps, created=created)
+        write_record(
+            folder,
+            result,
+            sinogram,
+            prior=learned,
+            device=torch.device(settings.device).type,
+            seconds=None,
+            metrics=metrics,
+            maps=maps,
+            created=created,
+        )
+        write_preview(folder / PREVIEW_NAME, [result.image_hu] if truth is None else [result.image_hu, truth])
     return {
         "slices": sinogram.n_slices,
         "batch_size": batch_size,
@@ -138,7 +146,7 @@ def _failed(job: Job, error: Exception, began: float) -> Outcome:
     return Outcome(
         key=job.key,
         status="failed",
-        fingerprint=job.fingerprint,
+        stamp=job.stamp,
         reason=reason,
         seconds=time.perf_counter() - began,
     )

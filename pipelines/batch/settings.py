@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import ctresample
-from ctresample.data_tools.deidentify import read_or_make_key
+from ctresample.choices import Window
+from ctresample.data_tools.deidentify import read_key, read_or_make_key
 from ctresample.finite_json import finite
 from ctresample.image_unet import find_image_unet
 from ctresample.pipelines.methods import method_named
@@ -18,7 +19,6 @@ from ctresample.pipelines.physics import Physics
 from ctresample.pipelines.reconstruct import LINEAR
 from ctresample.pipelines.scan_settings import ScanSettings
 from ctresample.prior import find_prior, weights_sha256
-from ctresample.solvers.ramp import Window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class BatchSettings:
         even_steps_mm: interpolate series with uneven steps at even ones.
         one_series: take the images of each folder as one series, whatever their UIDs.
         any_class: take CT images that are stored as another class.
-        formats: of `ctresample.pipelines.result_images.FORMATS`.
+        formats: of `ctresample.choices.FORMATS`.
         residual_map: write where the image disagrees with the data.
         uncertainty: reconstruct so often, with the seeds after the first, and write how the images differ.
         deidentification_key: file of the secret key, to de-identify all headers; None to keep them.
@@ -95,11 +95,11 @@ class BatchSettings:
         record = {"ctresample": ctresample.__version__, **own, "solver": asdict(solver) if solver else None}
         return dict(json.loads(json.dumps(finite(record))))  # as it will be read
 
-    def short_hash(self, text: str) -> str:
+    def short_hash(self, text: str, *, may_make_key: bool = True) -> str:
         """Twelve hex digits in the place of a text; with a de-identification key only its owner can tell of which."""
         if self.deidentification_key is None:
             return hashlib.sha256(text.encode()).hexdigest()[:12]
-        key = read_or_make_key(self.deidentification_key)
+        key = (read_or_make_key if may_make_key else read_key)(self.deidentification_key)
         return hmac.digest(key, f"batch {text}".encode(), hashlib.sha256).hex()[:12]
 
     def _key_hash(self) -> str | None:

@@ -43,10 +43,10 @@ def run(source, settings):
     from ctresample.pipelines.batch.run import open_batch, run_batch
     from ctresample.pipelines.batch.select import Selection
 
-    def work(out, settings=settings, place=source, words=(), **more):
+    def work(out, settings=settings, place=source, words=(), trust_sizes=False, **more):
         found = find_inputs(place, settings)
         with open_batch(out, settings.record(), threads=1) as manifest:
-            plan = make_plan(found, out, manifest.events, Selection(list(words)))
+            plan = make_plan(found, out, manifest.events, Selection(list(words)), trust_sizes=trust_sizes)
             return run_batch(out, plan, settings, manifest, **more)
 
     return work

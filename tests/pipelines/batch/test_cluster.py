@@ -10,6 +10,7 @@ import pytest
 
 from ctresample.errors import CTResampleError, PriorError
 from ctresample.pipelines.batch import cluster as clusters
+from ctresample.pipelines.batch import machine, watch
 from ctresample.pipelines.batch.inputs import find_inputs
 from ctresample.pipelines.batch.machine import Machine
 from ctresample.pipelines.batch.manifest import read_events
@@ -113,11 +114,43 @@ def test_a_scheduler_that_is_gone(run, tmp_path, monkeypatch):
 
     class Ended(list):
         add = list.append
+        has_ready = list.__len__
+        __next__ = list.pop
 
     monkeypatch.setattr(distributed, "as_completed", Ended)
     with pytest.raises(CTResampleError, match="scheduler is gone; .* repeat"):
         run(tmp_path / "out", client=Gone())
     assert "waiting" in (tmp_path / "out" / "summary.csv").read_text()
+
+
+def test_no_worker_is_left(run, tmp_path, monkeypatch):
+    """Dask waits for ever."""
+    from distributed import Client
+
+    monkeypatch.setattr(watch, "NO_WORKER_S", 0.5)
+    with (
+        Client(processes=False, n_workers=0, dashboard_address=None) as nobody,
+        pytest.raises(CTResampleError, match="no worker has been there for 0 s; what is finished is kept"),
+    ):
+        run(tmp_path / "out", client=nobody)
+    assert "waiting" in (tmp_path / "out" / "summary.csv").read_text()
+
+
+def test_workers_have_torch_before_they_count(client):
+    assert all(client.run(lambda: "torch" in __import__("sys").modules).values())
+
+
+@pytest.mark.slow
+def test_a_measurement_that_takes_its_worker_with_it(source, settings, client, tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "_on_worker", _die)
+    plan = make_plan(find_inputs(source, settings), tmp_path, [], Selection([]))
+    pace = Machine(2, 1, "cpu").pace(plan, [], settings, 8, client)
+    assert pace.seconds_per_slice is None
+    client.wait_for_workers(2, timeout=120)
+
+
+def _die(*_job):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_no_scheduler_at_the_address(monkeypatch):

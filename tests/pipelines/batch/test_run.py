@@ -2,7 +2,10 @@
 
 import errno
 import json
+import os
 import re
+import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -114,8 +117,6 @@ def test_finished_series_are_kept_and_broken_ones_done_again(run, tmp_path, cont
 
 
 def test_an_input_that_has_changed_is_done_again(run, source, tmp_path):
-    import shutil
-
     place = tmp_path / "in"
     shutil.copytree(source, place)
     run(tmp_path / "out", place=place)
@@ -123,6 +124,82 @@ def test_an_input_that_has_changed_is_done_again(run, source, tmp_path):
     (place / "Planted^Name 3" / "good3-003").unlink()
     changed = {row.key: row.slices for row in run(tmp_path / "out", place=place) if row.slices != sizes[row.key]}
     assert list(changed.values()) == [3]
+
+
+def _begun(out):
+    return [event["key"] for event in read_events(out) if event["event"] == "start"]
+
+
+def test_other_pixels_under_the_same_uids_are_done_again(run, source, tmp_path):
+    """Neither size nor time need tell."""
+    place, out = tmp_path / "in", tmp_path / "out"
+    shutil.copytree(source, place)
+    run(out, place=place)
+    before = _begun(out)
+    changed = place / "Planted^Name 2" / "good2-001"
+    times, content = changed.stat(), bytearray(changed.read_bytes())
+    content[-1] ^= 1
+    changed.write_bytes(content)
+    os.utime(changed, ns=(times.st_atime_ns, times.st_mtime_ns))
+    run(out, place=place, trust_sizes=True)
+    assert _begun(out) == before
+    run(out, place=place)
+    assert len(_begun(out)) == len(before) + 1
+    os.utime(changed, ns=(0, 0))
+    run(out, place=place)  # another time alone is no other input ...
+    assert len(_begun(out)) == len(before) + 1
+    run(out, place=place, trust_sizes=True)  # ... unless that is all that is looked at
+    assert len(_begun(out)) == len(before) + 2
+
+
+def test_a_result_that_was_altered_in_place_is_done_again(run, tmp_path, contents):
+    out = tmp_path / "out"
+    rows = run(out)
+    whole = contents(out)
+    image = out / rows[-1].folder / "dicom" / "0001.dcm"
+    image.write_bytes(image.read_bytes()[:-1] + b"\x7f")
+    before = _begun(out)
+    run(out, trust_sizes=True)
+    assert _begun(out) == before
+    run(out)
+    assert _begun(out) == [*before, rows[-1].key]
+    assert contents(out) == whole
+
+
+def test_an_input_that_changes_while_it_is_read_fails(run, source, tmp_path, monkeypatch):
+    place = tmp_path / "in"
+    shutil.copytree(source, place)
+
+    def touched(found, settings, progress=None):
+        for path in place.rglob("good1-*"):
+            path.touch()
+        return measured(found, settings, progress)
+
+    measured = run_one_module.measured
+    monkeypatch.setattr(run_one_module, "measured", touched)
+    rows = run(tmp_path / "out", place=place)
+    assert statuses(rows) == ["done"] * 3 + ["failed", "skipped"]
+    assert "the files have changed since they were found" in rows[0].reason
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limit")
+@pytest.mark.parametrize("name", ["nifti", "nrrd"])
+def test_a_limit_of_file_size_stops_the_batch(run, settings, source, tmp_path, name):
+    """SimpleITK keeps the reason to itself."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    more = replace(settings, formats=(name,), scan=replace(settings.scan, size=64))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(
+            OutputError, match=r"results cannot be written \(File too large\); what is finished is kept"
+        ):
+            run(tmp_path / "out", more)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert len(_begun(tmp_path / "out")) < 4
+    assert not [place for place in (tmp_path / "out" / "series").iterdir() if not place.is_dir()]
 
 
 def test_one_bad_series_never_stops_the_rest_and_is_tried_again(run, tmp_path, monkeypatch, contents):
