@@ -78,8 +78,9 @@ def run_one(job: Job, progress: Share | None = None) -> Outcome:
 def _fill(folder: Path, job: Job, progress: Share) -> Mapping[str, Any]:
     """Write the result into the folder; returns the figures of the outcome."""
     settings = job.settings
+    notes: list[str] = []
     try:
-        sinogram, truth = measured(job.source, settings, lambda share: progress(SCAN_SHARE * share))
+        sinogram, truth = measured(job.source, settings, lambda share: progress(SCAN_SHARE * share), notes.append)
     except MemoryError:
         raise OutOfMemoryError("memory ran out while the series was loaded and scanned") from None
     if settings.short_hash(stamp_of(job.source), may_make_key=False) != job.stamp:
@@ -129,6 +130,7 @@ def _fill(folder: Path, job: Job, progress: Share) -> Mapping[str, Any]:
             metrics=metrics,
             maps=maps,
             created=created,
+            notes=[without_places(note, job.source) for note in notes],
         )
         write_preview(folder / PREVIEW_NAME, [result.image_hu] if truth is None else [result.image_hu, truth])
     return {
