@@ -11,9 +11,10 @@ from pydicom.uid import SecondaryCaptureImageStorage
 from ctresample.data_tools.dicom_discovery import find_series
 from ctresample.data_tools.dicom_errors import TiltError
 from ctresample.data_tools.dicom_even import with_even_steps
-from ctresample.data_tools.dicom_reader import read_ct_series
+from ctresample.data_tools.dicom_reader import read_ct_series, read_ct_slices
 from ctresample.data_tools.dicom_series import load_series
 from ctresample.data_tools.dicom_writer import Provenance, write_ct_series
+from ctresample.data_tools.shards.source import Rejections, find_sources
 from ctresample.errors import DicomError, UsageError
 from ctresample.pipelines.against import read_source, truth_for
 from ctresample.pipelines.simulate import simulate
@@ -139,6 +140,8 @@ def test_ct_of_another_class_by_an_option(tmp_path, dicom, sop_class, name):
         read_ct_series(tmp_path / "in")
     volume = read_ct_series(tmp_path / "in", any_class=True)
     np.testing.assert_array_equal(volume.hu, hu)
+    assert len(read_ct_slices(tmp_path / "in", any_class=True)) == 5
+    assert len(find_sources([tmp_path / "in"], Rejections(), any_class=True)) == 5
     paths = write_ct_series(volume, tmp_path / "out", description="test", provenance=Provenance("1", "test"))
     assert [line for path in paths for line in dicom.complaints("dciodvfy", "-new", path)] == []
 

@@ -182,3 +182,13 @@ def test_a_position_beyond_all_scanners(tmp_path, dicom):
     dicom.make_series(tmp_path, n=2, origin=(0, 0, 1e30))
     with pytest.raises(DicomError, match="lies 1e.30 mm from the origin"):
         read_ct_series(tmp_path)
+
+
+def test_of_several_series_each_is_looked_at(tmp_path, dicom):
+    write(tmp_path / "a", dicom, body() + 1024)
+    write(tmp_path / "b", dicom, body() + 1024, SeriesInstanceUID="1.2.9", RescaleIntercept="0")
+    write(tmp_path / "c", dicom, body() + 1024, SeriesInstanceUID="1.2.10", RescaleIntercept="20000")
+    facts = describe(tmp_path)
+    assert "note 1" not in facts
+    assert "RescaleIntercept is 0" in facts["note 2"]
+    assert "none between -1100 and 4000 HU" in facts["problem 3"]
