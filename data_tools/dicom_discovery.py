@@ -112,7 +112,7 @@ def iter_files(place: Path, on_damaged: Callable[[DicomFile, DicomError], object
         DicomError: there is no such place, it cannot be searched, or it holds a million files.
     """
     root = root_of(place)
-    paths = [root] if root.is_file() else find_files(root)
+    paths = [root] if root.is_file() else find_files(root, lambda path, error: on_damaged(DicomFile(path), error))
     if len(paths) > MAX_FILES:
         raise DicomError(f"{place} holds {len(paths)} files; expected at most {MAX_FILES}; choose a folder inside it")
     for path in paths:

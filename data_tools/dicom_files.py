@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,16 +115,35 @@ def damage_as_dicom_error(path: Path | DicomFile) -> Iterator[None]:
         raise DicomError(f"{path} is damaged ({type(error).__name__} while reading it); export it again") from error
 
 
-def find_files(folder: Path) -> list[Path]:
-    """All plain files below ``folder``, sorted by path; links to folders are not followed."""
+def find_files(folder: Path, on_unreadable: Callable[[Path, DicomError], object] | None = None) -> list[Path]:
+    """All plain files below ``folder``, sorted by path; links to folders are not followed.
+
+    Args:
+        folder: which must be there and readable.
+        on_unreadable: told of each folder or file below it that cannot be looked at, and why; else that is raised.
+    """
     if not folder.is_dir():
         raise DicomError(f"{folder} is {'a file' if folder.exists() else 'not there'}; expected a folder of CT images")
-    found = (Path(place) / name for place, _, names in os.walk(folder, onerror=_refuse) for name in names)
-    return sorted(path for path in found if path.is_file())
 
+    def refuse(error: OSError) -> None:
+        place = Path(os.fsdecode(error.filename)) if error.filename else folder
+        reason = DicomError(f"{place} cannot be searched ({error.strerror}); expected a readable folder")
+        if on_unreadable is None or place == folder:
+            raise reason from error
+        on_unreadable(place, reason)
 
-def _refuse(error: OSError) -> None:
-    raise DicomError(f"{error.filename} cannot be searched ({error.strerror}); expected a readable folder") from error
+    found = []
+    for place, _, names in os.walk(folder, onerror=refuse):
+        for name in names:
+            path = Path(place) / name
+            try:
+                if stat.S_ISREG(path.stat().st_mode):
+                    found.append(path)
+            except FileNotFoundError:  # a link to nowhere, or gone by now
+                continue
+            except OSError as error:  # a path too long, a circle of links
+                refuse(OSError(error.errno, error.strerror, str(path)))
+    return sorted(found)
 
 
 def open_dicom(file: DicomFile, *, pixels: bool) -> FileDataset:

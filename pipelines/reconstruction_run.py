@@ -65,6 +65,7 @@ def write_record(
         "created": (created or datetime.now().astimezone()).isoformat(timespec="seconds"),
         **({} if seconds is None else {"seconds": dict(seconds)}),
         "residual_ratio": result.residual_ratio,
+        "doubts": list(result.doubts),
         "residual_history": result.residual_history,
         "maps": {one.kind: {"rms_hu": one.rms_hu, **one.facts} for one in maps},
         "metrics": metrics,

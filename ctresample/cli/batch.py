@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ctresample.cli import deidentification, options
-from ctresample.cli.screen import Screen, clock, screen
+from ctresample.cli.screen import Screen, clock, say, screen
 from ctresample.errors import Stopped, UsageError
 
 if TYPE_CHECKING:
@@ -233,11 +233,11 @@ def _run(
         except KeyboardInterrupt:
             raise Stopped(f"interrupted; what was finished is kept in {out}: repeat the command to go on") from None
     done = sum(row.status == "done" for row in rows)
-    typer.echo(f"{out}: {done} of {len(rows)} series done. Look at {out / 'summary.html'}")
+    say(f"{out}: {done} of {len(rows)} series done. Look at {out / 'summary.html'}")
     lost = [row for row in rows if row.status in ("failed", "skipped")]
     if lost or plan.damaged:
         parts = [f"{sum(row.status == status for row in lost)} {status}" for status in ("failed", "skipped")]
-        typer.echo(f"{', '.join(parts)}, {len(plan.damaged)} damaged files: see the summary and sources.csv", err=True)
+        say(f"{', '.join(parts)}, {len(plan.damaged)} damaged files: see the summary and sources.csv", err=True)
         raise typer.Exit(options.SOME_FAILED)
 
 

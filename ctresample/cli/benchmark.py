@@ -9,7 +9,7 @@ import typer
 
 from ctresample.choices import SLICE_BEAMS
 from ctresample.cli import options
-from ctresample.cli.screen import screen
+from ctresample.cli.screen import say, screen
 from ctresample.errors import Stopped, UsageError
 from ctresample.pipelines.methods import BUNDLED, DEFAULT_PRIOR
 
@@ -160,10 +160,10 @@ def benchmark(
     from ctresample.pipelines.benchmark.console import print_summary
 
     print_summary(rows, Console())
-    typer.echo(f"Pictures: {out / 'report.html'}   Tables: {out / 'results.md'}, {out / 'results.csv'}")
+    say(f"Pictures: {out / 'report.html'}   Tables: {out / 'results.md'}, {out / 'results.csv'}")
     if failed := [row for row in rows if row.failure]:
         first = failed[0]
-        typer.echo(
+        say(
             f"{len(failed)} of {len(rows)} reconstructions failed; the first: {first.label}, {first.slice}: "
             f"{first.failure}; repeat the command with --retry-failed to try them again",
             err=True,

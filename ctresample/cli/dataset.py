@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ctresample.cli import options
-from ctresample.cli.screen import screen
+from ctresample.cli.screen import say, screen
 
 
 def dataset(
@@ -48,6 +48,6 @@ def dataset(
             progress=show.progress,
         )
     for line in summary_lines(manifest, rejected, out):
-        typer.echo(line)
+        say(line)
     if {"train", "val"} <= set(manifest.splits):
-        typer.echo(f"Next: ctresample train autoencoder {out / 'train'} --validation {out / 'val'} -o run")
+        say(f"Next: ctresample train autoencoder {out / 'train'} --validation {out / 'val'} -o run")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ctresample.cli import options
-from ctresample.cli.screen import screen
+from ctresample.cli.screen import say, screen
 from ctresample.pipelines.methods import DEFAULT_PRIOR
 
 # An earlier demo is recognised by these and replaced.
@@ -44,4 +44,4 @@ def demo(
     from ctresample.pipelines.benchmark.console import print_summary
 
     print_summary(rows, Console())
-    typer.echo(f"Pictures: {out / 'report.html'}   DICOM: {out / 'dicom'}   Table: {out / 'results.csv'}")
+    say(f"Pictures: {out / 'report.html'}   DICOM: {out / 'dicom'}   Table: {out / 'results.csv'}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctresample.cli import options
-from ctresample.cli.screen import screen
+from ctresample.cli.screen import say, screen
 from ctresample.errors import ArchiveError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def fetch(
     if out is None:
         _list(_some(found, settings.place), details)
         return
-    typer.echo(f"{out}: {len(found)} series, {n} images")
+    say(f"{out}: {len(found)} series, {n} images")
 
 
 def _some(found: list[ArchivedSeries], place: str) -> list[ArchivedSeries]:
@@ -95,14 +95,14 @@ def _list(found: list[ArchivedSeries], details: bool) -> None:
     before = None
     for series in found:
         if series.study_uid != before:
-            typer.echo(f"study {series.study_uid}")
+            say(f"study {series.study_uid}")
             if details:
                 facts = [
                     f"{heading} {fact}" for heading, fact in series.details.items() if heading != "series" and fact
                 ]
-                typer.echo(f"  {', '.join(facts)}")
+                say(f"  {', '.join(facts)}")
         before = series.study_uid
         images = "? images" if series.n_images is None else f"{series.n_images} images"
         words = [series.modality or "?", f"no. {series.number or '?'}", images, series.body_part]
         words += [series.details["series"]] * details
-        typer.echo(f"  series {series.series_uid}  {', '.join(word for word in words if word)}")
+        say(f"  series {series.series_uid}  {', '.join(word for word in words if word)}")

@@ -30,6 +30,7 @@ def info(
     from rich.text import Text
 
     from ctresample.data_tools.describe import describe
+    from ctresample.data_tools.plain_text import shown
 
     facts = describe(path, one_series=one_series, any_class=any_class)
     if figure:
@@ -38,5 +39,5 @@ def info(
         write_scan_figure(path, figure)
     table = Table.grid(padding=(0, 2))
     for name, value in facts.items():
-        table.add_row(Text(name, style="bold"), Text(value))
+        table.add_row(Text(name, style="bold"), Text(shown(value)))
     Console().print(table)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ctresample.cli import options
-from ctresample.cli.screen import screen
+from ctresample.cli.screen import say, screen
 from ctresample.errors import UsageError
 
 
@@ -49,4 +49,4 @@ def lower_dose(
             scan = replace(scan, photons=estimate_photons(scan.values) if isinstance(known, str) else known)
         show.progress(0.5, "adding noise")
         write_sinogram(lower(scan, fraction, seed=seed), out)
-    typer.echo(f"{out}: {fraction:g} of the photons of {sinogram}")
+    say(f"{out}: {fraction:g} of the photons of {sinogram}")

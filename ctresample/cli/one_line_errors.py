@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from ctresample.cli.screen import say
 from ctresample.errors import CTResampleError
 
 DEBUG = "--debug"
@@ -61,4 +62,4 @@ def _line_and_status(error: Exception) -> tuple[str, int]:
 
 def _complain(message: str) -> None:
     line = textwrap.shorten(message, 1000, placeholder=" ...")  # joins lines, too
-    typer.echo(f"ctresample: error: {line}", err=True)
+    say(f"ctresample: error: {line}", err=True)

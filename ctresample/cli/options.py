@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ctresample.choices import FORMATS, Beam, Model, Window
+from ctresample.choices import FORMATS, Beam, Model, ViewWeights, Window
 from ctresample.errors import UsageError
 from ctresample.pipelines.methods import BUNDLED, METHODS
 
@@ -53,6 +53,10 @@ Preset = Annotated[
 ]
 Every = Annotated[int, typer.Option(min=1, metavar="K", help="Use every K-th view only: sparse views of a full scan.")]
 FbpWindow = Annotated[Window, typer.Option(help="Of FBP: how much noise it damps, least to most.")]
+ViewWeightsOption = Annotated[
+    ViewWeights,
+    typer.Option(help="Of FBP: a view counts by the arc to its neighbours, or (views in bursts, gated) all the same."),
+]
 FitModel = Annotated[
     Model, typer.Option(help="What to fit: line integrals, or photon counts (better where few arrive).")
 ]

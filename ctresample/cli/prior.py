@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ctresample.cli.options import Device, Seed
-from ctresample.cli.screen import screen
+from ctresample.cli.screen import say, screen
 
 prior = typer.Typer(help="Make a prior of a diffusion model that others have trained, or a model card of a prior.")
 
@@ -78,7 +78,7 @@ def import_(
             on_note=show.note,
         )
     (_, most), *_, (_, least) = made.denoising_rmse_hu
-    typer.echo(f"{out}: error {most:.4g} HU (most noise) to {least:.4g} HU (least); use it with --prior {out}")
+    say(f"{out}: error {most:.4g} HU (most noise) to {least:.4g} HU (least); use it with --prior {out}")
 
 
 @prior.command(
@@ -150,4 +150,4 @@ def card(
             on_progress=show.progress,
             on_note=show.note,
         )
-    typer.echo(f"{out / 'README.md'}: {concluded}")
+    say(f"{out / 'README.md'}: {concluded}")

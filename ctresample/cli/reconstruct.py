@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctresample.cli import deidentification, options
-from ctresample.cli.screen import screen
+from ctresample.cli.screen import say, screen
 from ctresample.pipelines.methods import METHODS
 
 if TYPE_CHECKING:
@@ -24,7 +24,21 @@ def reconstruct(
     method: options.Method = "resample",
     preset: options.Preset = "fast",
     every: options.Every = 1,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=16,
+            help="Rows and columns of the image. By default those of the file; learned methods need multiples of 32.",
+        ),
+    ] = None,
+    pixel_size: Annotated[
+        float | None,
+        typer.Option(
+            "--pixel-size", min=1e-6, metavar="MM", help="Of the image. By default, what keeps the field of view."
+        ),
+    ] = None,
     window: options.FbpWindow = "hann",
+    view_weights: options.ViewWeightsOption = "arcs",
     model: options.FitModel = "line-integrals",
     tube_kilovolts: options.TubeKilovolts = None,
     prior: options.Prior = None,
@@ -72,7 +86,7 @@ def reconstruct(
 
         deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key)
         place = pick_device(device)
-        sinogram = read_sinogram(scan).every(every)
+        sinogram = read_sinogram(scan).every(every).on_grid(size, pixel_size)
         truth = truth_for(sinogram, read_source(against, sinogram, show.note)) if against else None
         if deidentifier:
             sinogram = deidentifier.sinogram(sinogram)  # not before the source was found, by its own UID
@@ -93,6 +107,7 @@ def reconstruct(
                 prior=learned.model if learned else None,
                 seed=seed + number,
                 window=window,
+                view_weights=view_weights,
                 physics=physics,
                 device=place,
                 batch_size=batch_size,
@@ -100,6 +115,8 @@ def reconstruct(
             )
 
         result = run(0)
+        for doubt in result.doubts:
+            show.doubt(doubt)
         made = result_maps(
             sinogram,
             result,
@@ -131,12 +148,12 @@ def reconstruct(
         if deidentifier:
             show.note(write_report(folder / REPORT_NAME, deidentifier))
     ratio = sum(result.residual_ratio) / n
-    typer.echo(f"{out}: {slices} by {method}, data residual {ratio:.2f} of what the noise predicts")
+    say(f"{out}: {slices} by {method}, data residual {ratio:.2f} of what the noise predicts")
     if metrics:
         mean = metrics["mean"]
-        typer.echo(
+        say(
             f"PSNR {mean['psnr_db']:.2f} dB over {metrics['data_range_hu']:g} HU, SSIM {mean['ssim']:.3f}, "
             f"RMSE {mean['rmse_hu']:.1f} HU (means over slices)"
         )
     for one in made:
-        typer.echo(f"{one.kind} map: root mean square {one.rms_hu:.1f} HU over the image")
+        say(f"{one.kind} map: root mean square {one.rms_hu:.1f} HU over the image")

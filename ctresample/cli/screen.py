@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import typer
+
+from ctresample.data_tools.plain_text import shown
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
@@ -36,15 +40,21 @@ class Screen:
         if self._bar:
             bar, task = self._bar
             end = None if left is None else now + left
-            bar.update(task, completed=fraction, description=step, end=end)
+            bar.update(task, completed=fraction, description=shown(step), end=end)
         elif step != self._step:
             estimate = "" if left is None else f" ({fraction:.0%} done, about {clock(left)} left)"
             self.note(f"{step}{estimate}")
         self._step = step
 
+    def doubt(self, message: str) -> None:
+        """A line in red that stays: what may be wrong with the image."""
+        self._console.print(
+            shown(f"doubtful: {message}"), style="bold red", markup=False, highlight=False, soft_wrap=True
+        )
+
     def note(self, message: str) -> None:
         """A line that stays."""
-        self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(shown(message), markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -77,6 +87,11 @@ def screen() -> Iterator[Screen]:
     columns = (TextColumn("{task.description}"), BarColumn(20), TaskProgressColumn(), TimeElapsedColumn(), TimeLeft())
     with Progress(*columns, console=console, transient=True, refresh_per_second=4) as bar:
         yield Screen(console, (bar, bar.add_task("starting", total=1.0, end=None)))
+
+
+def say(message: str = "", *, err: bool = False) -> None:
+    """A line of the answer; what it quotes, such as the name of a file, cannot make the terminal do anything."""
+    typer.echo(shown(message), err=err)
 
 
 def clock(seconds: float) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from ctresample.cli import options
-from ctresample.cli.screen import screen
+from ctresample.cli.screen import say, screen
 
 if TYPE_CHECKING:
     from ctresample.data_tools.pacs.outgoing import OutgoingFile
@@ -39,9 +39,9 @@ def send(node: options.ArchiveNode, dicom_dir: options.DicomFolder, config: opti
 
         archive.store(files, on_stored)
     n_stored = sum(count for status, count in statuses.items() if is_stored(status))
-    typer.echo(f"{settings.place}: has {n_stored} of {len(files)} files")
+    say(f"{settings.place}: has {n_stored} of {len(files)} files")
     for status, count in sorted(statuses.items()):
         if status:
-            typer.echo(f"  {count} with {in_words(status)}")
+            say(f"  {count} with {in_words(status)}")
     if n_stored < len(files):
         raise typer.Exit(options.SOME_FAILED if n_stored else 1)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import typer
-
 from ctresample.cli import deidentification, options
-from ctresample.cli.screen import screen
+from ctresample.cli.screen import say, screen
 
 
 def simulate(
@@ -90,4 +88,4 @@ def simulate(
         if deidentifier:
             show.note(write_report(report, deidentifier))
     bins = " x ".join(map(str, sinogram.geometry.view_shape))
-    typer.echo(f"{out}: {slices}, {views} views, {bins} detector bins")
+    say(f"{out}: {slices}, {views} views, {bins} detector bins")

@@ -224,12 +224,12 @@ def say(message: str, *, to_stderr: bool = False) -> None:
     from ctresample.pipelines.training.processes import this_process
 
     if this_process().is_main_process:
-        typer.echo(message, err=to_stderr)
+        say(message, err=to_stderr)
 
 
 def show_dry_run(found: DryRun) -> None:
     """Print what a training would take."""
-    from ctresample.cli.screen import clock
+    from ctresample.cli.screen import clock, say
 
     opponent = f", and a discriminator of {found.n_opponent:,}" if found.n_opponent else ""
     say(f"parameters: {found.n_parameters:,}, of which trained {found.n_trained:,}{opponent}")

@@ -13,6 +13,7 @@ import numpy as np
 from ctresample.data_tools.ct_source import volume_files
 from ctresample.data_tools.dicom_discovery import Discovery, find_series, root_of
 from ctresample.data_tools.dicom_even import check_step
+from ctresample.data_tools.dicom_files import find_files
 from ctresample.data_tools.dicom_series import FoundSeries, check_series
 from ctresample.data_tools.sinogram_file import read_summary
 from ctresample.data_tools.volume_source import volume_size
@@ -108,10 +109,9 @@ def find_inputs(place: Path, settings: BatchSettings) -> Found:
 
 
 def _sinogram_files(place: Path) -> list[Path]:
-    candidates = [place] if place.is_file() else place.rglob("*")
-    return sorted(
-        path for path in candidates if path.suffix in SINOGRAM_SUFFIXES and path.is_file() and h5py.is_hdf5(path)
-    )
+    # what cannot be looked at is told of with the series
+    candidates = [place] if place.is_file() else find_files(place, lambda path, error: None)
+    return [path for path in candidates if path.suffix in SINOGRAM_SUFFIXES and h5py.is_hdf5(path)]
 
 
 def _of_series(found: FoundSeries, place: Path, settings: BatchSettings) -> BatchInput:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from ctresample.data_tools.dicom_series import FoundSeries
+from ctresample.data_tools.plain_text import shown
 
 _LONGEST = 400
 
@@ -32,5 +33,5 @@ def without_places(text: str, source: FoundSeries | Path) -> str:
         # short numbers stay: they name nobody, and the text has numbers of its own
         if name in text and not (name.isdecimal() and len(name) < 6):
             text = re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", word, text)
-    text = " ".join(text.split())
+    text = " ".join(shown(text).split())
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]} ..."

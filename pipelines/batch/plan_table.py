@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from ctresample.data_tools.plain_text import shown
 from ctresample.pipelines.batch.estimate import Pace
 from ctresample.pipelines.batch.plan import Plan, free_bytes, in_bytes
 
@@ -22,11 +23,11 @@ def print_plan(plan: Plan, pace: Pace, out: Path, n_workers: int, console: Conso
         what = ": ".join(filter(None, ("runs" if runs else row.action, row.reason)))
         time = in_words(row.found.n_slices * pace.seconds_per_slice) if runs and pace.seconds_per_slice else ""
         table.add_row(
-            str(number), row.found.key, row.found.words, what, time, in_bytes(row.found.n_bytes) if runs else ""
+            str(number), row.found.key, row.found.words, shown(what), time, in_bytes(row.found.n_bytes) if runs else ""
         )
     console.print(table, markup=False)
     for line in _sums(plan, pace, out, n_workers):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(shown(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def _sums(plan: Plan, pace: Pace, out: Path, n_workers: int) -> list[str]:

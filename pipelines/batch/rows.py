@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from ctresample.data_tools.plain_text import csv_text
 from ctresample.files import write_file
 from ctresample.pipelines.batch.manifest import DONE, FAILED, last_events
 from ctresample.pipelines.batch.plan import Plan, PlanRow
@@ -94,9 +93,4 @@ def write_sources_csv(folder: Path, plan: Plan) -> None:
 
 
 def _write(path: Path, columns: Sequence[str], lines: Sequence[Mapping[str, Any]]) -> None:
-    text = io.StringIO()
-    table = csv.DictWriter(text, columns, lineterminator="\n")
-    table.writeheader()
-    table.writerows(lines)
-    # names of folders may be in an encoding of their own, such as Latin-1 from a Windows share
-    write_file(path, text.getvalue().encode("utf-8", "backslashreplace").decode("utf-8"))
+    write_file(path, csv_text([columns, *([line[name] for name in columns] for line in lines)]))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from ctresample.data_tools.plain_text import csv_text, csv_word
 from ctresample.errors import CTResampleError
 from ctresample.files import write_file
 from ctresample.paths import StrPath, as_path
@@ -28,12 +29,8 @@ def write_results_csv(path: StrPath, rows: Sequence[ResultRow]) -> None:
         OutputError: the file cannot be written.
     """
     path = as_path(path, "path")
-    text = io.StringIO(newline="")
-    # CRLF as in RFC 4180; it also makes the writer quote a lone carriage return in a name.
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    writer.writerows([_cell(name, getattr(row, name)) for name in COLUMNS] for row in rows)
-    write_file(path, text.getvalue())
+    lines = [[_cell(name, getattr(row, name)) for name in COLUMNS] for row in rows]
+    write_file(path, csv_text([COLUMNS, *lines], line_end="\r\n"))  # as in RFC 4180
 
 
 def read_results_csv(path: StrPath) -> list[ResultRow]:
@@ -72,7 +69,7 @@ def _row(path: Path, number: int, cells: list[str]) -> ResultRow:
     values: list[str | int | float] = []
     for name, cell in zip(COLUMNS, cells, strict=True):
         try:
-            values.append(_KINDS[name](cell))
+            values.append(_KINDS[name](csv_word(cell)))
         except ValueError:
             raise CTResampleError(f"{path}, row {number}: {name} is {cell!r}; expected a number") from None
     return ResultRow(**dict(zip(COLUMNS, values, strict=True)))  # type: ignore[arg-type]  # each of its column's kind

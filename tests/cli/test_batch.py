@@ -1,5 +1,6 @@
 """``batch`` on the command line: plan, exit status, one line for each error, kills."""
 
+import csv
 import json
 import os
 import signal
@@ -176,3 +177,35 @@ def test_killed_and_gone_on_with(cli, export, tmp_path, monkeypatch):
             process.send_signal(signal.SIGKILL)
     assert cli("batch", export, "-o", out, *FBP).exit_code == 0
     assert content(out) == content(tmp_path / "calm")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of bytes")
+def test_names_that_are_no_text_stop_nothing(cli, make_series, tmp_path):
+    """Bytes that are no UTF-8, escapes that a terminal obeys, a formula, a path that is too long, a locked folder."""
+    place = tmp_path / "in"
+    names = [b"M\xfcller", b"\x1b]0;owned\x07\x1b[2J", b"=cmd|' /C calc'!A0", b"two\nlines"]
+    for number, name in enumerate(names):
+        make_series(place / os.fsdecode(name), series=str(number), n=2)
+    (place / os.fsdecode(names[0]) / "000.dcm").write_bytes(b"\x08\0\x05\0 damaged")
+    before = Path.cwd()
+    try:  # deeper than any path may be long
+        os.chdir(place)
+        for _ in range(25):
+            Path("d" * 200).mkdir()
+            os.chdir("d" * 200)
+    finally:
+        os.chdir(before)
+    out = tmp_path / "out"
+    done = cli("batch", place, "-o", out, "--method", "fbp", "--size", 32, "--views", 8)
+    assert done.exit_code == 3, done.output
+    assert done.stdout.replace("\n", "").isprintable()
+    assert done.stderr.replace("\n", "").isprintable()
+    assert "unexpected" not in done.stderr
+    with (out / "sources.csv").open(newline="") as file:
+        places = [row["place"] for row in csv.DictReader(file)]
+    assert r"M\udcfcller" in " ".join(places)
+    assert r"\x1b]0;owned\x07\x1b[2J" in places
+    assert any(place.startswith("'=cmd|") for place in places)
+    assert any("cannot be searched (File name too long)" in place for place in places)
+    with (out / "summary.csv").open(newline="") as file:
+        assert [row["status"] for row in csv.DictReader(file)].count("done") >= 3
