@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -61,6 +61,7 @@ def make_result(
     batch_size: int = 8,
     created: datetime | None = None,
     began: float | None = None,
+    notes: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Result:
     """Reconstruct a sinogram and write all of the result, whole or not at all.
@@ -81,6 +82,7 @@ def make_result(
         created: the date that the result bears; by default now.
         began: when the loading began, by `time.perf_counter`; then ``run.json`` has the times of all parts, and else
             equal runs give equal files.
+        notes: what was said while the sinogram was made, for ``run.json``.
         progress: told the fraction done, and what is being done.
 
     Raises:
@@ -141,6 +143,7 @@ def make_result(
                 metrics=metrics,
                 maps=maps,
                 created=created,
+                notes=notes,
             )
             if deidentifier:
                 note = write_report(unfinished / REPORT_NAME, deidentifier)
