@@ -15,6 +15,7 @@ from ctresample.cli.screen import say
 from ctresample.errors import CTResampleError
 
 DEBUG = "--debug"
+_OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "not enough memory")  # as torch says it
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
@@ -57,6 +58,8 @@ def _line_and_status(error: Exception) -> tuple[str, int]:
         context = getattr(error, "ctx", None)
         hint = f" (see {context.command_path} --help)" if context else ""
         return f"{error.format_message().rstrip('.')}{hint}", getattr(error, "exit_code", 1)
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY):
+        return "memory ran out; take fewer slices together (--batch-size), a smaller --size, or a larger machine", 1
     return f"{type(error).__name__}: {error} (unexpected; add {DEBUG} to see where it happened)", 1
 
 

@@ -5,7 +5,8 @@ import json
 import pytest
 import yaml
 
-from ctresample.data_tools.importers.sidecar import MAX_BYTES, find_sidecar, read_sidecar
+from ctresample.data_tools.importers.sidecar import find_sidecar, read_sidecar
+from ctresample.documents import MAX_BYTES
 from ctresample.errors import SinogramError
 
 
