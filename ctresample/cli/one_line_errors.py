@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
 import traceback
@@ -14,7 +15,7 @@ from typer.core import TyperGroup
 from ctresample.cli.screen import say
 from ctresample.errors import CTResampleError
 
-DEBUG = "--debug"
+DEBUG, SHARE = "--debug", "--share"
 _OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "not enough memory")  # as torch says it
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
@@ -34,7 +35,11 @@ class OneLineErrors(TyperGroup):
         """Run the command line and leave with its exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
         words = list(sys.argv[1:] if args is None else args)
         debug = DEBUG in words  # at any place, for one adds it to a command that has just failed
-        words = [word for word in words if word != DEBUG]
+        share = SHARE in words
+        words = [word for word in words if word not in (DEBUG, SHARE)]
+        before = os.umask(0o077)  # nearly all that is written holds patient data
+        if share:
+            os.umask(before)
         try:
             # Not standalone: typer would print boxes of several lines, and the usage above them.
             status = super().main(words, "ctresample", complete_var, False, windows_expand_args, **extra)
@@ -46,6 +51,8 @@ class OneLineErrors(TyperGroup):
         else:
             if status == _INTERRUPTED:
                 _complain("interrupted; no result was written")
+        finally:
+            os.umask(before)
         sys.exit(status or 0)
 
 
