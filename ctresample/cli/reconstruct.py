@@ -40,6 +40,7 @@ def reconstruct(
     uncertainty: options.Uncertainty = None,
     deidentify: deidentification.Deidentify = False,
     deidentification_key: deidentification.DeidentificationKey = None,
+    retain_device: deidentification.RetainDevice = False,
 ) -> None:
     """Reconstruct a sinogram into a DICOM series.
 
@@ -71,7 +72,7 @@ def reconstruct(
         from ctresample.pipelines.result_images import write_images
         from ctresample.pipelines.result_maps import result_maps
 
-        deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key)
+        deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key, retain_device)
         place = pick_device(device)
         sinogram = read_sinogram(scan).every(every)
         truth = truth_for(sinogram, read_source(against, sinogram, show.note)) if against else None

@@ -111,7 +111,7 @@ def _fill(folder: Path, job: Job, progress: Share) -> Mapping[str, Any]:
     )
     created = job.created
     if settings.deidentification_key:
-        deidentifier = Deidentifier(read_key(settings.deidentification_key))
+        deidentifier = Deidentifier(read_key(settings.deidentification_key), retain_device=settings.retain_device)
         origin = sinogram.origin  # of our own simulation it names nobody
         sinogram, created = deidentifier.sinogram(sinogram), UNDATED
         if truth is not None:

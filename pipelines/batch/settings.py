@@ -40,6 +40,7 @@ class BatchSettings:
         residual_map: write where the image disagrees with the data.
         uncertainty: reconstruct so often, with the seeds after the first, and write how the images differ.
         deidentification_key: file of the secret key, to de-identify all headers; None to keep them.
+        retain_device: with a key, keep what names the scanner.
         device: "cpu", "cuda" or one of several GPUs. With "cuda" each worker process takes one of its own.
     """
 
@@ -57,6 +58,7 @@ class BatchSettings:
     residual_map: bool = False
     uncertainty: int | None = None
     deidentification_key: Path | None = None
+    retain_device: bool = False
     device: str = "cpu"
 
     @property
