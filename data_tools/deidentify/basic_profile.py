@@ -46,7 +46,8 @@ def action_for(tag: str, *, nested: bool, retain_device: bool = False) -> Action
         nested: whether it stands in an item of a sequence.
         retain_device: keep what names the scanner (Retain Device Identity Option, PS3.15 E.3.8).
     """
-    if int(tag[:4], 16) % 2 or int(tag[:4], 16) < 0x0008:  # private; of messages, files and directories
+    group = int(tag[:4], 16)
+    if group % 2 or group < 0x0008 or group == 0xFFFE:  # private; of messages, files and directories; no elements
         return "removed"
     if retain_device and keyword_for_tag(int(tag, 16)) in DEVICE_WORDS:
         return "kept"
