@@ -2,8 +2,8 @@
 
 Run: python benchmarks/robustness/attacks.py     (exit status 1 where one was not handled; about two minutes)
 Handled means: exit status 1 to 3 (or 0, where the attack is only to be passed over), one line that says why, no
-traceback and nothing "unexpected", within `MAX_S` of computing and `MAX_BYTES` of memory (an image without end: what one image may have), and nothing left
-behind.
+traceback and nothing "unexpected", within `MAX_S` of computing and `MAX_BYTES` of memory (of an image without end: what
+one image may have), and nothing left behind.
 """
 
 from __future__ import annotations
