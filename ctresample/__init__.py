@@ -14,7 +14,7 @@ From images to a scan and back
 
 Files
     read_ct_series          a DICOM series as a volume
-    write_ct_series         a volume as a derived DICOM series
+    write_ct_series         a volume as a derived DICOM series; `Provenance` says in it how it was made
     read_sinogram           a sinogram file
     write_sinogram          the same, written
     import_sinogram         a sinogram of a scanner or another program
@@ -44,6 +44,7 @@ Solvers, on torch tensors
 
 Modules
     geometry, operators, noise, metrics, units, solvers
+    testing                             phantoms, small priors, exact posteriors, a pretend device
 
 Errors
     CTResampleError                     the base of all errors that users can cause
@@ -60,8 +61,10 @@ if TYPE_CHECKING:  # what type checkers and editors see of the table below
     from ctresample import noise as noise
     from ctresample import operators as operators
     from ctresample import solvers as solvers
+    from ctresample import testing as testing
     from ctresample import units as units
     from ctresample.data_tools.dicom_reader import read_ct_series as read_ct_series
+    from ctresample.data_tools.dicom_writer import Provenance as Provenance
     from ctresample.data_tools.dicom_writer import write_ct_series as write_ct_series
     from ctresample.data_tools.importers import import_sinogram as import_sinogram
     from ctresample.data_tools.sinogram_file import read_sinogram as read_sinogram
@@ -112,7 +115,7 @@ _EXPORTS = {
     name: module
     for module, names in {
         "data_tools.dicom_reader": "read_ct_series",
-        "data_tools.dicom_writer": "write_ct_series",
+        "data_tools.dicom_writer": "Provenance write_ct_series",
         "data_tools.importers": "import_sinogram",
         "data_tools.sinogram_file": "read_sinogram write_sinogram",
         "errors": "CTResampleError",
@@ -139,7 +142,7 @@ _EXPORTS = {
     }.items()
     for name in names.split()
 }
-_MODULES = frozenset({"geometry", "metrics", "noise", "operators", "solvers", "units"})
+_MODULES = frozenset({"geometry", "metrics", "noise", "operators", "solvers", "testing", "units"})
 
 
 def __getattr__(name: str) -> object:

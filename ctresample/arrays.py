@@ -66,8 +66,10 @@ def as_numbers(values: Iterable[Any], name: str) -> tuple[float, ...]:
     """A list, one-dimensional array or tensor of numbers as a tuple of floats; `UsageError` otherwise."""
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise UsageError(f"{name} is {_shown(values)}; expected a list or array of numbers")
-    found = values if hasattr(values, "ndim") else list(values)
-    array = as_array(found, name, np.float64) if len(found) else np.zeros(0)
+    found: Any = values if hasattr(values, "ndim") else list(values)
+    if isinstance(found, list) and not found:
+        return ()
+    array = as_array(found, name, np.float64)
     if array.ndim != 1:
         raise UsageError(f"{name} has shape {array.shape}; expected one number after another")
     return tuple(array.tolist())

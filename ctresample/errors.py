@@ -27,6 +27,10 @@ class DicomError(CTResampleError):
     """A DICOM file or series that cannot be read as one CT volume."""
 
 
+class VolumeFileError(CTResampleError):
+    """A NIfTI, NRRD or MetaImage file that cannot be read as one CT volume."""
+
+
 class DatasetError(CTResampleError):
     """A set of training shards that is incomplete, damaged or cannot be made from the images given."""
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ctresample.documents import read_json
+from ctresample.bounded_files import read_json
+from ctresample.choices import SliceBeam, Window
 from ctresample.errors import PriorError
 from ctresample.paths import StrPath, as_path
 from ctresample.prior import BUNDLED
@@ -51,10 +52,10 @@ class ImageUNetConfig:
     name: str
     n_views: int
     arc_rad: float
-    beam: Literal["parallel", "fan", "fan-curved"]
+    beam: SliceBeam
     image_size: int
     photons: tuple[float, float] | None
-    window: Literal["ramp", "shepp-logan", "cosine", "hamming", "hann"]
+    window: Window
     channels: tuple[int, ...]
     weights_sha256: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -131,6 +132,11 @@ class ImageUNet(nn.Module):
         """Image sides must be multiples of this."""
         return int(PATCH_SIZE * 2 ** (len(self.config.channels) - 1))
 
+    @property
+    def sha256(self) -> str:
+        """Over the weights, for provenance."""
+        return self.config.weights_sha256
+
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """`PriorError` unless images of ``(rows, columns)`` are of the size trained on."""
         size = self.config.image_size
@@ -142,7 +148,7 @@ class ImageUNet(nn.Module):
             )
 
     @classmethod
-    def from_pretrained(cls, name_or_folder: str | Path, device: torch.device | str = "cpu") -> ImageUNet:
+    def from_pretrained(cls, name_or_folder: StrPath, device: torch.device | str = "cpu") -> ImageUNet:
         """Load a bundled network by name, or one from a folder that `save_pretrained` wrote.
 
         Raises:
@@ -187,7 +193,7 @@ class _Block(nn.Module):
         return x + self.second(F.silu(self.first(F.silu(x))))
 
 
-def find_image_unet(name_or_folder: str | Path) -> Path:
+def find_image_unet(name_or_folder: StrPath) -> Path:
     """Folder of a network, bundled or the user's; `PriorError` if there is none."""
     for folder in (Path(name_or_folder), BUNDLED / str(name_or_folder)):
         if (folder / CONFIG_NAME).is_file():

@@ -9,7 +9,7 @@ from typing import TypeAlias, TypeVar
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, UNet2DModel, VQModel
 
-from ctresample.documents import read_json
+from ctresample.bounded_files import read_json
 from ctresample.errors import PriorError
 from ctresample.paths import StrPath, as_path
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from ctresample.errors import UsageError
@@ -27,3 +28,10 @@ def as_path(place: StrPath, name: str = "path") -> Path:
     if not isinstance(text, str) or not text:
         raise UsageError(f"{name} is {text!r}; expected the path of a file or folder, as text")
     return Path(text)
+
+
+def as_paths(places: StrPath | Iterable[StrPath], name: str = "paths") -> list[Path]:
+    """The paths of several places, or of one that was given alone; errors as of `as_path`."""
+    if isinstance(places, str | os.PathLike):
+        return [as_path(places, name)]
+    return [as_path(place, name) for place in places]

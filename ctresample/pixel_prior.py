@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 from diffusers import DDIMScheduler, UNet2DModel
 
 from ctresample.errors import PriorError
 from ctresample.networks import load_network, load_scheduler, reason_of
-from ctresample.prior import DiffusionPrior, find_prior
+from ctresample.paths import StrPath
+from ctresample.prior import DiffusionPrior, find_prior, weights_sha256
 from ctresample.prior_config import PriorConfig
 from ctresample.units import hu_to_model, model_to_hu
 
@@ -45,7 +44,7 @@ class PixelPrior(DiffusionPrior):
         super().__init__(unet, scheduler, config)
 
     @classmethod
-    def from_pretrained(cls, name_or_folder: str | Path, device: torch.device | str = "cpu") -> PixelPrior:
+    def from_pretrained(cls, name_or_folder: StrPath, device: torch.device | str = "cpu") -> PixelPrior:
         """Load a prior from a folder with ``unet``, ``scheduler`` and ``prior.json``, or a bundled one by name.
 
         That is a DDPM or DDIM pipeline's folder of diffusers with a config of ours beside.
@@ -62,7 +61,9 @@ class PixelPrior(DiffusionPrior):
             raise PriorError(
                 f"{folder} cannot be loaded as a prior of pixels (unet, scheduler): {reason_of(error)}"
             ) from None
-        return cls(unet, scheduler, config).to(device)
+        prior = cls(unet, scheduler, config).to(device)
+        prior.sha256 = weights_sha256(folder)
+        return prior
 
     def encode(self, hu: torch.Tensor) -> torch.Tensor:
         """The model's values of images ``(B, 1, H, W)`` in HU, patches stacked into channels."""

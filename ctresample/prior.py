@@ -41,6 +41,7 @@ class DiffusionPrior:
     """
 
     kind: ClassVar[str]
+    sha256: str | None = None  # over the weights of one that was loaded, for provenance
 
     def __init__(self, unet: UNet2DModel, scheduler: DDIMScheduler, config: PriorConfig) -> None:
         self.unet = unet.eval().requires_grad_(False)
@@ -144,6 +145,12 @@ class DiffusionPrior:
 class LatentPrior(DiffusionPrior):
     """Encode, decode and denoise normalised latents of CT images in HU.
 
+    Example:
+        >>> prior = LatentPrior.from_pretrained("ct256")
+        >>> z = prior.encode(torch.zeros(1, 1, 64, 64))
+        >>> z.shape, prior.decode(z).shape
+        (torch.Size([1, 12, 16, 16]), torch.Size([1, 1, 64, 64]))
+
     Args:
         vae: the autoencoder, on stacked patches of images in [-1, 1].
         unet: the denoiser of normalised latents.
@@ -208,7 +215,7 @@ class LatentPrior(DiffusionPrior):
         return CoarseDenoiser(unet, step)
 
     @classmethod
-    def from_pretrained(cls, name_or_folder: str | Path, device: torch.device | str = "cpu") -> LatentPrior:
+    def from_pretrained(cls, name_or_folder: StrPath, device: torch.device | str = "cpu") -> LatentPrior:
         """Load a bundled prior by name, or one from a folder that `save_pretrained` wrote.
 
         Raises:
@@ -228,7 +235,9 @@ class LatentPrior(DiffusionPrior):
             raise PriorError(
                 f"{folder} cannot be loaded as a prior (vae, unet, scheduler): {reason_of(error)}"
             ) from None
-        return cls(**parts, config=config, coarse=load_coarse(folder, config)).to(device)
+        prior = cls(**parts, config=config, coarse=load_coarse(folder, config)).to(device)
+        prior.sha256 = weights_sha256(folder)
+        return prior
 
     def save_pretrained(self, folder: StrPath) -> None:
         """Write ``vae/``, ``unet/``, ``coarse/`` (half precision safetensors), ``scheduler/`` and ``prior.json``."""
@@ -292,7 +301,7 @@ def load_coarse(folder: Path, config: PriorConfig) -> UNet2DModel | None:
         raise PriorError(f"{folder / 'coarse'} cannot be loaded as a UNet2DModel: {reason_of(error)}") from None
 
 
-def find_prior(name_or_folder: str | Path) -> Path:
+def find_prior(name_or_folder: StrPath) -> Path:
     """Folder of a prior, bundled or the user's; `PriorError` if there is none."""
     for folder in (Path(name_or_folder), BUNDLED / str(name_or_folder)):
         if (folder / CONFIG_NAME).is_file():

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ctresample.documents import read_json
+from ctresample.bounded_files import read_json
 from ctresample.errors import PriorError, UsageError
 from ctresample.paths import StrPath, as_path
 from ctresample.units import check_hu_range

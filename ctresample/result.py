@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ctresample.display import as_html, hu_picture, middle, slices_in_words
 from ctresample.errors import GeometryError
+from ctresample.paths import StrPath, as_path
+from ctresample.sinogram import Sinogram
+from ctresample.volume import Volume
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,14 +96,38 @@ class ResultRow:
         return f"{self.method} {self.preset}".strip()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reconstruction:
-    """Reconstructed slices with what is needed to judge and to repeat them.
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which learned model took part.
 
-    Keyword-only: two of its fields are tuples of floats that are easily swapped.
+    Attributes:
+        name: as its config calls it.
+        sha256: one hash over all its weights; None of a model that was never in a file.
+    """
+
+    name: str
+    sha256: str | None
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class Reconstruction:
+    """Reconstructed slices with all that is needed to judge, to repeat and to write them.
+
+    Example:
+        >>> from ctresample import Volume, reconstruct, simulate
+        >>> water = Volume(np.zeros((2, 16, 16)), np.diag([4, 4, 2, 1]))
+        >>> result = reconstruct(simulate(water, n_views=12, size=16), method="fbp")
+        >>> result
+        Reconstruction(fbp, 2 slices of 16 x 16 pixels, data residual ...)
+        >>> result.volume
+        Volume(2 slices of 16 x 16 pixels, 4 x 4 x 2 mm)
+        >>> [file.name for file in result.to_dicom("series")]
+        ['0001.dcm', '0002.dcm']
+        >>> result.to_nifti("image.nii.gz")
 
     Attributes:
         image_hu: float32 array ``[slice, y, x]`` in HU.
+        sinogram: what was reconstructed; it says where the slices lie.
         residual_ratio: one value a slice: observed data residual over the one the noise predicts. The slices of a
             cone beam, which are measured together, have one value in common.
         residual_history: data residual after each step, mean over slices; empty for a direct method.
@@ -106,9 +136,12 @@ class Reconstruction:
         seed: of the random generator; ``None`` when the method draws no random numbers.
         method: the solver.
         preset: the named settings it started from.
+        model: the learned model, of a method that has one.
+        device: where it was computed.
     """
 
     image_hu: NDArray[np.float32]
+    sinogram: Sinogram
     residual_ratio: tuple[float, ...]
     residual_history: tuple[float, ...]
     seconds: float
@@ -116,10 +149,95 @@ class Reconstruction:
     seed: int | None
     method: str
     preset: str
+    model: ModelIdentity | None = None
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         """Refuse parts that do not fit each other."""
         if self.image_hu.ndim != 3 or 0 in self.image_hu.shape:
             raise GeometryError(f"image_hu has shape {self.image_hu.shape}; expected (slices, rows, columns), none 0")
-        if len(self.residual_ratio) != len(self.image_hu):
-            raise GeometryError(f"{len(self.image_hu)} slices but {len(self.residual_ratio)} residual ratios")
+        if not len(self.residual_ratio) == len(self.image_hu) == self.sinogram.n_slices:
+            raise GeometryError(
+                f"{len(self.image_hu)} slices but {len(self.residual_ratio)} residual ratios, of a sinogram of "
+                f"{self.sinogram.n_slices}; expected as many of each"
+            )
+
+    @property
+    def volume(self) -> Volume:
+        """The images with their place in the patient and the headers of the source."""
+        scan = self.sinogram
+        return Volume(self.image_hu, scan.affine, scan.headers, scan.slice_offsets_mm)
+
+    def to_dicom(self, folder: StrPath) -> list[Path]:
+        """Write a derived DICOM series, as ``ctresample reconstruct`` does; equal results get equal UIDs.
+
+        Args:
+            folder: new or empty.
+
+        Returns:
+            The files in slice order.
+
+        Raises:
+            OutputError: the folder is not empty or cannot be written.
+            DicomError: the source's headers cannot be used.
+        """
+        from ctresample.pipelines import result_files
+
+        return result_files.to_dicom(self, as_path(folder, "folder"))
+
+    def to_nifti(self, file: StrPath) -> None:
+        """Write a compressed NIfTI file in HU, without anything of the DICOM headers.
+
+        Args:
+            file: a new file; its name ends with ``.nii.gz``.
+
+        Raises:
+            GeometryError: slices that are not evenly spaced, which NIfTI cannot express.
+            OutputError: the file exists or cannot be written.
+            UsageError: a name with another ending.
+        """
+        from ctresample.pipelines import result_files
+
+        result_files.to_nifti(self, as_path(file, "file"))
+
+    def save(self, folder: StrPath, *, formats: Sequence[str] = ("dicom",)) -> None:
+        """Write the folder that ``ctresample reconstruct`` writes: the images and ``run.json``, whole or not at all.
+
+        Args:
+            folder: new or empty.
+            formats: of "dicom", "nifti" and "nrrd".
+
+        Raises:
+            OutputError: the folder is not empty or cannot be written.
+            UsageError: an unknown format.
+        """
+        from ctresample.pipelines import result_files
+
+        result_files.save(self, as_path(folder, "folder"), formats)
+
+    def __repr__(self) -> str:
+        name = f"{self.method} {self.preset}".strip()
+        seed = "" if self.seed is None else f", seed {self.seed}"
+        return (
+            f"Reconstruction({name}, {slices_in_words(self.image_hu.shape)}, data residual {self._residual:.3g}{seed})"
+        )
+
+    def _repr_html_(self) -> str:
+        model = None if self.model is None else self.model.name
+        return as_html(
+            "Reconstruction",
+            hu_picture(middle(self.image_hu)),
+            {
+                "method": f"{self.method} {self.preset}".strip(),
+                "model": model,
+                "slices": slices_in_words(self.image_hu.shape),
+                "data residual": f"{self._residual:.3g} of what the noise predicts",
+                "views": self.sinogram.geometry.n_views,
+                "seed": self.seed,
+                "seconds": f"{self.seconds:.1f}",
+            },
+        )
+
+    @property
+    def _residual(self) -> float:
+        return sum(self.residual_ratio) / len(self.residual_ratio)

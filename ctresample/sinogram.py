@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctresample.arrays import as_array, settle_numbers
+from ctresample.display import as_html, middle, scan_picture
 from ctresample.errors import SinogramError, UsageError
 from ctresample.geometry import ConeBeam, Geometry, Grid
 from ctresample.noise import line_integral_variance
@@ -20,9 +21,15 @@ NOISE_FREE_SIGMA = 2e-3
 about the error of the discrete projector, so that solvers have a level to stop at."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sinogram:
     """Line integrals of one or more slices, all measured with the same geometry.
+
+    Example:
+        >>> from ctresample import ImageGrid, ParallelBeam
+        >>> scan = ParallelBeam(np.radians(range(0, 180, 20)), n_detectors=23, detector_pitch_mm=1.0)
+        >>> Sinogram(np.zeros((1, 9, 23)), scan, ImageGrid((16, 16), pixel_size_mm=1.0), np.eye(4), photons=1e5)
+        Sinogram(ParallelBeam of 9 views, 1 x 9 x 23, 1e+05 photons a ray, 1 x 16 x 16 pixels)
 
     Attributes:
         values: float32 ``[slice, view, detector]``, line integrals of attenuation (no unit); of a cone beam
@@ -100,6 +107,29 @@ class Sinogram:
     def slice_origins_mm(self) -> NDArray[np.float64]:
         """Centre of the first voxel of each slice of the image in LPS mm, ``(slices, 3)``."""
         return slice_origins_mm(self.affine, self.n_slices, self.slice_offsets_mm)
+
+    def __repr__(self) -> str:
+        headers = ", with DICOM headers" if self.headers else ""
+        return f"Sinogram({', '.join(self._in_words.values())}{headers})"
+
+    def _repr_html_(self) -> str:
+        return as_html("Sinogram", scan_picture(middle(self.values)), self._in_words)
+
+    @property
+    def _in_words(self) -> dict[str, str]:
+        """What it is; nothing of the headers, nor of the origin, which may be anyone's words."""
+        photons = self.photons
+        if isinstance(photons, np.ndarray):
+            sent = f"{photons.min():.3g} to {photons.max():.3g} photons a ray"
+        else:
+            sent = "no noise stated" if photons is None else f"{photons:.3g} photons a ray"
+        pixels = " x ".join(map(str, self.grid.shape))
+        return {
+            "scan": f"{type(self.geometry).__name__} of {self.geometry.n_views} views",
+            "values": " x ".join(map(str, self.values.shape)),
+            "noise": sent,
+            "image": f"{self.n_slices} x {pixels} pixels" if len(self.grid.shape) == 2 else f"{pixels} voxels",
+        }
 
     def every(self, step: int) -> Sinogram:
         """The same scan with every ``step``-th view only, from the first: sparse views of a full scan."""

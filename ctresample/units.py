@@ -27,7 +27,12 @@ WINDOWS = {"soft tissue": (40.0, 400.0), "lung": (-600.0, 1500.0), "bone": (400.
 
 
 def hu_to_mu(hu: T, mu_water_per_mm: float = MU_WATER_PER_MM) -> T:
-    """Attenuation in 1/mm of a value in HU. Below -1000 HU the result is negative: clip first if that matters."""
+    """Attenuation in 1/mm of a value in HU. Below -1000 HU the result is negative: clip first if that matters.
+
+    Example:
+        >>> hu_to_mu(0.0), hu_to_mu(-1000.0)
+        (0.0192, 0.0)
+    """
     return (hu - AIR_HU) * (mu_water_per_mm / 1000.0)
 
 

@@ -9,12 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctresample.arrays import as_array, as_numbers
+from ctresample.display import as_html, hu_picture, middle, slices_in_words
 from ctresample.errors import GeometryError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Volume:
     """Axial slices in Hounsfield units with their place in the patient.
+
+    Example:
+        >>> Volume(np.zeros((3, 64, 64)), affine=np.diag([0.8, 0.8, 2.5, 1]))
+        Volume(3 slices of 64 x 64 pixels, 0.8 x 0.8 x 2.5 mm)
 
     Attributes:
         hu: float32 array ``[z, y, x]`` (slice, row, column), in HU.
@@ -53,6 +58,20 @@ class Volume:
         """Distances between voxel centres ``(column step, row step, slice step)`` in mm."""
         x, y, z = (float(np.linalg.norm(self.affine[:3, i])) for i in range(3))
         return x, y, z
+
+    def __repr__(self) -> str:
+        headers = ", with DICOM headers" if self.headers else ""
+        return f"Volume({slices_in_words(self.hu.shape)}, {self._spacing_in_words}{headers})"
+
+    def _repr_html_(self) -> str:
+        facts = {"slices": slices_in_words(self.hu.shape), "voxels": self._spacing_in_words}
+        return as_html(
+            "Volume", hu_picture(middle(self.hu)), facts | {"DICOM headers": "yes" if self.headers else "no"}
+        )
+
+    @property
+    def _spacing_in_words(self) -> str:
+        return " x ".join(f"{mm:.4g}" for mm in self.spacing_mm) + " mm"
 
     def with_hu(self, hu: NDArray[np.float32]) -> Volume:
         """The same place and headers with other values of the same shape."""

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import ctresample
+from ctresample.bounded_files import read_json
 from ctresample.data_tools.plain_text import one_line
-from ctresample.documents import read_json
-from ctresample.errors import DicomError, PriorError, UsageError
+from ctresample.errors import CTResampleError, DicomError, PriorError, UsageError
 from ctresample.paths import StrPath, as_path
 
 if TYPE_CHECKING:
@@ -35,13 +35,15 @@ PATIENT_IDENTITY_REMOVED = "00120062"
 Facts = dict[str, str]
 
 
-def describe(path: StrPath) -> Facts:
+def describe(path: StrPath, *, one_series: bool = False, any_class: bool = False) -> Facts:
     """Facts about a sinogram file, a place of CT images, or a prior, in the order to show them.
 
     Everything is read through, so that a file that describes well also reads well.
 
     Args:
         path: a file or folder, images in zip files too; or the name of a bundled prior, where no file or folder has it.
+        one_series: take the images of each folder as one series, whatever their UIDs.
+        any_class: take CT images that are stored as another class.
 
     Returns:
         Names of facts and their values, each one line. A series that cannot be read as it is says why, and
@@ -51,6 +53,7 @@ def describe(path: StrPath) -> Facts:
         UsageError: there is nothing of that name, or nothing that ctresample reads.
         SinogramError: a sinogram file that cannot be read.
         DicomError: no CT image in a folder, or an image that cannot be read.
+        VolumeFileError: a NIfTI, NRRD or MetaImage file that cannot be read.
         PriorError: a prior whose config cannot be read, or a model that is not yet a prior.
     """
     path = as_path(path, "path")
@@ -65,11 +68,9 @@ def describe(path: StrPath) -> Facts:
             f"{path} holds weights, not a prior of ctresample; `ctresample prior import` makes a prior of it"
         )
     elif path.is_dir():
-        from ctresample.data_tools.dicom_discovery import find_series
-
-        facts = _dicom(path, find_series(path))
+        facts = _folder(path, one_series, any_class)
     elif path.is_file():
-        facts = _file(path)
+        facts = _file(path, one_series, any_class)
     elif str(path) in bundled_priors():
         facts = _prior(BUNDLED_PRIORS / path)
     else:
@@ -89,15 +90,21 @@ def bundled_priors() -> list[str]:
 # ---------------------------------------------------------------- sinograms
 
 
-def _file(path: Path) -> Facts:
+def _file(path: Path, one_series: bool, any_class: bool) -> Facts:
     import h5py
+
+    from ctresample.data_tools.volume_source import check_kind, is_volume_file
+
+    check_kind(path)
+    if is_volume_file(path):
+        return _volume(path)
 
     if h5py.is_hdf5(path):
         return _sinogram(path)
     from ctresample.data_tools.dicom_discovery import find_series
     from ctresample.data_tools.importers.formats import format_of
 
-    discovery = find_series(path)
+    discovery = find_series(path, one_series=one_series, any_class=any_class)
     if discovery.series or discovery.damaged:
         return _dicom(path, discovery)
     if foreign := format_of(path):
@@ -186,6 +193,42 @@ def _range(photons: float | np.ndarray) -> str:
 
 
 # ---------------------------------------------------------------- DICOM
+
+
+def _folder(path: Path, one_series: bool, any_class: bool) -> Facts:
+    """The CT series below a folder, and the volume files beside them."""
+    from ctresample.data_tools.ct_source import volume_files
+    from ctresample.data_tools.dicom_discovery import find_series
+
+    volumes = volume_files(path)
+    discovery = find_series(path, one_series=one_series, any_class=any_class)
+    facts = _dicom(path, discovery) if discovery.series or not volumes else {"kind": "no CT series (DICOM)"}
+    for number, file in enumerate(volumes, 1):
+        try:
+            told = _volume(file)
+        except CTResampleError as error:
+            facts[f"problem of volume {number}"] = str(error)
+            continue
+        facts[f"volume {number}"] = f"{file}: " + ", ".join(told[name] for name in ("kind", "matrix", "HU range"))
+    return facts
+
+
+def _volume(path: Path) -> Facts:
+    from ctresample.data_tools.ct_source import NO_HEADERS
+    from ctresample.data_tools.volume_source import read_volume_file
+
+    notes = [f"{path} {NO_HEADERS}"]
+    volume = read_volume_file(path, notes.append)
+    column_mm, row_mm, _ = volume.spacing_mm
+    facts = {
+        "kind": f"CT volume ({'NIfTI' if '.nii' in path.name.lower() else path.suffix[1:].upper()})",
+        "slices": str(len(volume.hu)),
+        "matrix": _by(volume.hu.shape[1:]),
+        "pixel size": f"{row_mm:.4g} x {column_mm:.4g} mm",
+        "slice step": _slice_step(volume.spacing_mm[2], even=True),
+        "HU range": f"{volume.hu.min():g} to {volume.hu.max():g}",
+    }
+    return facts | {f"note {number}": note for number, note in enumerate(notes, 1)}
 
 
 def _dicom(place: Path, discovery: Discovery) -> Facts:

@@ -1,4 +1,4 @@
-"""Zip files of images: members are read into memory, and none is ever unpacked to disk."""
+"""Archives of images, zip and tar files and gzipped ones: members are read into memory, and none is ever unpacked."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
+from ctresample.data_tools.dicom_tarballs import read_gzip, read_tar_member, tar_member_names, tarball_kind
 from ctresample.errors import DicomError
 
 MAX_MEMBERS = 100_000
@@ -31,12 +32,21 @@ def is_zip(path: Path) -> bool:
         return False  # whoever opens it next says why
 
 
+def is_archive(path: Path) -> bool:
+    """Whether a file is a zip or tar file or one gzipped DICOM file, whatever its name."""
+    return is_zip(path) or tarball_kind(path) != ""
+
+
 def member_names(path: Path) -> list[str]:
     """Names of the members that are files, in the order of the archive; one name may come twice.
 
+    The one content of a gzipped DICOM file has no name.
+
     Raises:
-        DicomError: no whole zip file; encrypted; too many members, or they would swell beyond all bounds.
+        DicomError: no whole archive; encrypted; too many members, or they would swell beyond all bounds.
     """
+    if kind := "" if is_zip(path) else tarball_kind(path):
+        return [""] if kind == "gzip" else tar_member_names(path, MAX_MEMBERS, _most_bytes(path))
     with _zip_errors(path):
         members = _files(path)
         n_encrypted = sum(member.flag_bits & 1 for member in members)
@@ -47,7 +57,7 @@ def member_names(path: Path) -> list[str]:
         if len(members) > MAX_MEMBERS:
             raise DicomError(f"{path} is a zip file of {len(members)} members; expected at most {MAX_MEMBERS}")
         declared = sum(member.file_size for member in members)
-        if declared > max(HARMLESS_BYTES, MAX_RATIO * path.stat().st_size):
+        if declared > _most_bytes(path):
             raise DicomError(f"{path} is a zip file that would swell to {declared >> 20} MiB, more than CT images can")
         return [member.filename for member in members]
 
@@ -56,12 +66,16 @@ def read_member(path: Path, index: int) -> io.BytesIO:
     """The content of one member.
 
     Args:
-        path: the zip file.
+        path: the archive.
         index: in the list of :func:`member_names`.
 
     Raises:
         DicomError: too large, damaged, or of more bytes than it declares.
     """
+    if kind := "" if is_zip(path) else tarball_kind(path):
+        if kind == "gzip":
+            return read_gzip(path, MAX_MEMBER_BYTES)
+        return read_tar_member(path, index, MAX_MEMBERS, _most_bytes(path), MAX_MEMBER_BYTES)
     with _zip_errors(path):
         member = _files(path)[index]
         if member.file_size > MAX_MEMBER_BYTES:
@@ -71,6 +85,10 @@ def read_member(path: Path, index: int) -> io.BytesIO:
             )
         # reads no more than is declared, and fails where there is more
         return io.BytesIO(_archive(path).read(member))
+
+
+def _most_bytes(path: Path) -> int:
+    return max(HARMLESS_BYTES, MAX_RATIO * path.stat().st_size)
 
 
 @contextmanager

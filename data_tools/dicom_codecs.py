@@ -145,12 +145,12 @@ def _decode_by_gdcm(coded: bytes, dataset: Dataset) -> NDArray[Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "frame.dcm"
         bare.save_as(path, enforce_file_format=True)
-        with _quiet_stderr():  # it tells of each decoder that it tried in vain
+        with quiet_stderr():  # it tells of each decoder that it tried in vain
             return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))[0]
 
 
 @contextmanager
-def _quiet_stderr() -> Iterator[None]:
+def quiet_stderr() -> Iterator[None]:
     """Hold back what C libraries print, past Python's own streams."""
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,9 +17,10 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_ui
 
 from ctresample.data_tools import dicom_provenance as provenances
 from ctresample.data_tools.dicom_content import Content
+from ctresample.data_tools.dicom_mend import is_uid
+from ctresample.data_tools.dicom_numbers import decimal_or_none, decimals
 from ctresample.data_tools.dicom_provenance import TOOLKIT, Provenance
-from ctresample.data_tools.dicom_source import decimal, keep, keep_flags, keep_from_source
-from ctresample.errors import DicomError
+from ctresample.data_tools.dicom_source import Told, decimal, keep, keep_flags, keep_from_source
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +57,7 @@ def derived_datasets(
             keep(dataset, source, "SliceThickness")
         dataset.Rows, dataset.Columns = placed.hu.shape
         dataset.PixelData = np.rint((placed.hu.astype(np.float64) - intercept) / slope).astype("<i2").tobytes()
-        if "SOPInstanceUID" in source and "SeriesInstanceUID" in source:
+        if has_reference(source):
             dataset.SourceImageSequence = provenances.source_image(source, _same_pixels(dataset, source))
             dataset.ReferencedSeriesSequence = provenances.referenced_series(source)
         yield dataset
@@ -78,11 +77,37 @@ class _Uids:
         return generate_uid(entropy_srcs=[json.dumps([*role, *self._entropy])])
 
     def kept(self, source: Dataset, keyword: str) -> UID:
-        """The source's UID, a new one if it has none. Leading zeros pass: archives hold such UIDs."""
-        uid = str(source.get(keyword) or "")
-        if uid and not re.fullmatch(r"[0-9.]{1,64}", uid):
-            raise DicomError(f"the source's {keyword} is no UID; expected digits and dots; correct the source series")
+        """The source's UID; a new one for none, or for text that is none: one for all of one patient and text."""
+        uid = str(source.get(keyword) or "").strip()
+        if uid and not is_uid(uid):
+            who = [str(source.get(name) or "") for name in ("PatientID", "PatientName", "PatientBirthDate")]
+            return generate_uid(entropy_srcs=[json.dumps([keyword, uid, *who])])
         return UID(uid) if uid else self.new(keyword)
+
+
+def has_reference(source: Dataset) -> bool:
+    """Whether an image can be named as a source: by UIDs that are some."""
+    uids = [str(source.get(keyword) or "") for keyword in ("SOPInstanceUID", "SeriesInstanceUID")]
+    return all(map(is_uid, uids)) and is_uid(str(source.get("SOPClassUID") or CTImageStorage))
+
+
+def mendings(sources: Sequence[Dataset]) -> Told:
+    """What a derived series does not take over as it is, because no rule of DICOM allows it.
+
+    Args:
+        sources: headers of the images, in the order of the slices.
+    """
+    if not sources:
+        return {}
+    told: Told = {}
+    keep_from_source(Dataset(), sources[0], told)
+    for keyword in ("StudyInstanceUID", "FrameOfReferenceUID"):
+        uid = str(sources[0].get(keyword) or "").strip()
+        if uid and not is_uid(uid):
+            told[keyword] = "replaced by a new UID"
+    if any(source and not has_reference(source) for source in sources):
+        told["SourceImageSequence"] = "left out: the source's UIDs are missing or invalid"
+    return told
 
 
 def _shared(
@@ -112,8 +137,8 @@ def _shared(
         dataset.PatientID = f"CTR{dataset.StudyInstanceUID[-10:]}"
         dataset.StudyDate, dataset.StudyTime = date, time
     dataset.StudyID = dataset.StudyID or dataset.StudyInstanceUID[-10:]
-    number = content.series_number + int(source.get("SeriesNumber") or 0)
-    dataset.SeriesNumber = number if number < 2**31 else content.series_number
+    number = content.series_number + int(decimal_or_none(source, "SeriesNumber") or 0)
+    dataset.SeriesNumber = number if abs(number) < 2**31 else content.series_number
     dataset.SeriesDescription = description
     # one time for all: some viewers split a series by it
     dataset.SeriesDate = dataset.ContentDate = dataset.InstanceCreationDate = date
@@ -164,8 +189,8 @@ def _set_place(dataset: Dataset, affine: NDArray[np.float64]) -> None:
 def _even_step_mm(slices: Sequence[PlacedSlice]) -> float | None:
     """The distance between neighbours, if it is one; a lone slice has that of its source."""
     if len(slices) == 1:
-        nominal = slices[0].source.get("SpacingBetweenSlices")
-        return abs(float(nominal)) if nominal else None
+        nominal = decimal_or_none(slices[0].source, "SpacingBetweenSlices")
+        return abs(nominal) if nominal else None
     places = np.stack([placed.affine[:3, 3] for placed in slices])
     steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
     mean = float(steps.mean())
@@ -177,7 +202,10 @@ def _same_pixels(dataset: Dataset, source: Dataset) -> bool:
     if (dataset.Rows, dataset.Columns) != (source.get("Rows"), source.get("Columns")):
         return False
     for keyword in ("PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient"):
-        ours, theirs = dataset[keyword].value, source.get(keyword)
-        if theirs is None or not all(math.isclose(a, b, abs_tol=1e-3) for a, b in zip(ours, theirs, strict=True)):
+        try:
+            ours, theirs = decimals(dataset, keyword), decimals(source, keyword)
+        except (TypeError, ValueError):
+            return False
+        if len(ours) != len(theirs) or not np.allclose(ours, theirs, rtol=0, atol=1e-3):
             return False
     return True

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from ctresample.data_tools.dicom_archives import is_zip
+from ctresample.data_tools.dicom_archives import is_archive
 from ctresample.data_tools.dicom_errors import SeveralSeriesError, UnreadableImageError
 from ctresample.data_tools.dicom_files import DicomFile, SkippedFile, find_files, members
 from ctresample.data_tools.dicom_headers import SliceHeader, read_slice_headers
@@ -88,7 +88,7 @@ def find_series(place: StrPath, *, one_series: bool = False, any_class: bool = F
 
 def _home(file: DicomFile) -> str:
     """The folder of a file, in a zip file too."""
-    if file.index is None:
+    if not file.name:
         return str(file.path.parent)
     return f"{file.path}/{PurePosixPath(file.name).parent}"
 
@@ -102,11 +102,11 @@ def _images(part: Part) -> tuple[str, ...]:
 
 
 def iter_files(place: Path, on_damaged: Callable[[DicomFile, DicomError], object]) -> Iterator[DicomFile]:
-    """Every file of a place, in the order of the paths; what a zip file holds, as if it were a folder.
+    """Every file of a place, in the order of the paths; what an archive holds, as if it were a folder.
 
     Args:
         place: as for :func:`find_series`.
-        on_damaged: told of each zip file that cannot be used, and why.
+        on_damaged: told of each archive that cannot be used, and why.
 
     Raises:
         DicomError: there is no such place, it cannot be searched, or it holds a million files.
@@ -116,7 +116,7 @@ def iter_files(place: Path, on_damaged: Callable[[DicomFile, DicomError], object
     if len(paths) > MAX_FILES:
         raise DicomError(f"{place} holds {len(paths)} files; expected at most {MAX_FILES}; choose a folder inside it")
     for path in paths:
-        if not is_zip(path):
+        if not is_archive(path):
             yield DicomFile(path)
             continue
         try:

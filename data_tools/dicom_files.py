@@ -39,12 +39,12 @@ _CHUNK_BYTES = 1024**2
 
 @dataclass(frozen=True, order=True)
 class DicomFile:
-    """A file that may hold a CT image: on disk, or inside a zip file.
+    """A file that may hold a CT image: on disk, or inside an archive.
 
     Attributes:
         path: the file on disk.
-        index: the member's number, if ``path`` is a zip file.
-        name: the member's name: to show, never to open.
+        index: the member's number, if ``path`` is an archive.
+        name: the member's name: to show, never to open; empty for what is gzipped alone.
     """
 
     path: Path
@@ -52,17 +52,17 @@ class DicomFile:
     name: str = ""
 
     def __str__(self) -> str:
-        return str(self.path) if self.index is None else f"{self.path}/{one_line(self.name, 200)}"
+        return f"{self.path}/{one_line(self.name, 200)}" if self.name else str(self.path)
 
     @property
     def short_name(self) -> str:
         """To tell it from its neighbours."""
-        return self.path.name if self.index is None else one_line(self.name.rpartition("/")[2], 100)
+        return one_line(self.name.rpartition("/")[2], 100) if self.name else self.path.name
 
     @property
     def folder(self) -> Path:
-        """What holds it: a folder, or a zip file."""
-        return self.path.parent if self.index is None else self.path
+        """What holds it: a folder, or an archive."""
+        return self.path if self.name else self.path.parent
 
     def open(self) -> BinaryIO:
         """The content, a member's in memory; `OSError` or `DicomError` if there is none."""
@@ -70,7 +70,7 @@ class DicomFile:
 
 
 def members(path: Path) -> list[DicomFile]:
-    """The files inside a zip file; errors as `member_names`."""
+    """The files inside an archive; errors as `member_names`."""
     return [DicomFile(path, index, name) for index, name in enumerate(member_names(path))]
 
 
@@ -155,8 +155,13 @@ def open_dicom(file: DicomFile, *, pixels: bool) -> FileDataset:
         SkippedFile: not a DICOM file, or far too large for a CT image.
         DicomError: inflates beyond all bounds, or has more elements than any image.
     """
+    has_pixels = False
 
     def stop(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+        nonlocal has_pixels
+        if has_pixels:  # what comes behind them may be filling of any kind
+            return True
+        has_pixels = tag == _PIXELS[-1]
         return not pixels and tag in _PIXELS
 
     with file.open() as stream:

@@ -75,7 +75,7 @@ def marks_of(image: Dataset) -> dict[str, str]:
 
 def patient_of(image: Dataset) -> tuple[str, ...]:
     """What tells patients apart: number, name and date of birth, without differences in writing."""
-    number, birth = _text(image, "PatientID"), re.sub(r"\D", "", _text(image, "PatientBirthDate"))
+    number, birth = str(image.get("PatientID") or "").strip(), re.sub(r"\D", "", _text(image, "PatientBirthDate"))
     return number, " ".join(re.findall(r"\w+", _text(image, "PatientName").casefold())), birth
 
 
@@ -90,12 +90,17 @@ def shown_mark(keyword: str, marks: Mapping[str, str], others: list[str]) -> str
     return f"{mark.words} {others.index(value) + 1} of {len(others)}"
 
 
+def _plain(text: str) -> str:
+    """A number in one spelling: 1 for 01 and 1.0."""
+    return f"{float(text):.12g}" if re.fullmatch(r"[+-]?\d+\.?\d*", text) else text
+
+
 def _text(image: Dataset, keyword: str) -> str:
     try:
         value = image.get(keyword)
         for sequence in _IN_SEQUENCES.get(keyword, ()):
             if value is None and image.get(sequence):
                 value = image.get(sequence)[0].get(keyword)
-        return "" if value is None else str(value).strip(" \0")
+        return "" if value is None else _plain(str(value).strip(" \0"))
     except Exception:  # pydicom raises many types on damage; an attribute that cannot be read sets nothing apart
         return ""

@@ -46,12 +46,13 @@ def parts_of(stack: Sequence[SliceHeader], *, one_series: bool = False) -> list[
         one_series: positions are the judge: where they form one stack it is one, whatever studies and phases the
             images name. Patients are parted all the same.
     """
-    parts = []
-    for part in _by_patient(stack, by_study=not one_series):
-        for inner in _by_marks(part.headers, one_series):
-            words = ", ".join(filter(None, (part.words, inner.words)))
-            parts.append(Part(inner.headers, words, (*part.identity, *inner.identity)))
-    return parts
+    outer = _by_patient(stack, by_study=not one_series)
+    return [_within(part, inner) for part in outer for inner in _by_marks(part.headers, one_series)]
+
+
+def _within(outer: Part, inner: Part) -> Part:
+    words = ", ".join(filter(None, (outer.words, inner.words)))
+    return Part(inner.headers, words, (*outer.identity, *inner.identity))
 
 
 def is_even_stack(headers: Sequence[SliceHeader]) -> bool:
@@ -93,7 +94,8 @@ def _by_marks(headers: Sequence[SliceHeader], one_series: bool) -> list[Part]:
         ]
         if candidates:
             _, _, names, parts = min(candidates, key=lambda candidate: candidate[:2])
-            return [_part(names, values, part, list(parts)) for values, part in parts.items()]
+            outer = [_part(names, values, part, list(parts)) for values, part in parts.items()]
+            return [_within(part, inner) for part in outer for inner in _by_marks(part.headers, one_series)]
     return [Part(tuple(headers))]
 
 

@@ -15,7 +15,8 @@ from ctresample.data_tools.dicom_pixels import SliceDecoder
 from ctresample.data_tools.dicom_series import Warn, load_series, warn_values
 from ctresample.data_tools.dicom_stack import stack_affine
 from ctresample.data_tools.dicom_values import ValueCounts
-from ctresample.errors import DicomError
+from ctresample.data_tools.volume_source import check_kind, is_volume_file, read_volume_file
+from ctresample.errors import DicomError, VolumeFileError
 from ctresample.paths import StrPath, as_path
 from ctresample.volume import Volume
 
@@ -34,6 +35,11 @@ def read_ct_series(
     on_warning: Warn | None = None,
 ) -> Volume:
     """Read the one CT series of a place; see `find_series` and `load_series`.
+
+    Example:
+        >>> from importlib.resources import files
+        >>> read_ct_series(str(files("ctresample") / "demo_data" / "slice-01.dcm"))
+        Volume(1 slice of 512 x 512 pixels, 0.8789 x 0.8789 x 2.5 mm, with DICOM headers)
 
     Args:
         place: a folder, searched with all its subfolders; a zip file; a DICOMDIR; or one DICOM file.
@@ -81,11 +87,12 @@ def iter_ct_slices(
 ) -> Iterator[Volume]:
     """Yield every axial CT image of a place as a volume of one slice, in the order of the paths and of the frames.
 
-    Series and patients may be mixed. Files without an axial CT image (within 45 degrees) or that cannot be read
-    are left out; the counts go to ``on_warning`` at the end.
+    Slices of NIfTI, NRRD and MetaImage files come after those of DICOM files, turned upright. Series and patients may
+    be mixed. Files without an axial CT image (within 45 degrees) or that cannot be read are left out; the counts go to
+    ``on_warning`` at the end.
 
     Args:
-        place: a folder, searched with all its subfolders; a zip file; a DICOMDIR; or one DICOM file.
+        place: a folder, searched with all its subfolders; a zip file; a DICOMDIR; or one file.
         max_slices: stop after so many.
         on_warning: called with one line for each thing worth knowing.
 
@@ -96,7 +103,9 @@ def iter_ct_slices(
     warn = on_warning or _ignore
     skipped: Counter[str] = Counter()
     damage: dict[DicomFile, str] = {}
-    headers, decoder = _axial_headers(place, skipped, damage), SliceDecoder()
+    volumes: list[Path] = []
+    check_kind(place)
+    headers, decoder = _axial_headers(place, skipped, damage, volumes), SliceDecoder()
     n_found, values = 0, ValueCounts()
     doubtful: Counter[str] = Counter()
     while n_found != max_slices and (header := next(headers, None)):
@@ -112,6 +121,19 @@ def iter_ct_slices(
         values += decoded.values
         doubtful.update(doubt.rpartition("; ")[2] for doubt in decoded.values.doubts(decoded.header))
         yield Volume(decoded.hu[None], stack_affine([header]), (decoded.header,))
+    for path in volumes:
+        if n_found == max_slices:
+            break
+        try:
+            volume = read_volume_file(path, warn)
+        except VolumeFileError as error:
+            damage.setdefault(DicomFile(path), str(error))
+            continue
+        for k, origin in enumerate(volume.slice_origins_mm[: None if max_slices is None else max_slices - n_found]):
+            n_found += 1
+            affine = volume.affine.copy()
+            affine[:3, 3] = origin
+            yield Volume(volume.hu[k : k + 1], affine)
     first_damage = ""
     if damage:
         skipped["unreadable"] = len(damage)
@@ -125,8 +147,14 @@ def iter_ct_slices(
         warn(f"{place}: {count} image{'s'[: count > 1]} may not be in HU: {doubt}")
 
 
-def _axial_headers(place: Path, skipped: Counter[str], damage: dict[DicomFile, str]) -> Iterator[SliceHeader]:
+def _axial_headers(
+    place: Path, skipped: Counter[str], damage: dict[DicomFile, str], volumes: list[Path]
+) -> Iterator[SliceHeader]:
+    """Headers of DICOM images; files of other formats go to ``volumes``."""
     for file in iter_files(place, lambda archive, error: damage.setdefault(archive, str(error))):
+        if file.index is None and is_volume_file(file.path):
+            volumes.append(file.path)
+            continue
         try:
             yield from read_axial_headers(file)
         except SkippedFile as reason:

@@ -1,4 +1,7 @@
-"""What a derived CT image keeps of the image it was made from; everything else is new or left out."""
+"""What a derived CT image keeps of the image it was made from; everything else is new or left out.
+
+Values that no rule of DICOM allows are mended where their meaning is plain, else left out; which, is told.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,10 @@ from pydicom.config import RAISE
 from pydicom.datadict import dictionary_VR
 from pydicom.valuerep import DSfloat, validate_value
 
+from ctresample.data_tools.dicom_mend import LEFT_OUT, mended
+
 _IDENTITY = ["PatientName", "PatientID", "PatientBirthDate", "StudyDate", "StudyTime", "StudyID", "AccessionNumber"]
-"""Copied as they are, even where the source breaks a rule: a result must not end up with another patient."""
+"""Kept in any value representation, mended if need be: a result must not end up with another patient."""
 _KEPT_IF_VALID = [
     "ReferringPhysicianName",
     "StudyDescription",
@@ -55,16 +60,25 @@ _ALLOWED = {
 _LOSSY_METHOD = "ISO_(10918_1|14495_1|15444_1|15444_15|13818_2|14496_10|23008_2)"
 
 
-def keep_from_source(dataset: Dataset, source: Dataset) -> None:
+Told = dict[str, str]
+"""What was done to values of a source that no rule allows, by keyword; no value of it."""
+
+
+def keep_from_source(dataset: Dataset, source: Dataset, told: Told | None = None) -> None:
     """Copy patient, study and what still holds of the series; elements that must be there come out empty if need be."""
+    told = {} if told is None else told
     for keyword in _MAY_BE_EMPTY:
         setattr(dataset, keyword, None)
     for keyword in _IDENTITY:
-        if keyword in source:
-            keep(dataset, source, keyword)
+        value, done = mended(dictionary_VR(keyword), _texts(source, keyword))
+        setattr(dataset, keyword, value)
+        if done:
+            told[keyword] = done
     for keyword in _KEPT_IF_VALID:
         if is_valid(source, keyword):
             keep(dataset, source, keyword)
+        elif keyword in source and not source[keyword].is_empty and not _says_nothing(source, keyword):
+            told[keyword] = LEFT_OUT
     for keyword, allowed in _ALLOWED.items():
         if re.fullmatch(allowed, str(source.get(keyword))):
             keep(dataset, source, keyword)
@@ -74,6 +88,23 @@ def keep_from_source(dataset: Dataset, source: Dataset) -> None:
     methods = ("DeidentificationMethod", "DeidentificationMethodCodeSequence")
     if dataset.get("PatientIdentityRemoved") == "YES" and not any(method in dataset for method in methods):
         dataset.DeidentificationMethod = "not stated by the source"
+
+
+def _texts(source: Dataset, keyword: str) -> list[str]:
+    """The values of an element as texts; none for what can be no text."""
+    value = source.get(keyword)
+    if value is None or isinstance(value, bytes | Dataset):
+        return []
+    many = isinstance(value, Sequence) and not isinstance(value, str)
+    return [str(one) for one in (value if many else [value]) if not isinstance(one, Dataset)]
+
+
+def _says_nothing(source: Dataset, keyword: str) -> bool:
+    """Whether a value is allowed and left out all the same: a weight of 0, a remark in the place of a name."""
+    vr = dictionary_VR(keyword)
+    if vr == "PN":
+        return True
+    return vr == "DS" and all(isinstance(one, float) for one in (source[keyword].value or [0.0],))
 
 
 def keep_flags(dataset: Dataset, sources: Sequence[Dataset]) -> None:

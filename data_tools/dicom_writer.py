@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 
 from ctresample.data_tools.dicom_content import CT_IMAGE, Content
-from ctresample.data_tools.dicom_derived import PlacedSlice, derived_datasets
+from ctresample.data_tools.dicom_derived import PlacedSlice, derived_datasets, mendings
 from ctresample.data_tools.dicom_files import quiet_pydicom
 from ctresample.data_tools.dicom_provenance import Provenance
 from ctresample.data_tools.upright import check_upright
@@ -21,7 +22,7 @@ from ctresample.files import as_output_error, whole_folder
 from ctresample.paths import StrPath, as_path
 from ctresample.volume import Volume
 
-__all__ = ["Provenance", "write_ct_series", "write_ct_slices"]
+__all__ = ["Provenance", "check_ct_series", "write_ct_series", "write_ct_slices"]
 
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SOPClassUID", "SOPInstanceUID")
 
@@ -51,14 +52,42 @@ def write_ct_series(
         OutputError: not finite values, or a folder that cannot be written or is not empty.
     """
     folder = as_path(folder, "folder")
+    slices = _slices_of_one_study(volume)
+    return _write([slices], [list(range(len(slices)))], folder, content, description, provenance)
+
+
+@quiet_pydicom()
+def check_ct_series(affine: NDArray[np.float64], headers: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Raise what :func:`write_ct_series` would of a place and headers, before there are any values.
+
+    Args:
+        affine: ``(4, 4)``, of the volume.
+        headers: of its slices, or none.
+
+    Returns:
+        What the series will not take over from the headers as it is, by keyword: what no rule of DICOM allows is
+        mended or left out.
+
+    Raises:
+        DicomError: as there.
+        GeometryError: as there.
+    """
+    empty = np.zeros((max(1, len(headers)), 1, 1), np.float32)
+    slices = _slices_of_one_study(Volume(empty, affine, tuple(map(dict, headers))))
+    for _ in derived_datasets(slices, CT_IMAGE, "check", Provenance("", "check"), datetime.now().astimezone()):
+        pass
+    return mendings([placed.source for placed in slices])
+
+
+def _slices_of_one_study(volume: Volume) -> list[PlacedSlice]:
     slices = _placed_slices(volume)
     studies = {placed.source.get("StudyInstanceUID") for placed in slices}
     if len(studies) > 1:
         raise DicomError(
             f"the volume's headers come from {len(studies)} studies; expected one, as a series belongs to one patient; "
-            "write the slices with write_ct_slices"
+            "simulate each study on its own (--series KEY), or write --format nifti,nrrd"
         )
-    return _write([slices], [list(range(len(slices)))], folder, content, description, provenance)
+    return slices
 
 
 def write_ct_slices(

@@ -54,6 +54,13 @@ _KEYS = {"schema_version", "geometry", "photons", "headers", "slice_offsets_mm"}
 def write_sinogram(sinogram: Sinogram, path: StrPath) -> None:
     """Write a sinogram file; it appears under its name only when it is complete.
 
+    Example:
+        >>> from ctresample import Volume, simulate
+        >>> scan = simulate(Volume(np.zeros((1, 16, 16)), np.eye(4)), n_views=9, size=16)
+        >>> write_sinogram(scan, "scan.h5")
+        >>> read_sinogram("scan.h5")
+        Sinogram(ParallelBeam of 9 views, 1 x 9 x 24, no noise stated, 1 x 16 x 16 pixels)
+
     Args:
         sinogram: what to write; its DICOM headers, patient data included, go along.
         path: a new file in a folder that exists.

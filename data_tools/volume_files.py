@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import SimpleITK
 from numpy.typing import NDArray
 
+from ctresample.choices import VOLUME_SUFFIXES
 from ctresample.data_tools.upright import check_upright
 from ctresample.errors import GeometryError, OutputError, UsageError
 from ctresample.files import whole_file
 from ctresample.paths import StrPath, as_path
 from ctresample.volume import Volume
-
-Format = Literal["nifti", "nrrd"]
-
-SUFFIXES: dict[Format, str] = {"nifti": ".nii.gz", "nrrd": ".nrrd"}
 
 
 def write_volume_file(volume: Volume, path: StrPath, *, description: str) -> None:
@@ -30,7 +26,7 @@ def write_volume_file(volume: Volume, path: StrPath, *, description: str) -> Non
 
     Args:
         volume: finite HU; its headers are left out.
-        path: a new file, whose name ends as `SUFFIXES` says.
+        path: a new file, whose name ends as `VOLUME_SUFFIXES` says.
         description: for the file's note; at most 79 characters, which is what NIfTI holds.
 
     Raises:
@@ -39,9 +35,10 @@ def write_volume_file(volume: Volume, path: StrPath, *, description: str) -> Non
         UsageError: a name with another ending.
     """
     path = as_path(path, "path")
-    suffix = next((suffix for suffix in SUFFIXES.values() if path.name.endswith(suffix)), None)
+    suffix = next((suffix for suffix in VOLUME_SUFFIXES.values() if path.name.endswith(suffix)), None)
     if suffix is None:
-        raise UsageError(f"{path} names no known format; expected it to end with {' or '.join(SUFFIXES.values())}")
+        endings = " or ".join(VOLUME_SUFFIXES.values())
+        raise UsageError(f"{path} names no known format; expected it to end with {endings}")
     image = _image(volume, path)
     image.SetMetaData("ITK_FileNotes", description[:79])
     if path.exists():

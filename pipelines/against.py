@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ctresample.data_tools.ct_source import read_ct_volume, volume_files
 from ctresample.data_tools.dicom_discovery import find_series, only_series
-from ctresample.data_tools.dicom_series import Warn, load_series
+from ctresample.data_tools.dicom_even import with_even_steps
+from ctresample.data_tools.dicom_headers import SliceHeader
+from ctresample.data_tools.dicom_series import FoundSeries, Warn, load_series
+from ctresample.data_tools.volume_source import read_volume_file
 from ctresample.errors import UsageError
 from ctresample.metrics import DATA_RANGE_HU, psnr_db, rmse_hu, ssim
 from ctresample.paths import StrPath, as_path
@@ -30,11 +35,37 @@ def read_source(place: StrPath, sinogram: Sinogram, on_warning: Warn | None = No
         DicomError: as `read_ct_series`.
     """
     place = as_path(place, "place")
-    discovery = find_series(place)
-    uids = {value for header in sinogram.headers for value in header.get("0020000E", {}).get("Value", [])}
-    scanned_ones = tuple(found for found in discovery.series if found.series_uid in uids)
+    files = volume_files(place)
+    if place.is_file() and files:
+        return read_volume_file(place, on_warning)
+    discovery = find_series(place, any_class=True)
+    if files and not discovery.series:
+        return read_ct_volume(place, on_warning=on_warning)
+    scanned_ones = _scanned(discovery.series, sinogram)
+    if len(scanned_ones) != 1 or scanned_ones[0].n_slices < min(sinogram.n_slices, len(sinogram.headers)):
+        joined = find_series(place, one_series=True, any_class=True)
+        if len(_scanned(joined.series, sinogram)) == 1:  # as it must have been read for the scan
+            discovery, scanned_ones = joined, _scanned(joined.series, sinogram)
     found = only_series(replace(discovery, series=scanned_ones or discovery.series), place)
-    return load_series(found, allow_gaps=True, resample_tilt=True, on_warning=on_warning)
+    volume = load_series(found, allow_gaps=True, resample_tilt=True, on_warning=on_warning)
+    if sinogram.slice_offsets_mm is None and volume.slice_offsets_mm is not None and sinogram.n_slices > 1:
+        volume, _ = with_even_steps(volume, float(np.linalg.norm(sinogram.affine[:3, 2])))
+    return volume
+
+
+def _scanned(series: Sequence[FoundSeries], sinogram: Sinogram) -> tuple[FoundSeries, ...]:
+    """The series that hold the images of a sinogram's headers; else those of the same series UID."""
+    images, uids = set(), set()
+    for header in sinogram.headers:
+        instance, frame, uid = (header.get(tag, {}).get("Value", []) for tag in ("00080018", "00081160", "0020000E"))
+        images.add((*instance, *frame))
+        uids.update(uid)
+
+    def name(header: SliceHeader) -> tuple[object, ...]:
+        return (header.instance_uid,) if header.frame is None else (header.instance_uid, header.frame + 1)
+
+    holding = tuple(found for found in series if any(name(header) in images for header in found.headers))
+    return holding or tuple(found for found in series if found.series_uid in uids)
 
 
 def truth_for(sinogram: Sinogram, source: Volume) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ from ctresample.data_tools.dicom_writer import Provenance
 from ctresample.geometry import Geometry
 from ctresample.pipelines.loaded_prior import LoadedPrior
 from ctresample.pipelines.scan_geometry import beam_of
+from ctresample.result import ModelIdentity
 from ctresample.sinogram import Sinogram
 
 DICOM_FOLDER = "dicom"
@@ -32,7 +33,7 @@ def provenance_of(
     *,
     scan: Mapping[str, Any],
     sampling: Mapping[str, Any],
-    prior: LoadedPrior | None,
+    prior: LoadedPrior | ModelIdentity | None,
     seed: int | None,
     created: datetime | None = None,
 ) -> Provenance:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ctresample.choices import Window
 from ctresample.errors import UsageError
 from ctresample.geometry import ConeBeam
 from ctresample.operators import make_projector
@@ -16,7 +17,6 @@ from ctresample.pipelines.reconstruct import LINEAR
 from ctresample.sinogram import Sinogram
 from ctresample.solvers.fbp import fbp
 from ctresample.solvers.fdk import fdk
-from ctresample.solvers.ramp import Window
 from ctresample.units import hu_to_mu
 
 WINDOW: Window = "hann"

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal
 
+from ctresample.choices import ModelKind
 from ctresample.errors import UsageError
 
-Needs = Literal["", "latent prior", "pixel prior", "fbp-unet"]
+Needs = Literal["", ModelKind]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +216,7 @@ METHODS: dict[str, Method] = {method.name: method for method in _ALL}
 
 DEFAULT_PRIOR = "ct256"
 
-BUNDLED: dict[Needs, str] = {"latent prior": DEFAULT_PRIOR, "fbp-unet": "fbp-unet-25"}
+BUNDLED: Mapping[Needs, str] = {"latent prior": DEFAULT_PRIOR, "fbp-unet": "fbp-unet-25"}
 """The learned model of each kind that comes with the package and is taken unless another is named."""
 
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import torch
 
+from ctresample.choices import MODELS, Model
 from ctresample.consistency import linearised_problem
 from ctresample.errors import UsageError
 from ctresample.operators import LinearOperator, MeasurementModel, Polychromatic, Projector, Spectrum, Transmission
 from ctresample.pipelines.methods import METHODS
 from ctresample.sinogram import Sinogram
-
-Model = Literal["line-integrals", "counts"]
-MODELS: tuple[str, ...] = get_args(Model)
 
 LINEARISATIONS = 2
 """After the first image, which takes the problem to be linear."""

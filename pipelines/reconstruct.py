@@ -5,34 +5,39 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from ctresample.choices import Window
 from ctresample.consistency import residual_ratio
 from ctresample.errors import UsageError
 from ctresample.geometry import ConeBeam
 from ctresample.operators import Projector, make_projector
-from ctresample.pipelines.methods import Method, method_named
+from ctresample.paths import StrPath, as_path
+from ctresample.pipelines.loaded_prior import LearnedModel, LoadedPrior, learned_model
+from ctresample.pipelines.methods import method_named
 from ctresample.pipelines.physics import Physics
 from ctresample.pipelines.solve import Batch
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
-from ctresample.solvers.ramp import Window
 from ctresample.status import Status
 from ctresample.units import mu_to_hu
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 LINEAR = Physics()
 
 
 def reconstruct(
-    sinogram: Sinogram,
+    sinogram: Sinogram | StrPath,
     *,
     method: str = "resample",
     preset: str = "fast",
-    settings: Any = None,
-    prior: Any = None,
+    settings: DataclassInstance | None = None,
+    prior: StrPath | LearnedModel | LoadedPrior | None = None,
     seed: int = 0,
     window: Window = "hann",
     physics: Physics = LINEAR,
@@ -44,12 +49,23 @@ def reconstruct(
 ) -> Reconstruction:
     """Images of every slice on the sinogram's grid.
 
+    Example:
+        >>> import numpy as np
+        >>> from ctresample import Volume, reconstruct, simulate
+        >>> hu = np.full((1, 32, 32), -1000.0)
+        >>> hu[:, 8:24, 8:24] = 40
+        >>> scan = simulate(Volume(hu, np.diag([2, 2, 2, 1])), n_views=20, size=32, photons=1e5)
+        >>> result = reconstruct(scan, method="tv")
+        >>> result.image_hu.shape, bool(abs(result.image_hu[0, 16, 16] - 40) < 100)
+        ((1, 32, 32), True)
+
     Args:
-        sinogram: measured or simulated line integrals.
+        sinogram: measured or simulated line integrals, or the path of a sinogram file.
         method: the name of one of `ctresample.pipelines.methods.METHODS`.
         preset: the named settings of a method that has presets.
         settings: of a method that has any, in place of the preset or of the defaults.
-        prior: the learned model of a method that needs one, of the kind it needs; its device must be ``device``.
+        prior: the learned model of a method that needs one: the name or folder of one, or one of the kind it needs
+            that is on ``device`` already; by default the one that comes with the package.
         seed: of methods that sample; slice k draws from ``(seed, k)``, so that results do not depend on the batch
             size. Where the settings are ``coupled``, as ``fast`` and ``quality`` are, all slices draw from
             ``(seed, 0)``: neighbours in a volume then do not flicker, but slices are no independent samples.
@@ -60,7 +76,13 @@ def reconstruct(
         progress: told the fraction done, from 0 to 1.
         projector: of the sinogram's geometry and grid, on ``device``; by default `make_projector`'s.
         slice_numbers: the k of each slice, where the sinogram is a part of a larger one; by default from 0.
+
+    Raises:
+        UsageError: an argument is out of range, unknown, or does not fit another.
+        SinogramError: the sinogram file cannot be read.
+        PriorError: there is no such learned model, or it does not fit the image.
     """
+    sinogram = _read(sinogram)
     if batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}; expected at least 1 slice")
     numbers = range(len(sinogram.values)) if slice_numbers is None else slice_numbers
@@ -72,8 +94,10 @@ def reconstruct(
     preset = preset if chosen.has_presets and settings is None else ""
     settings = settings or chosen.load_settings(preset)
     coupled = getattr(settings, "coupled", False)  # then every slice draws the same noise
-    _check_model(chosen, prior, sinogram)
     physics.check(method, sinogram)
+    model, identity = learned_model(prior, chosen, device)
+    if model is not None:
+        model.check_shape(sinogram.grid.shape)
     began = time.perf_counter()
     A = projector or make_projector(sinogram.geometry, sinogram.grid, device=device)
     cone = isinstance(sinogram.geometry, ConeBeam)
@@ -102,7 +126,7 @@ def reconstruct(
                 problem=problem,
                 mu_water_per_mm=sinogram.mu_water_per_mm,
                 window=window,
-                model=prior if chosen.needs else None,
+                model=model,
                 settings=settings,
                 generators=[torch.Generator().manual_seed(_seed_of(seed, 0 if coupled else k)) for k in numbers[batch]],
                 watch=watch,
@@ -115,6 +139,7 @@ def reconstruct(
             progress(batch.stop / n)
     return Reconstruction(
         image_hu=np.concatenate(images),
+        sinogram=sinogram,
         residual_ratio=tuple(ratios),
         residual_history=history.means(),
         seconds=time.perf_counter() - began,
@@ -126,18 +151,17 @@ def reconstruct(
         seed=seed if chosen.is_random else None,
         method=method,
         preset=preset,
+        model=identity,
+        device=str(device),
     )
 
 
-def _check_model(method: Method, model: Any, sinogram: Sinogram) -> None:
-    """Refuse a learned model that is missing, of another kind than the method's, or unfit for the image."""
-    if not method.needs:
-        return
-    if model is None:
-        raise UsageError(f"method {method.name} needs a {method.needs}; give the name or folder of one")
-    if model.kind != method.needs:
-        raise UsageError(f"method {method.name} needs a {method.needs}; the model given is a {model.kind}")
-    model.check_shape(sinogram.grid.shape)
+def _read(given: Sinogram | StrPath) -> Sinogram:
+    if isinstance(given, Sinogram):
+        return given
+    from ctresample.data_tools.sinogram_file import read_sinogram  # here, for h5py is not needed where none is read
+
+    return read_sinogram(as_path(given, "sinogram"))
 
 
 def _seed_of(seed: int, slice_index: int) -> int:

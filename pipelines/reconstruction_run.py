@@ -9,13 +9,14 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from ctresample.data_tools.dicom_writer import check_ct_series
 from ctresample.files import write_file
 from ctresample.finite_json import finite
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.dicom_export import scan_facts
 from ctresample.pipelines.loaded_prior import LoadedPrior
 from ctresample.pipelines.result_images import ResultMap
-from ctresample.result import Reconstruction
+from ctresample.result import ModelIdentity, Reconstruction
 from ctresample.sinogram import Sinogram
 
 RECORD_NAME = "run.json"
@@ -27,7 +28,7 @@ def write_record(
     result: Reconstruction,
     sinogram: Sinogram,
     *,
-    prior: LoadedPrior | None,
+    prior: LoadedPrior | ModelIdentity | None,
     device: str,
     seconds: Mapping[str, float] | None,
     metrics: Mapping[str, Any] | None,
@@ -55,6 +56,7 @@ def write_record(
         "settings": result.settings,
         "prior": {"name": prior.name, "weights_sha256": prior.sha256} if prior else None,
         "scan": scan_facts(sinogram),
+        "headers_changed": check_ct_series(sinogram.affine, sinogram.headers) if sinogram.headers else {},
         "device": device,
         "versions": _versions(),
         "created": (created or datetime.now().astimezone()).isoformat(timespec="seconds"),

@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ctresample.choices import VOLUME_SUFFIXES, MapKind
 from ctresample.data_tools.dicom_content import CT_IMAGE, RESIDUAL_MAP, UNCERTAINTY_MAP, Content
-from ctresample.data_tools.dicom_writer import write_ct_series
-from ctresample.data_tools.volume_files import SUFFIXES, Format, write_volume_file
+from ctresample.data_tools.dicom_writer import check_ct_series, write_ct_series
+from ctresample.data_tools.volume_files import check_expressible, write_volume_file
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.dicom_export import DICOM_FOLDER, method_label, provenance_of, scan_facts
 from ctresample.pipelines.loaded_prior import LoadedPrior
-from ctresample.result import Reconstruction
+from ctresample.result import ModelIdentity, Reconstruction
 from ctresample.sinogram import Sinogram
 from ctresample.volume import Volume
-
-FORMATS = ("dicom", *SUFFIXES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +32,7 @@ class ResultMap:
         facts: how it came about, JSON-able.
     """
 
-    kind: Literal["residual", "uncertainty"]
+    kind: MapKind
     hu: NDArray[np.float32]
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -54,17 +53,30 @@ class _Kind:
 
 
 _RECONSTRUCTION = _Kind("", DICOM_FOLDER, "reconstruction", CT_IMAGE)
-_MAPS = {
+_MAPS: dict[MapKind, _Kind] = {
     "residual": _Kind("Residual map (HU)", "dicom-residual-map", "residual-map", RESIDUAL_MAP),
     "uncertainty": _Kind("Uncertainty map (SD, HU)", "dicom-uncertainty-map", "uncertainty-map", UNCERTAINTY_MAP),
 }
+
+
+def check_export(sinogram: Sinogram, formats: Collection[str]) -> None:
+    """Raise, before anything is computed, what :func:`write_images` would after it.
+
+    Raises:
+        DicomError: headers of several studies, or unusable ones, for DICOM.
+        GeometryError: slices that no format asked for can express.
+    """
+    if "dicom" in formats:
+        check_ct_series(sinogram.affine, sinogram.headers)
+    if set(formats) - {"dicom"}:
+        check_expressible(sinogram.affine, sinogram.slice_offsets_mm)
 
 
 def write_images(
     folder: StrPath,
     result: Reconstruction,
     sinogram: Sinogram,
-    prior: LoadedPrior | None,
+    prior: LoadedPrior | ModelIdentity | None,
     *,
     formats: Collection[str] = ("dicom",),
     maps: Sequence[ResultMap] = (),
@@ -77,7 +89,7 @@ def write_images(
         result: the reconstruction.
         sinogram: what was reconstructed.
         prior: the one used, if any.
-        formats: of `FORMATS`.
+        formats: of `ctresample.choices.FORMATS`.
         maps: of the reconstruction.
         created: the date that DICOM images bear; None for now.
 
@@ -105,5 +117,5 @@ def write_images(
                 place = folder / kind.dicom_folder
                 write_ct_series(volume, place, description=description, provenance=provenance, content=kind.content)
             else:
-                file = folder / f"{kind.file}{SUFFIXES[cast(Format, name)]}"
+                file = folder / f"{kind.file}{VOLUME_SUFFIXES[name]}"
                 write_volume_file(volume, file, description=f"{description}; research use only")

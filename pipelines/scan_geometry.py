@@ -6,14 +6,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
+from ctresample.choices import BEAMS, Beam
 from ctresample.errors import UsageError
 from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.regrid import to_square_grid
 from ctresample.volume import Volume
 
-SliceBeam = Literal["parallel", "fan", "fan-curved"]
-Beam = Literal[SliceBeam, "cone"]
-BEAMS = {
+_FOR_GRID: dict[Beam, Any] = {
     "parallel": ParallelBeam.for_grid,
     "fan": FanBeam.for_grid,
     "fan-curved": partial(FanBeam.for_grid, detector_shape="curved"),
@@ -94,7 +93,7 @@ def scan_geometry(
         raise UsageError(f"{name} is of a fan or cone, but the geometry is 'parallel'; {fix}")
     if arc_rad is not None and arc_rad != "short":
         options["arc_rad"] = arc_rad
-    make: Any = BEAMS[beam]
+    make = _FOR_GRID[beam]
     geometry: Geometry = replace(make(grid, n_views, **options), **offsets)
     if arc_rad == "short" and not isinstance(geometry, ParallelBeam):
         geometry = replace(make(grid, n_views, **options, arc_rad=geometry.short_scan_rad), **offsets)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from ctresample.choices import Beam
 from ctresample.noise import Scanner
-from ctresample.pipelines.scan_geometry import Beam, reconstruction_grid, scan_geometry
+from ctresample.pipelines.scan_geometry import reconstruction_grid, scan_geometry
 from ctresample.pipelines.simulate import PLAIN, simulate
 from ctresample.sinogram import Sinogram
 from ctresample.volume import Volume

@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ctresample.choices import Beam
 from ctresample.errors import UsageError
 from ctresample.geometry import ConeBeam, Geometry, Grid, VolumeGrid
 from ctresample.noise import Scanner, add_noise, blurred, check_noise, with_crosstalk
 from ctresample.operators import ConeProjector, StreamedProjector
-from ctresample.pipelines.scan_geometry import Beam, reconstruction_grid, scan_geometry
+from ctresample.paths import StrPath, as_path
+from ctresample.pipelines.scan_geometry import reconstruction_grid, scan_geometry
 from ctresample.regrid import to_square_grid
 from ctresample.sinogram import Sinogram
 from ctresample.units import AIR_HU, MU_WATER_PER_MM, hu_to_mu
@@ -31,7 +33,7 @@ PLAIN = Scanner()
 
 
 def simulate(
-    volume: Volume,
+    volume: Volume | StrPath,
     *,
     n_views: int | None = None,
     beam: Beam = "parallel",
@@ -51,8 +53,16 @@ def simulate(
     are counted, crosstalk passes some of the signal on, the read-out adds its noise, and faulty bins report a wrong
     gain, which the noise model of the sinogram does not know.
 
+    Example:
+        >>> import numpy as np
+        >>> from ctresample import Volume, simulate
+        >>> hu = np.full((1, 32, 32), -1000.0)
+        >>> hu[:, 8:24, 8:24] = 40
+        >>> simulate(Volume(hu, np.diag([10, 10, 2, 1])), n_views=20, size=32, photons=1e5)
+        Sinogram(ParallelBeam of 20 views, 1 x 20 x 47, 1e+05 photons a ray, 1 x 32 x 32 pixels)
+
     Args:
-        volume: slices in HU; values below -1000 HU count as air.
+        volume: slices in HU, or where a DICOM series is; values below -1000 HU count as air.
         n_views: views, equally spaced.
         beam: "parallel", "fan" (flat detector), "fan-curved" or "cone".
         arc_rad: the arc of the views; see `scan_geometry`.
@@ -68,7 +78,9 @@ def simulate(
     Raises:
         UsageError: an option is out of range, or two contradict each other.
         GeometryError: a scan that cannot be.
+        DicomError: the place of a series holds none, several, or one that cannot be read.
     """
+    volume = _read(volume)
     if photons is not None:
         check_noise(photons, electronic_noise)
     elif scanner.shapes_photons:
@@ -119,6 +131,14 @@ def simulate(
         headers=volume.headers,
         slice_offsets_mm=volume.slice_offsets_mm,
     )
+
+
+def _read(given: Volume | StrPath) -> Volume:
+    if isinstance(given, Volume):
+        return given
+    from ctresample.data_tools.dicom_reader import read_ct_series  # here, for pydicom is not needed where none is read
+
+    return read_ct_series(as_path(given, "volume"))
 
 
 def scanned(volume: Volume, size: int) -> Volume:

@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
+from ctresample.choices import Window
 from ctresample.geometry import ConeBeam
 from ctresample.operators import LinearOperator, Projector
 from ctresample.pipelines.physics import LINEARISATIONS, Problem
 from ctresample.solvers.cgls import cgls
 from ctresample.solvers.coarse_tv import coarse_tv
 from ctresample.solvers.fdk import fdk
-from ctresample.solvers.ramp import Window
 from ctresample.solvers.tv import tv
 from ctresample.status import Status
 

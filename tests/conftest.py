@@ -1,12 +1,9 @@
 """What holds for every test."""
 
-import importlib.util
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -32,25 +29,20 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
 
 
-def _module(name: str) -> ModuleType:
-    """A file beside this one; --import-mode=importlib gives tests no name to import it by."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # where dataclasses look for the types of their fields
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="session")
 def phantoms() -> ModuleType:
-    """Objects with known images and sinograms: the functions of phantoms.py."""
-    return _module("phantoms")
+    """Objects with known images and sinograms, without the import of torch where a test is not run."""
+    from ctresample.testing import phantoms
+
+    return phantoms
 
 
 @pytest.fixture(scope="session")
 def toy_prior() -> ModuleType:
-    """Small priors: the functions of toy_prior.py."""
-    return _module("toy_prior")
+    """Small priors."""
+    from ctresample.testing import priors
+
+    return priors
 
 
 @pytest.fixture(scope="session")

@@ -1,66 +1,225 @@
-"""JSON and YAML files that are made to do harm, and words that YAML 1.1 takes for something else."""
+"""Every block of code in the README and the pages is run, or stands below with the reason why not.
 
-import math
+A block is named by its page and its first words. It runs in a folder of its own, with the files that it takes.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from ctresample.documents import MAX_BYTES, read_json, read_yaml
+import ctresample
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "ctresample" / "docs").glob("*.md"))]
+
+NOT_RUN = {
+    "README.md: make demo": "sets up an environment from the package index; the demo has tests of its own",
+    "README.md: .venv/bin/python -m pip": "installs from the package index and trains; tests/cli/test_train.py trains",
+    "CONTRIBUTING.md: make test": "runs all tests",
+    "batch.md: ctresample batch export/ -o results --views 25 --photons 1e5 --select": "needs a series of 20 slices",
+    "batch.md: dask scheduler": "needs several machines",
+    'batch.md: """Start dask workers by SLURM': "needs a SLURM cluster",
+    "batch.md: python slurm_batch.py": "needs a SLURM cluster",
+    "measured.md: .venv/bin/python benchmarks": "measures for minutes; tests/benchmarks has the script",
+    "pacs.md: pip install": "installs from the package index",
+    "pacs.md: ctresample fetch hospital --patient-id": "needs an image archive; tests/data_tools/pacs have some",
+    "pacs.md: study 1.2": "is output",
+    "pacs.md: ctresample fetch hospital --series": "needs an image archive",
+    "pacs.md: ctresample send": "needs an image archive",
+    "priors.md: ctresample prior import MODEL_DIR": "needs a model of others; see tests/pipelines/prior_import",
+    "priors.md: ctresample prior import ldm.ckpt": "needs a model of others",
+    "priors.md: ctresample prior import ddpm-folder": "needs a model of others",
+    "speed.md: make bench-speed": "measures for many minutes; tests/benchmarks have the scripts",
+    "training.md: ctresample train autoencoder": "trains; tests/cli/test_train.py does so on little",
+    "training.md: ctresample dataset": "needs scans of several patients",
+    "training.md: ctresample train prior": "needs training data",
+    "training.md: accelerate launch": "needs several GPUs",
+    "training.md: ctresample train coarse": "trains",
+    "training.md: ctresample train pixel-prior": "trains",
+    "training.md: ctresample finetune": "trains",
+}
+
+SLOW = (
+    "README.md: mkdir -p my_ct",
+    "README.md: from ctresample import reconstruct",
+    "README.md: .venv/bin/ctresample import",
+    "batch.md: ctresample batch export/ -o results --views 25 --photons 1e5 --dry-run",
+    "batch.md: SOURCE_DATE_EPOCH",
+    "batch.md: ctresample batch export/ -o results --views 25 --photons 1e5 --workers 2",
+    "export.md: ctresample simulate chest_ct/ -o scan.h5 --views 25 --photons",
+    "export.md: ctresample simulate chest_ct/ -o scan.h5 --views 25 --deidentify",
+    "measured.md: .venv/bin/ctresample import",
+    "measured.md: .venv/bin/ctresample reconstruct",
+    "sinograms.md: ctresample import",
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    page: str
+    line: int
+    language: str
+    code: str
+
+    @property
+    def title(self):
+        return f"{self.page}: {self.code.strip()}"
+
+    def is_one_of(self, titles):
+        return any(self.title.startswith(title) for title in titles)
+
+
+def blocks_of(page):
+    text = page.read_text(encoding="utf-8")
+    for found in re.finditer(r"^( *)```(\w*)\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE):
+        indent, language, code = found.groups()
+        code = re.sub(rf"^{indent}", "", code, flags=re.MULTILINE)
+        yield Block(page.name, text[: found.start()].count("\n") + 1, language, code)
+
+
+BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+
+
+def runs(language, *, but=()):
+    """The blocks of a language, slow ones marked."""
+    return [
+        pytest.param(block, id=f"{block.page}:{block.line}", marks=[pytest.mark.slow] * block.is_one_of(SLOW))
+        for block in BLOCKS
+        if block.language == language and block.page not in but and not block.is_one_of(NOT_RUN)
+    ]
+
+
+def test_nothing_is_left_out_of_what_is_no_more():
+    for title in [*NOT_RUN, *SLOW]:
+        assert sum(block.title.startswith(title) for block in BLOCKS) == 1, title
+
+
+def test_every_language_is_known():
+    assert {block.language for block in BLOCKS} == {"", "python", "json", "toml"}
+
+
+# ---------------------------------------------------------------- what blocks find in their folder
+
+
+def series(place, n):
+    place.mkdir()
+    for number in range(11, 11 + n):
+        shutil.copy(ROOT / "ctresample" / "demo_data" / f"slice-{number}.dcm", place)
+
+
+def scan(place):
+    import numpy as np
+
+    water = ctresample.Volume(np.zeros((1, 32, 32), np.float32), np.eye(4))
+    ctresample.write_sinogram(ctresample.simulate(water, n_views=12, size=32), place)
+
+
+def disc(place):
+    beside = ROOT / "benchmarks" / "quality" / "measured_scan.json"
+    file = ROOT / "ctresample" / "demo_data" / "htc2022_tb_stitched.npz"
+    ctresample.write_sinogram(ctresample.import_sinogram(file, sidecar=beside), place)
+
+
+def of_the_page(language):
+    (block,) = (block for block in BLOCKS if block.page == "sinograms.md" and block.language == language)
+    return block.code
+
+
+FILES = {
+    "my_ct": lambda place: series(place, 2),
+    "chest_ct": lambda place: series(place, 1),
+    "export": lambda place: series(place, 1),
+    "scan.h5": scan,
+    "disc.h5": disc,
+    "geometry.json": lambda place: place.write_text(of_the_page("json")),
+    "scan.npy": lambda place: exec(of_the_page("python"), {}),  # noqa: S102
+}
+"""Made where a block names them before it makes them itself (by -o or mkdir)."""
 
 
 @pytest.fixture
-def yaml(tmp_path):
-    def read(text):
-        (tmp_path / "a.yaml").write_text(text)
-        return read_yaml(tmp_path / "a.yaml")
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("ctresample", "benchmarks"):
+        (tmp_path / name).symlink_to(ROOT / name)
 
-    return read
+    def fill(code):
+        for name, make in FILES.items():
+            first = re.search(rf"(-o |mkdir -p )?(?<![\w/.-]){re.escape(name)}(?![\w.-])", code)
+            if first and not first.group(1):
+                make(tmp_path / name)
 
-
-def test_words_of_yaml_1_2(yaml):
-    said = "[1:30, 1:1:1, yes, no, on, 2024-03-01, 017, 0o17, 0x1F, 1e5, -2.5E-3, .5, 5., 1_000, .inf, -.inf, ~, true]"
-    expected = ["1:30", "1:1:1", "yes", "no", "on", "2024-03-01", 17, 15, 31, 1e5, -2.5e-3, 0.5, 5.0, "1_000"]
-    assert yaml(said) == [*expected, math.inf, -math.inf, None, True]
-    assert math.isnan(yaml("[.nan]")[0])
-    assert yaml("a: {b: [1, 'x']}\nc: text") == {"a": {"b": [1, "x"]}, "c": "text"}
-    assert yaml("") is None
+    return fill
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("a: &x 1\nb: *x", "aliases are not allowed"),
-        ("[" * 60 + "]" * 60, "nested too deeply"),
-        ("[" * 400_000, "nested too deeply"),
-        ("[" + "1," * 250_000 + "]", "over 200,000 values"),
-        ("a" * (MAX_BYTES + 1), "larger than 1 MiB"),
-        ("a: 1\na: 2", "twice"),
-        ("1: 2", "a key is no word"),
-        ("a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
-        ("a: [", "(did not find )?expected (the )?node content"),
-        ("9" * 5000, "4300 digits"),
-    ],
+# ---------------------------------------------------------------- run
+
+
+@pytest.mark.parametrize("block", runs("python", but=["geometry.md"]))  # whose test runs its blocks in a row
+def test_python(block, folder, in_one_thread):
+    folder(block.code)
+    with in_one_thread():
+        exec(compile(block.code, f"{block.page}, line {block.line}", "exec"), {})  # noqa: S102
+
+
+def test_python_that_is_not_run_is_python():
+    for block in BLOCKS:
+        if block.language == "python":
+            compile(block.code, block.title, "exec")
+
+
+@pytest.mark.parametrize("block", runs(""))
+def test_shell(block, folder):
+    folder(block.code)
+    code = block.code.replace(".venv/bin/", "")
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-e", "-o", "pipefail", "-c", code], env=environment, capture_output=True, text=True, timeout=280
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+COMMANDS = sorted(
+    {
+        line.strip().removeprefix(".venv/bin/")
+        for block in BLOCKS
+        if block.language == ""
+        for line in block.code.replace("\\\n", " ").splitlines()
+        if re.match(r" *(\.venv/bin/)?ctresample ", line)
+    }
 )
-def test_harm_in_yaml(yaml, text, message):
-    with pytest.raises(ValueError, match=message):
-        yaml(text)
 
 
-def test_sexagesimal_numbers_are_words(yaml):
-    """They took 26 s in YAML 1.1: quadratic in their length."""
-    assert yaml("1:" * 300_000 + "1") == "1:" * 300_000 + "1"
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_one_that_there_is(command):
+    """Its verb and options; those that run are seen to take their values, too."""
+    import typer.main
+
+    from ctresample.cli import app
+
+    group, words = typer.main.get_command(app), shlex.split(command, comments=True)[1:]
+    while hasattr(group, "commands"):
+        name = words.pop(0)
+        assert name in group.commands, name
+        group = group.commands[name]
+    group.make_context(name, words, resilient_parsing=True)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("[" * 500_000, "nested too deeply"),
-        ('{"a": 1, "a": 2}', "twice"),
-        (" " * (MAX_BYTES + 1), "larger than 1 MiB"),
-        ("{", "Expecting property name"),
-        ("\udcff", "utf-8"),
-    ],
-)
-def test_harm_in_json(tmp_path, text, message):
-    (tmp_path / "a.json").write_bytes(text.encode(errors="surrogateescape"))
-    with pytest.raises(ValueError, match=message):
-        read_json(tmp_path / "a.json")
+def test_archives_of_the_page(tmp_path, monkeypatch):
+    (block,) = (block for block in BLOCKS if block.language == "toml")
+    from ctresample.data_tools.pacs.settings import read_node
+
+    (tmp_path / "nodes.toml").write_text(block.code)
+    for name in re.findall(r'"([\w-]+\.(?:pem|key))"', block.code):
+        (tmp_path / name).touch()
+    monkeypatch.setenv("CTRESAMPLE_RESEARCH_PASSWORD", "secret")
+    for name in tomllib.loads(block.code)["nodes"]:
+        assert read_node(name, tmp_path / "nodes.toml")

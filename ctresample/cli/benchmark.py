@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ctresample.choices import SLICE_BEAMS
 from ctresample.cli import options
 from ctresample.cli.screen import say, screen
 from ctresample.errors import Stopped, UsageError
@@ -36,7 +37,7 @@ def benchmark(
     geometry: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME,...", help="Of parallel, fan, fan-curved. Default: parallel.", rich_help_panel=SCANS
+            metavar="NAME,...", help=f"Of {', '.join(SLICE_BEAMS)}. Default: {SLICE_BEAMS[0]}.", rich_help_panel=SCANS
         ),
     ] = None,
     photons: Annotated[
@@ -186,10 +187,10 @@ def _conditions(
                 raise UsageError(f"condition is {name!r}; expected one of {', '.join(CONDITIONS)}")
         return [CONDITIONS[name] for name in wanted]
     counts = options.whole_numbers("--views", views or "25")
-    beams = options.words("--geometry", geometry or "parallel")
+    beams = options.words("--geometry", geometry or SLICE_BEAMS[0])
     for beam in beams:
-        if beam not in options.SLICE_BEAMS:
-            raise UsageError(f"--geometry has {beam!r}; expected {', '.join(options.SLICE_BEAMS)}")
+        if beam not in SLICE_BEAMS:
+            raise UsageError(f"--geometry has {beam!r}; expected {', '.join(SLICE_BEAMS)}")
     doses = options.doses("--photons", photons or "none")
     options.check_noise(next((dose for dose in doses if dose), None), electronic_noise)
     from ctresample.pipelines.benchmark.conditions import Condition

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ctresample.cli import options
+
 
 def info(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="DICOM file, folder or zip file; sinogram file; prior.")],
@@ -14,6 +16,8 @@ def info(
         Path | None,
         typer.Option(metavar="FILE.png", help="Draw the scan of a sinogram file: axes, signs, distances. A new file."),
     ] = None,
+    one_series: options.OneSeries = False,
+    any_class: options.AnyClass = False,
 ) -> None:
     """Say what a CT series, a sinogram or a prior holds.
 
@@ -28,7 +32,7 @@ def info(
     from ctresample.data_tools.describe import describe
     from ctresample.data_tools.plain_text import shown
 
-    facts = describe(path)
+    facts = describe(path, one_series=one_series, any_class=any_class)
     if figure:
         from ctresample.pipelines.geometry_figure import write_scan_figure
 

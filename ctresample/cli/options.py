@@ -5,24 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ctresample.choices import FORMATS, Beam, Model, Window
 from ctresample.errors import UsageError
 from ctresample.pipelines.methods import BUNDLED, METHODS
 
 if TYPE_CHECKING:
     from ctresample.pipelines.scan_settings import ScanSettings
-
-# Written out, for the modules that define them import torch; a test keeps them equal.
-Model = Literal["line-integrals", "counts"]
-Window = Literal["ramp", "shepp-logan", "cosine", "hamming", "hann"]
-SliceBeam = Literal["parallel", "fan", "fan-curved"]
-SLICE_BEAMS: tuple[str, ...] = get_args(SliceBeam)
-Beam = Literal[SliceBeam, "cone"]
-
-FORMATS = ("dicom", "nifti", "nrrd")
 
 SOME_FAILED = 3
 """Exit status where some of the work failed and the rest is there."""
@@ -82,11 +74,17 @@ DicomFolder = Annotated[
 ]
 DicomImages = Annotated[
     Path,
-    typer.Argument(metavar="DICOM", exists=True, help="CT images: a folder, a zip file, a DICOMDIR or a DICOM file."),
+    typer.Argument(
+        metavar="DICOM", exists=True, help="CT images: a folder, an archive, a DICOMDIR, a DICOM or a volume file."
+    ),
 ]
 DicomPlace = Annotated[
     Path,
-    typer.Argument(metavar="DICOM", exists=True, help="A CT series: a folder, a zip file, a DICOMDIR or a DICOM file."),
+    typer.Argument(
+        metavar="DICOM",
+        exists=True,
+        help="A CT series: a folder, an archive, a DICOMDIR or a DICOM file; or a NIfTI, NRRD or MHA file in HU.",
+    ),
 ]
 Series = Annotated[
     str | None,
@@ -97,6 +95,25 @@ AllowGaps = Annotated[
 ]
 ResampleTilt = Annotated[
     bool, typer.Option("--resample-tilt", help="Take series of a tilted gantry: slices are shifted upright.")
+]
+EvenSteps = Annotated[
+    float | None,
+    typer.Option(
+        "--even-steps",
+        metavar="MM",
+        help="Interpolate series whose slices are not evenly spaced, to steps of MM mm.",
+    ),
+]
+OneSeries = Annotated[
+    bool,
+    typer.Option(
+        "--one-series",
+        help="Take the images of each folder as one series, whatever their UIDs: positions decide what fits together.",
+    ),
+]
+AnyClass = Annotated[
+    bool,
+    typer.Option("--any-class", help="Take CT stored as another class, where Modality, HU and place are all there."),
 ]
 Size = Annotated[int, typer.Option(min=16, help="Rows and columns of the reconstructed image.")]
 Views = Annotated[int, typer.Option(min=1, help="Projection angles, equally spaced.", rich_help_panel=SCANNER)]
@@ -168,7 +185,7 @@ Device = Annotated[
 Formats = Annotated[
     str,
     typer.Option(
-        "--format", metavar="LIST", help="Of dicom, nifti, nrrd, with commas between.", rich_help_panel=RESULTS
+        "--format", metavar="LIST", help=f"Of {', '.join(FORMATS)}, with commas between.", rich_help_panel=RESULTS
     ),
 ]
 ResidualMap = Annotated[

@@ -61,7 +61,6 @@ def reconstruct(
         show.progress(0, "loading")
         from ctresample.data_tools.deidentify import UNDATED
         from ctresample.data_tools.sinogram_file import read_sinogram
-        from ctresample.data_tools.volume_files import check_expressible
         from ctresample.device import pick_device
         from ctresample.pipelines.against import compare, read_source, truth_for
         from ctresample.pipelines.deidentification_report import REPORT_NAME, write_report
@@ -69,7 +68,7 @@ def reconstruct(
         from ctresample.pipelines.physics import Physics
         from ctresample.pipelines.reconstruct import reconstruct as solve
         from ctresample.pipelines.reconstruction_run import write_record
-        from ctresample.pipelines.result_images import write_images
+        from ctresample.pipelines.result_images import check_export, write_images
         from ctresample.pipelines.result_maps import result_maps
 
         deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key, retain_device)
@@ -78,8 +77,7 @@ def reconstruct(
         truth = truth_for(sinogram, read_source(against, sinogram, show.note)) if against else None
         if deidentifier:
             sinogram = deidentifier.sinogram(sinogram)  # not before the source was found, by its own UID
-        if set(wanted) - {"dicom"}:
-            check_expressible(sinogram.affine, sinogram.slice_offsets_mm)
+        check_export(sinogram, wanted)
         learned = LoadedPrior.load(prior or chosen.bundled_model(), place, chosen.needs) if chosen.needs else None
         physics = Physics(model, tube_kilovolts)
         n, n_views, n_runs = sinogram.n_slices, sinogram.geometry.n_views, uncertainty or 1

@@ -26,6 +26,9 @@ def simulate(
     series: options.Series = None,
     allow_gaps: options.AllowGaps = False,
     resample_tilt: options.ResampleTilt = False,
+    even_steps: options.EvenSteps = None,
+    one_series: options.OneSeries = False,
+    any_class: options.AnyClass = False,
     seed: options.Seed = 0,
     deidentify: deidentification.Deidentify = False,
     deidentification_key: deidentification.DeidentificationKey = None,
@@ -62,12 +65,19 @@ def simulate(
     deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key, retain_device)
     with screen() as show:
         show.progress(0, "reading the series")
-        from ctresample.data_tools.dicom_reader import read_ct_series
+        from ctresample.data_tools.ct_source import read_ct_volume
         from ctresample.data_tools.sinogram_file import write_sinogram
         from ctresample.pipelines.deidentification_report import write_report
 
-        volume = read_ct_series(
-            dicom, series_uid=series, allow_gaps=allow_gaps, resample_tilt=resample_tilt, on_warning=show.note
+        volume = read_ct_volume(
+            dicom,
+            series_uid=series,
+            allow_gaps=allow_gaps,
+            resample_tilt=resample_tilt,
+            even_steps_mm=even_steps,
+            one_series=one_series,
+            any_class=any_class,
+            on_warning=show.note,
         )
         if deidentifier:
             volume = deidentifier.volume(volume)

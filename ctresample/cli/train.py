@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ctresample.choices import SliceBeam
 from ctresample.cli import options
 from ctresample.errors import UsageError
 
@@ -167,7 +168,7 @@ def fbp_unet(
             help="Photons a ray, or the fewest and the most; none: no noise. Without it: the recipe's.",
         ),
     ] = None,
-    geometry: Annotated[options.SliceBeam | None, typer.Option(help="Beam. Without it: the recipe's.")] = None,
+    geometry: Annotated[SliceBeam | None, typer.Option(help="Beam. Without it: the recipe's.")] = None,
     recipe: Recipe = "ct256",
     dry_run: OnlyTry = False,
 ) -> None:

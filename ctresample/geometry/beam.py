@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
@@ -14,7 +14,7 @@ from ctresample.errors import GeometryError
 from ctresample.geometry.grid import Array, Grid, check_finite, check_positive
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Beam(ABC):
     """A circular scan; see the package for axes and signs.
 
@@ -38,6 +38,12 @@ class Beam(ABC):
             raise GeometryError("geometry: a view angle is not finite; expected radians")
         check_positive("geometry", n_detectors=self.n_detectors, detector_pitch_mm=self.detector_pitch_mm)
         check_finite("geometry", detector_offset_mm=self.detector_offset_mm)
+
+    def __repr__(self) -> str:
+        """As of a dataclass, with so many angles in place of each of them."""
+        parts = {one.name: repr(getattr(self, one.name)) for one in fields(self)}
+        parts["angles_rad"] = f"<{self.n_views} from {min(self.angles_rad):.4g} to {max(self.angles_rad):.4g}>"
+        return f"{type(self).__name__}({', '.join(f'{name}={part}' for name, part in parts.items())})"
 
     @property
     def n_views(self) -> int:

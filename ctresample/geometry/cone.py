@@ -19,7 +19,7 @@ from ctresample.geometry.fan import (
 from ctresample.geometry.grid import Array, Grid, VolumeGrid, check_finite, check_positive
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ConeBeam(DivergingBeam):
     """A circular cone beam on a flat panel; see the package for axes and signs, and the bases for more attributes.
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
+from ctresample.choices import DetectorShape
 from ctresample.errors import GeometryError
 from ctresample.geometry.beam import Beam, bins_over, spread
 from ctresample.geometry.grid import Array, Grid, ImageGrid, check_finite, check_positive
-
-DetectorShape = Literal["flat", "curved"]
 
 CLINICAL_SOURCE_TO_AXIS_MM, CLINICAL_SOURCE_TO_DETECTOR_MM = 595.0, 1085.6
 """Distances of a common clinical scanner (Siemens SOMATOM Definition AS)."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class DivergingBeam(Beam):
     """What fan and cone share: a point source on a circle.
 
@@ -78,7 +76,7 @@ class DivergingBeam(Beam):
             )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class FanBeam(DivergingBeam):
     """A fan in the plane of one slice; see the package for axes and signs, and the bases for more attributes.
 

@@ -12,7 +12,7 @@ from ctresample.geometry.beam import Beam, bins_over, spread
 from ctresample.geometry.grid import Array, Grid, ImageGrid
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ParallelBeam(Beam):
     """Parallel rays; see the package for axes and signs, and `Beam` for the attributes.
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctresample.arrays import as_array
 from ctresample.errors import CTResampleError, GeometryError, UsageError
 
 DATA_RANGE_HU = 3000.0
@@ -24,6 +25,11 @@ _SSIM_WINDOW = 11
 
 def psnr_db(image_hu: NDArray[np.floating[Any]], truth_hu: NDArray[np.floating[Any]], *, data_range_hu: float) -> float:
     """Peak signal-to-noise ratio, ``20 log10(data range / RMSE)``, over all pixels, unclipped.
+
+    Example:
+        >>> truth = np.zeros((16, 16))
+        >>> psnr_db(truth + 30, truth, data_range_hu=3000)
+        40.0
 
     Args:
         image_hu: the slice to judge, ``[y, x]`` in HU.
@@ -111,6 +117,9 @@ def _errors(
     image, truth = _checked_pair(image_hu, truth_hu)
     if mask is None:
         return image - truth
+    mask = np.asarray(mask)
+    if mask.dtype != bool:  # numbers would choose rows
+        raise UsageError(f"the mask is of type {mask.dtype}; expected booleans")
     if mask.shape != truth.shape:
         raise GeometryError(f"the mask has shape {mask.shape} but the truth {truth.shape}; expected the same")
     return (image - truth)[mask]
@@ -125,7 +134,7 @@ def _checked_pair(
     image_hu: NDArray[np.floating[Any]], truth_hu: NDArray[np.floating[Any]]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Both slices in float64 (integers would wrap around in a difference), or the reason why not."""
-    image, truth = np.asarray(image_hu, dtype=np.float64), np.asarray(truth_hu, dtype=np.float64)
+    image, truth = as_array(image_hu, "image_hu", np.float64), as_array(truth_hu, "truth_hu", np.float64)
     if truth.ndim != 2 or 0 in truth.shape:
         raise GeometryError(f"the true slice has shape {truth.shape}; expected (rows, columns), none 0")
     if image.shape != truth.shape:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctresample.arrays import as_array
 from ctresample.units import WINDOWS
 
 BODY_HU = -500.0
@@ -31,7 +32,7 @@ def body_mask(truth_hu: NDArray[np.floating[Any]]) -> Mask:
     """
     from scipy.ndimage import binary_fill_holes, label  # here, for it takes long to import
 
-    parts, count = label(np.asarray(truth_hu) > BODY_HU)
+    parts, count = label(as_array(truth_hu, "truth_hu") > BODY_HU)
     if count == 0:
         return np.zeros(np.shape(truth_hu), dtype=bool)
     largest = np.bincount(parts.ravel())[1:].argmax() + 1
@@ -48,7 +49,7 @@ def region_masks(truth_hu: NDArray[np.floating[Any]]) -> dict[str, Mask]:
     Args:
         truth_hu: ``[y, x]`` in HU.
     """
-    truth = np.asarray(truth_hu)
+    truth = as_array(truth_hu, "truth_hu")
     body = body_mask(truth)
     masks = {"body": body}
     for region in ("soft_tissue", "lung"):

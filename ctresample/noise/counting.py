@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ctresample.arrays import as_array
 from ctresample.errors import UsageError
 from ctresample.noise.detector import with_crosstalk
 
@@ -36,6 +37,7 @@ def add_noise(
         UsageError: photons are not above 0 or do not fit, or the electronic noise is below 0.
     """
     check_noise(photons, electronic_noise)
+    transmission = as_array(transmission, "transmission", np.float64)
     try:
         expected = np.broadcast_to(photons, transmission.shape) * transmission
     except ValueError:
@@ -55,7 +57,7 @@ def line_integral_variance(
     ``N = photons * exp(-values)`` is the count behind the value (Sauer and Bouman, IEEE TSP 41(2), 1993). Photons
     ``[view, detector]`` hold for every slice, or row of a flat panel.
     """
-    counts = np.maximum(photons * np.exp(-values.astype(np.float64)), COUNT_FLOOR)
+    counts = np.maximum(photons * np.exp(-as_array(values, "values", np.float64)), COUNT_FLOOR)
     return ((counts + electronic_noise**2) / counts**2).astype(np.float32)
 
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 import torch
 
-from ctresample.errors import GeometryError
+from ctresample.errors import GeometryError, UsageError
 
 
 class MeasurementModel(ABC):
@@ -36,7 +36,7 @@ class MeasurementModel(ABC):
         """The Jacobian at ``x``; a batch of images ties it to batches of that size."""
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        return self.forward(checked(x, self.domain_shape, "image"))
+        return self.forward(checked(x, self, self.domain_shape, "image"))
 
 
 class LinearOperator(MeasurementModel):
@@ -95,11 +95,17 @@ class Transposed:
         self.T = operator
 
     def __call__(self, y: torch.Tensor) -> torch.Tensor:
-        return self.T.adjoint(checked(y, self.T.range_shape, "measurement"))
+        return self.T.adjoint(checked(y, self.T, self.T.range_shape, "measurement"))
 
 
 def dot_test(operator: LinearOperator, seed: int = 0, batch: int = 2) -> float:
     """How far ``A.T`` is from the adjoint of ``A``.
+
+    Example:
+        >>> from ctresample import ImageGrid, ParallelBeam, SparseProjector
+        >>> grid = ImageGrid((8, 8), pixel_size_mm=1.0)
+        >>> dot_test(SparseProjector(ParallelBeam.for_grid(grid, n_views=5), grid)) < 1e-6
+        True
 
     Returns:
         ``|<A x, y> - <x, A^T y>| / (|A x| |y|)`` for random ``x`` and ``y``, summed in float64; 0 is exact.
@@ -113,8 +119,22 @@ def dot_test(operator: LinearOperator, seed: int = 0, batch: int = 2) -> float:
     return float(gap.abs() / (ax.norm() * y.double().norm()))
 
 
-def checked(tensor: torch.Tensor, shape: tuple[int, ...], what: str) -> torch.Tensor:
-    """The tensor itself, if it is a batch of this shape; `GeometryError` otherwise."""
+def checked(tensor: torch.Tensor, model: MeasurementModel, shape: tuple[int, ...], what: str) -> torch.Tensor:
+    """The tensor itself, if it is a batch of this shape, of the model's type and on its device.
+
+    Raises:
+        GeometryError: another shape.
+        UsageError: no tensor, or one of another type or elsewhere: nothing is converted anew at every call.
+    """
+    if not isinstance(tensor, torch.Tensor):
+        raise UsageError(
+            f"{what} is of type {type(tensor).__name__}; expected a torch tensor, as torch.as_tensor makes it"
+        )
+    if tensor.dtype != model.dtype or tensor.device.type != model.device.type:
+        raise UsageError(
+            f"{what} is {tensor.dtype} on {tensor.device}; the operator takes {model.dtype} on {model.device}; use "
+            f"{what}.to(A.device, A.dtype)"
+        )
     if tensor.ndim != len(shape) + 2 or tensor.shape[1:] != (1, *shape):
         expected = ", ".join(map(str, ("batch", 1, *shape)))
         raise GeometryError(f"{what} has shape {tuple(tensor.shape)}; expected ({expected})")

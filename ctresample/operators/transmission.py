@@ -91,7 +91,7 @@ class Transmission(MeasurementModel):
 
     def check_counts(self, counts: torch.Tensor) -> torch.Tensor:
         """The counts themselves, if they can be; see `negative_log_likelihood` for errors."""
-        checked(counts, self.range_shape, "counts")
+        checked(counts, self, self.range_shape, "counts")
         if not torch.isfinite(counts).all():
             raise SinogramError("counts hold NaN or infinite values; repair or leave out these rays first")
         lowest, allowed = float(counts.min()), 0 - 6 * self.electronic_noise

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # the functions, for type checkers know modules that are call
     from ctresample.solvers.fbp import fbp as fbp
     from ctresample.solvers.fbp_unet import fbp_unet as fbp_unet
     from ctresample.solvers.fdk import fdk as fdk
+    from ctresample.solvers.itnet import itnet as itnet
     from ctresample.solvers.latent_dps import latent_dps as latent_dps
     from ctresample.solvers.mcg import mcg as mcg
     from ctresample.solvers.pnp import pnp as pnp
@@ -38,6 +39,7 @@ __all__ = [
     "fbp",
     "fbp_unet",
     "fdk",
+    "itnet",
     "latent_dps",
     "mcg",
     "pnp",

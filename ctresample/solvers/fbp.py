@@ -12,9 +12,10 @@ import math
 import numpy as np
 import torch
 
+from ctresample.choices import Window
 from ctresample.errors import GeometryError
 from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, ImageGrid, ParallelBeam
-from ctresample.solvers.ramp import Window, ramp_filter
+from ctresample.solvers.ramp import ramp_filter
 from ctresample.solvers.redundancy import weigh
 
 
@@ -22,6 +23,15 @@ def fbp(
     y: torch.Tensor, geometry: Geometry, grid: Grid, *, window: Window = "ramp", cutoff: float = 1.0
 ) -> torch.Tensor:
     """Attenuation in 1/mm from line integrals.
+
+    Example:
+        >>> from ctresample import ImageGrid, ParallelBeam, make_projector
+        >>> grid = ImageGrid((32, 32), pixel_size_mm=10.0)
+        >>> A = make_projector(ParallelBeam.for_grid(grid, n_views=20), grid)
+        >>> x = torch.zeros(1, 1, 32, 32)
+        >>> x[..., 8:24, 8:24] = 0.02
+        >>> round(float(fbp(A(x), A.geometry, grid)[0, 0, 16, 16]), 2)
+        0.02
 
     Any views will do: full circles, short scans, arcs with gaps; see `redundancy.ray_weights`. For lines that were
     never measured nothing is made up.

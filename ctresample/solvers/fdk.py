@@ -12,9 +12,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ctresample.choices import Window
 from ctresample.errors import GeometryError
 from ctresample.geometry import ConeBeam, Geometry, Grid, VolumeGrid
-from ctresample.solvers.ramp import Window, ramp_filter
+from ctresample.solvers.ramp import ramp_filter
 from ctresample.solvers.redundancy import weigh
 
 

@@ -36,11 +36,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 
+from ctresample.choices import WarmStart
 from ctresample.consistency import proximal_step, residual_ratio
 from ctresample.errors import UsageError
 from ctresample.operators import LinearOperator
@@ -67,7 +67,7 @@ class PnPSettings:
     """
 
     n_steps: int = 24
-    warm_start: Literal["tv", "cgls"] = "tv"
+    warm_start: WarmStart = "tv"
     start_level: float = 0.05
     end_level: float = 0.005
     spread_scale: float = 6.0

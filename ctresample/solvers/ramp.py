@@ -6,15 +6,12 @@ Kak and Slaney, "Principles of Computerized Tomographic Imaging", 1988, section 
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
 
 import numpy as np
 import torch
 
+from ctresample.choices import WINDOWS, Window
 from ctresample.errors import UsageError
-
-Window = Literal["ramp", "shepp-logan", "cosine", "hamming", "hann"]
-WINDOWS: tuple[str, ...] = get_args(Window)
 
 
 def ramp_filter(

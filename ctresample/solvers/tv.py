@@ -40,6 +40,16 @@ def tv(
     Because the data term is whitened, the weight belongs to the images, not to the dose. With an ``anchor``, the
     term ``1/2 |(x - anchor) / spread|^2`` is added: the proximal step of a solver that has an image in mind already.
 
+    Example:
+        >>> from ctresample import ImageGrid, ParallelBeam, make_projector
+        >>> grid = ImageGrid((32, 32), pixel_size_mm=10.0)
+        >>> A = make_projector(ParallelBeam.for_grid(grid, n_views=20), grid)
+        >>> x = torch.zeros(1, 1, 32, 32)
+        >>> x[..., 8:24, 8:24] = 0.02
+        >>> y = A(x)
+        >>> round(float(tv(y, A, sigma=torch.full_like(y, 0.01))[0, 0, 16, 16]), 3)
+        0.02
+
     Args:
         y: line integrals ``(B, 1, views, detectors)``, or of a cone beam ``(B, 1, rows, views, detectors)``.
         A: the projector, or another operator whose rows have one sign each.

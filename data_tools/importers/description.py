@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import Discriminator, Field, NonNegativeFloat, PositiveFloat, Tag, ValidationError, model_validator
 
+from ctresample.choices import DetectorShape
+from ctresample.data_tools.importers.line_integrals import Quantity
 from ctresample.data_tools.importers.readings import Facts
 from ctresample.data_tools.plain_text import one_line
 from ctresample.data_tools.sinogram_schema import Side, Strict, complaint
@@ -97,7 +99,7 @@ class FanScan(_DivergingScan):
     """A fan beam; see `ctresample.geometry.FanBeam`."""
 
     type: Literal["fan"]
-    detector_shape: Literal["flat", "curved"]
+    detector_shape: DetectorShape
 
     def geometry(self, n_rows: int, n_detectors: int) -> Geometry:
         """The scan of an array with ``n_detectors`` bins."""
@@ -152,7 +154,7 @@ class Description(Strict):
         origin: how the values came about, in words.
     """
 
-    quantity: Literal["line_integral", "transmission", "counts"]
+    quantity: Quantity
     axes: str
     geometry: Annotated[ParallelScan | FanScan | ConeScan, Field(discriminator="type")]
     mu_water_per_mm: PositiveFloat

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ctresample.bounded_files import read_json, read_yaml
 from ctresample.data_tools.importers.readings import Facts
 from ctresample.data_tools.plain_text import one_line
-from ctresample.documents import read_json, read_yaml
 from ctresample.errors import SinogramError
 
 SUFFIXES = (".json", ".yaml", ".yml")

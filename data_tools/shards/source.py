@@ -31,8 +31,9 @@ from ctresample.data_tools.dicom_reader import read_axial_headers
 from ctresample.data_tools.dicom_stack import stack_affine
 from ctresample.data_tools.plain_text import one_line
 from ctresample.data_tools.shards.tissues import tissue_counts
-from ctresample.errors import DicomError
-from ctresample.paths import StrPath, as_path
+from ctresample.data_tools.volume_source import is_volume_file, last_volume_file, volume_size
+from ctresample.errors import DicomError, VolumeFileError
+from ctresample.paths import StrPath, as_paths
 from ctresample.regrid import to_square_grid
 from ctresample.units import AIR_HU
 from ctresample.volume import Volume
@@ -89,11 +90,13 @@ class Source:
     """A CT image whose header is in order.
 
     Attributes:
-        header: identity and place.
-        patient: SHA-256 of PatientID, in hexadecimal digits.
+        file: where it is.
+        image: identity and place of a DICOM image; the number, from 0, of a slice of a volume file.
+        patient: SHA-256 of PatientID, in hexadecimal digits; of a volume file, which names none, of its name.
     """
 
-    header: SliceHeader
+    file: DicomFile
+    image: SliceHeader | int
     patient: str
 
 
@@ -114,7 +117,9 @@ class TrainingImage:
     tissues: NDArray[np.int64]
 
 
-def find_sources(places: Sequence[StrPath], rejected: Rejections, on_progress: Progress | None = None) -> list[Source]:
+def find_sources(
+    places: StrPath | Sequence[StrPath], rejected: Rejections, on_progress: Progress | None = None
+) -> list[Source]:
     """Every axial CT image of the places that can be told to be one from its header, in the order of the paths.
 
     An image in two places counts once (by SOPInstanceUID, and the number of its frame). A series whose slices are
@@ -125,12 +130,14 @@ def find_sources(places: Sequence[StrPath], rejected: Rejections, on_progress: P
         rejected: gets the other files.
         on_progress: told files read and files in all.
     """
-    places = [as_path(place, "places") for place in places]
+    roots = as_paths(places, "places")
 
     def damaged(file: DicomFile, error: Exception) -> None:
         rejected.add(_reason(error, file), file)
 
-    files = list(dict.fromkeys(file for place in places for file in iter_files(place, damaged)))
+    files = list(dict.fromkeys(file for place in roots for file in iter_files(place, damaged)))
+    volumes = [file for file in files if file.index is None and is_volume_file(file.path)]
+    files = [file for file in files if file not in set(volumes)]
     seen: set[tuple[str, int | None]] = set()
     found: list[Source] = []
     scalings: defaultdict[str, set[_Scaling]] = defaultdict(set)
@@ -153,12 +160,29 @@ def find_sources(places: Sequence[StrPath], rejected: Rejections, on_progress: P
                 continue
             seen.add(image)
             scalings[header.series_uid].add(scaling[header.frame])
-            found.append(Source(header, hashlib.sha256(json.dumps([patient]).encode()).hexdigest()))
+            found.append(Source(file, header, _hash(patient)))
     mixed = {series for series, ways in scalings.items() if len(ways) > 1}
+    left = []
     for source in found:
-        if source.header.series_uid in mixed:
-            rejected.add("of a series with mixed HU scaling", source.header.file)
-    return [source for source in found if source.header.series_uid not in mixed]
+        if isinstance(source.image, SliceHeader) and source.image.series_uid in mixed:
+            rejected.add("of a series with mixed HU scaling", source.file)
+        else:
+            left.append(source)
+    return left + [source for file in volumes for source in _of_volume_file(file, rejected)]
+
+
+def _of_volume_file(file: DicomFile, rejected: Rejections) -> list[Source]:
+    """The slices of a NIfTI, NRRD or MetaImage file, all of one patient."""
+    try:
+        n_slices = volume_size(file.path)[0]
+    except VolumeFileError as error:
+        rejected.add(_reason(error, file), file)
+        return []
+    return [Source(file, k, _hash(file.path.name)) for k in range(n_slices)]
+
+
+def _hash(patient: str) -> str:
+    return hashlib.sha256(json.dumps([patient]).encode()).hexdigest()
 
 
 @quiet_pydicom()
@@ -189,23 +213,32 @@ def iter_training_images(
     for n, source in enumerate(sources):
         if on_progress:
             on_progress(n, len(sources))
-        file = source.header.file
+        file = source.file
         try:
-            decoded = decoder.decode(file, source.header.frame)
-        except DicomError as error:
+            hu, affine, n_padding = _decoded(source, decoder)
+        except (DicomError, VolumeFileError) as error:
             rejected.add(_reason(error, file), file)
             continue
-        if why := why_not_hu(decoded.hu, decoded.n_padding):
+        if why := why_not_hu(hu, n_padding):
             rejected.add(why, file)
             continue
-        volume = Volume(np.clip(decoded.hu, AIR_HU, MAX_HU)[None], stack_affine([source.header]))
+        volume = Volume(np.clip(hu, AIR_HU, MAX_HU)[None], affine)
         square = to_square_grid(volume, NATIVE_SIZE)
         yield TrainingImage(
             hu=np.rint(square.hu[0]).astype(np.int16),
             spacing_mm=square.spacing_mm,
             patient=source.patient,
-            tissues=tissue_counts(decoded.hu, decoded.n_padding),
+            tissues=tissue_counts(hu, n_padding),
         )
+
+
+def _decoded(source: Source, decoder: SliceDecoder) -> tuple[NDArray[np.float32], NDArray[np.float64], int]:
+    """HU of one image, its affine, and how many pixels are padding."""
+    if isinstance(source.image, int):
+        volume = last_volume_file(source.file.path)
+        return volume.hu[source.image], volume.affine, 0
+    decoded = decoder.decode(source.file, source.image.frame)
+    return decoded.hu, stack_affine([source.image]), decoded.n_padding
 
 
 def why_not_hu(hu: NDArray[np.float32], n_padding: int) -> str:

@@ -21,7 +21,7 @@ from ctresample.data_tools.shards.source import (
 from ctresample.data_tools.shards.tissues import TISSUES
 from ctresample.errors import DatasetError, UsageError
 from ctresample.files import write_file
-from ctresample.paths import StrPath, as_path
+from ctresample.paths import StrPath, as_path, as_paths
 
 SLICES_PER_SHARD = 256
 """About 50 MB, and 130 MB of memory while it is made."""
@@ -30,7 +30,7 @@ _HEADER_SHARE = 0.1  # of the time, roughly: headers are read before any pixels
 
 
 def write_dataset(
-    places: Sequence[StrPath],
+    places: StrPath | Sequence[StrPath],
     out: StrPath,
     *,
     licence: str = "",
@@ -60,16 +60,16 @@ def write_dataset(
         OutputError: a file cannot be written.
         UsageError: a share outside 0 to 1.
     """
-    places = [as_path(place, "places") for place in places]
+    found = as_paths(places, "places")
     out = as_path(out, "out")
     if not 0 <= validation_share <= 1:
         raise UsageError(f"the validation share is {validation_share:g}; expected a share of the patients, from 0 to 1")
     show = progress or (lambda fraction, step: None)
     rejected = Rejections()
     sources = find_sources(
-        places, rejected, lambda n, total: show(_HEADER_SHARE * n / total, f"reading headers of {total} files")
+        found, rejected, lambda n, total: show(_HEADER_SHARE * n / total, f"reading headers of {total} files")
     )
-    rejected.check_some_left(places, len(sources))
+    rejected.check_some_left(found, len(sources))
     split_of = split_patients({source.patient for source in sources}, validation_share)
     writers: dict[Split, _SplitWriter] = {
         name: _SplitWriter(out / name, licence, slices_per_shard) for name in sorted(set(split_of.values()))
@@ -83,7 +83,7 @@ def write_dataset(
     for image in iter_training_images(sources, rejected, show_shard):
         tissues += image.tissues
         writers[split_of[image.patient]].add(image)
-    rejected.check_some_left(places, int(tissues.sum()))
+    rejected.check_some_left(found, int(tissues.sum()))
     splits = {name: writer.finish() for name, writer in writers.items()}
     if empty := [name for name, entry in splits.items() if not entry.slices]:
         raise DatasetError(

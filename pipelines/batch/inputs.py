@@ -10,10 +10,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from ctresample.data_tools.ct_source import volume_files
 from ctresample.data_tools.dicom_discovery import Discovery, find_series, root_of
+from ctresample.data_tools.dicom_even import check_step
 from ctresample.data_tools.dicom_files import find_files
 from ctresample.data_tools.dicom_series import FoundSeries, check_series
 from ctresample.data_tools.sinogram_file import read_summary
+from ctresample.data_tools.volume_source import volume_size
 from ctresample.errors import CTResampleError, DicomError
 from ctresample.pipelines.batch.fingerprint import contents_of, stamp_of
 from ctresample.pipelines.batch.no_places import without_places
@@ -64,7 +67,7 @@ class Found:
     """All that lies below a place.
 
     Attributes:
-        inputs: series first, then sinogram files, each in the order of their paths.
+        inputs: series first, then volume files, then sinogram files, each in the order of their paths.
         left_out: how many files are neither, by reason.
         damaged: one line for each file that should have been a CT image. They name files.
     """
@@ -75,7 +78,7 @@ class Found:
 
 
 def find_inputs(place: Path, settings: BatchSettings) -> Found:
-    """Look for CT series and sinogram files.
+    """Look for CT series, volume files and sinogram files.
 
     Args:
         place: a folder, a zip file, a DICOMDIR or one file.
@@ -86,10 +89,15 @@ def find_inputs(place: Path, settings: BatchSettings) -> Found:
     """
     place = root_of(place).absolute()  # workers may run in another folder
     sinograms = _sinogram_files(place)
-    discovery = Discovery((), {}, ()) if sinograms == [place] else find_series(place)
+    volumes = volume_files(place)
+    check_step(settings.even_steps_mm)
+    discovery = Discovery((), {}, ())
+    if place not in (*sinograms, *volumes):
+        discovery = find_series(place, one_series=settings.one_series, any_class=settings.any_class)
     left_out = dict(discovery.left_out)
-    left_out["not DICOM"] = left_out.get("not DICOM", 0) - len(sinograms)
+    left_out["not DICOM"] = left_out.get("not DICOM", 0) - len(sinograms) - len(volumes)
     inputs = [_of_series(found, place, settings) for found in discovery.series]
+    inputs += [_of_volume_file(path, place, settings) for path in volumes]
     inputs += [_of_sinogram(path, place, settings) for path in sinograms]
     if not inputs:
         counts = ", ".join(f"{count} {reason}" for reason, count in left_out.items() if count > 0)
@@ -109,7 +117,8 @@ def _sinogram_files(place: Path) -> list[Path]:
 def _of_series(found: FoundSeries, place: Path, settings: BatchSettings) -> BatchInput:
     problem = ""
     try:
-        check_series(found, allow_gaps=settings.allow_gaps, resample_tilt=settings.resample_tilt)
+        gaps = settings.allow_gaps or settings.even_steps_mm is not None
+        check_series(found, allow_gaps=gaps, resample_tilt=settings.resample_tilt)
     except CTResampleError as error:
         problem = without_places(str(error), found)
     first = found.headers[0]
@@ -123,6 +132,30 @@ def _of_series(found: FoundSeries, place: Path, settings: BatchSettings) -> Batc
         n_slices=found.n_slices,
         n_bytes=bytes_needed(found.n_slices, (size, size), settings),
         stamp=settings.short_hash(stamp_of(found)),
+        short_hash=settings.short_hash,
+        problem=problem,
+    )
+
+
+def _of_volume_file(path: Path, place: Path, settings: BatchSettings) -> BatchInput:
+    seen = path.name if place.is_file() else path.relative_to(place).as_posix()
+    key = settings.short_hash(seen)
+    problem, words, n = "", "volume file", 0
+    try:
+        n, rows, columns = volume_size(path)
+        words = f"volume file of {n} slice{'s'[: n > 1]} of {rows} x {columns}"
+    except CTResampleError as error:
+        problem = without_places(str(error), path)
+    size = settings.scan.size
+    return BatchInput(
+        key=key,
+        source=path,
+        place=_seen_from(place, path),
+        words=words,
+        facing="axial",
+        n_slices=n,
+        n_bytes=bytes_needed(n, (size, size), settings),
+        stamp=settings.short_hash(stamp_of(path)),
         short_hash=settings.short_hash,
         problem=problem,
     )

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from ctresample.data_tools.deidentify import UNDATED, Deidentifier, read_key
-from ctresample.data_tools.volume_files import check_expressible
 from ctresample.errors import CTResampleError, DicomError, OutputError
 from ctresample.files import EVERYTHING, as_output_error, whole_folder
 from ctresample.pipelines.against import compare
@@ -24,7 +23,7 @@ from ctresample.pipelines.batch.result_folder import content_of
 from ctresample.pipelines.batch.work_on import Share, images_of, learned_model, measured
 from ctresample.pipelines.deidentification_report import REPORT_NAME, write_report
 from ctresample.pipelines.reconstruction_run import write_record
-from ctresample.pipelines.result_images import write_images
+from ctresample.pipelines.result_images import check_export, write_images
 from ctresample.pipelines.result_maps import result_maps
 from ctresample.result import Reconstruction
 
@@ -85,8 +84,7 @@ def _fill(folder: Path, job: Job, progress: Share) -> Mapping[str, Any]:
         raise OutOfMemoryError("memory ran out while the series was loaded and scanned") from None
     if settings.short_hash(stamp_of(job.source), may_make_key=False) != job.stamp:
         raise DicomError("the files have changed since they were found; repeat the command when nobody writes to them")
-    if set(settings.formats) - {"dicom"}:
-        check_expressible(sinogram.affine, sinogram.slice_offsets_mm)
+    check_export(sinogram, settings.formats)
 
     def images(number: int, size: int) -> Reconstruction:
         def part_done(share: float) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ctresample
+from ctresample.choices import Window
 from ctresample.data_tools.deidentify import read_key, read_or_make_key
 from ctresample.finite_json import finite
 from ctresample.image_unet import find_image_unet
@@ -18,7 +19,6 @@ from ctresample.pipelines.physics import Physics
 from ctresample.pipelines.reconstruct import LINEAR
 from ctresample.pipelines.scan_settings import ScanSettings
 from ctresample.prior import find_prior, weights_sha256
-from ctresample.solvers.ramp import Window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,10 @@ class BatchSettings:
         seed: of noise and of methods that sample; each series gets what it would get on its own.
         allow_gaps: take series with uneven steps.
         resample_tilt: take series of a tilted gantry, made upright.
-        formats: of `ctresample.pipelines.result_images.FORMATS`.
+        even_steps_mm: interpolate series with uneven steps at even ones.
+        one_series: take the images of each folder as one series, whatever their UIDs.
+        any_class: take CT images that are stored as another class.
+        formats: of `ctresample.choices.FORMATS`.
         residual_map: write where the image disagrees with the data.
         uncertainty: reconstruct so often, with the seeds after the first, and write how the images differ.
         deidentification_key: file of the secret key, to de-identify all headers; None to keep them.
@@ -54,6 +57,9 @@ class BatchSettings:
     seed: int = 0
     allow_gaps: bool = False
     resample_tilt: bool = False
+    even_steps_mm: float | None = None
+    one_series: bool = False
+    any_class: bool = False
     formats: tuple[str, ...] = ("dicom",)
     residual_map: bool = False
     uncertainty: int | None = None

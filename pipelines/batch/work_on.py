@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ctresample.data_tools.dicom_series import FoundSeries, load_series
 from ctresample.data_tools.sinogram_file import read_sinogram
+from ctresample.data_tools.volume_source import is_volume_file, read_volume_file
 from ctresample.pipelines.batch.settings import BatchSettings
 from ctresample.pipelines.loaded_prior import LoadedPrior
 from ctresample.pipelines.methods import Needs, method_named
@@ -18,6 +19,7 @@ from ctresample.pipelines.reconstruct import reconstruct
 from ctresample.pipelines.simulate import scanned
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
+from ctresample.volume import Volume
 
 Share = Callable[[float], None]
 
@@ -28,18 +30,27 @@ def measured(
     """The sinogram of an input, and what was scanned, ``[z, y, x]`` in HU on its grid: None where it was measured.
 
     Args:
-        source: a series, which is scanned, or a sinogram file.
+        source: a series or a volume file, which is scanned, or a sinogram file.
         settings: of the batch.
         progress: told the fraction of the scan done.
 
     Raises:
         CTResampleError: an input that cannot be read, or settings that do not fit it.
     """
-    if isinstance(source, Path):
+    if isinstance(source, Path) and not is_volume_file(source):
         return read_sinogram(source).every(settings.every), None
-    volume = load_series(source, allow_gaps=settings.allow_gaps, resample_tilt=settings.resample_tilt)
+    volume = read_volume_file(source) if isinstance(source, Path) else _loaded(source, settings)
     sinogram = settings.scan.scan(volume, seed=settings.seed, progress=progress)
     return sinogram, scanned(volume, settings.scan.size).hu
+
+
+def _loaded(source: FoundSeries, settings: BatchSettings) -> Volume:
+    return load_series(
+        source,
+        allow_gaps=settings.allow_gaps,
+        resample_tilt=settings.resample_tilt,
+        even_steps_mm=settings.even_steps_mm,
+    )
 
 
 def images_of(

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ctresample.choices import SliceBeam
 from ctresample.geometry import Geometry, Grid
 from ctresample.noise import Scanner
-from ctresample.pipelines.scan_geometry import SliceBeam, scan_geometry
+from ctresample.pipelines.scan_geometry import scan_geometry
 from ctresample.pipelines.simulate import PLAIN
 
 PHOTONS = 1e5

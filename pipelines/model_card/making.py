@@ -10,7 +10,7 @@ import torch
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import UsageError
 from ctresample.files import whole_folder
-from ctresample.paths import StrPath, as_path
+from ctresample.paths import StrPath, as_path, as_paths
 from ctresample.pipelines.model_card.card import Sampling, measure_card
 from ctresample.pipelines.model_card.curves import read_curve
 from ctresample.pipelines.model_card.write import FIGURES, README, write_card
@@ -26,7 +26,7 @@ def make_card(
     training: StrPath,
     validation: StrPath,
     test: StrPath | None = None,
-    runs: Sequence[StrPath] = (),
+    runs: StrPath | Sequence[StrPath] = (),
     text: StrPath | None = None,
     against: Sequence[str] = (),
     n_samples: int = 16,
@@ -66,10 +66,9 @@ def make_card(
     training = as_path(training, "training")
     validation = as_path(validation, "validation")
     test = None if test is None else as_path(test, "test")
-    runs = [as_path(place, "runs") for place in runs]
     text = None if text is None else as_path(text, "text")
     words = _read_text(text)
-    curves = [read_curve(run) for run in runs]
+    curves = [read_curve(run) for run in as_paths(runs, "runs")]
     folder = find_prior(prior)
     with whole_folder(out, replaces=frozenset({README, FIGURES})) as partial:
         model = LatentPrior.from_pretrained(folder, device)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ctresample.bounded_files import read_yaml
 from ctresample.data_tools.plain_text import one_line
-from ctresample.documents import read_yaml
 from ctresample.errors import PriorError
 
 _MUST_BE_SAID = object()

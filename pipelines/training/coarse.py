@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from diffusers import DDIMScheduler
@@ -63,7 +62,7 @@ def train_coarse(
 
 
 def coarse_objective(
-    prior: str | Path, slices: TrainingSlices, validation: TrainingSlices, settings: CoarseSettings
+    prior: StrPath, slices: TrainingSlices, validation: TrainingSlices, settings: CoarseSettings
 ) -> CoarseObjective:
     """The prior with an untrained coarse denoiser, its loss and data; `UsageError` if it lacks ``from_step``."""
     s, old = settings, LatentPrior.from_pretrained(prior)

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ctresample.choices import SliceBeam
 from ctresample.errors import UsageError
-from ctresample.pipelines.scan_geometry import SliceBeam
 
 
 @dataclass(frozen=True)

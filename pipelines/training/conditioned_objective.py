@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ctresample.choices import SliceBeam
 from ctresample.conditioning import velocity_around, with_condition
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import PriorError, UsageError
@@ -24,7 +25,11 @@ from ctresample.prior import LatentPrior
 from ctresample.solvers.itnet import ItNetSettings, agreeing, itnet
 from ctresample.units import hu_to_mu, mu_to_hu
 
-VALIDATION_SCANS = {"25_views": (25, 1e5, "parallel"), "60_views": (60, 1e5, "parallel"), "fan": (25, 1e4, "fan")}
+VALIDATION_SCANS: dict[str, tuple[int, float, SliceBeam]] = {
+    "25_views": (25, 1e5, "parallel"),
+    "60_views": (60, 1e5, "parallel"),
+    "fan": (25, 1e4, "fan"),
+}
 """Views, photons and beam of the scans that validation looks at."""
 
 VALIDATION_SIDE_MM = 380.0
@@ -73,7 +78,7 @@ class ConditionedObjective(DiffusionObjective[LatentPrior]):
     _channel_weight: torch.Tensor
 
     def batches(self, first: int, process: int) -> Iterator[Batch]:
-        run, c, n_steps = self._s.run, self._c, len(self._alpha_bar)
+        run, c, n_steps = self.settings.run, self._c, len(self._alpha_bar)
         for number in count(first):
             generator = random_numbers(run.seed, number, process)
             z, conditions = self._pool_of(number // run.accumulation, process)
@@ -83,7 +88,7 @@ class ConditionedObjective(DiffusionObjective[LatentPrior]):
             dropped = kind < c.dropout
             alone = ~dropped & (kind >= 1 - (1 - c.dropout) * c.noiseless_examples)
             steps = torch.where(dropped, self.prior.unet_steps, n_steps)
-            t = torch.where(alone, n_steps - 1, (u**self._s.low_noise_bias * steps).long())
+            t = torch.where(alone, n_steps - 1, (u**self.settings.low_noise_bias * steps).long())
             alpha_bar = torch.where(alone, 0.0, self._alpha_bar[t])
             noise = torch.randn(z_0.shape, generator=generator) * (~alone).view(-1, 1, 1, 1)
             yield {
@@ -138,11 +143,13 @@ class ConditionedObjective(DiffusionObjective[LatentPrior]):
 
         Validations, and so checkpoints, fall on the first steps of pools: a resumed run makes the same ones.
         """
-        number = step // self._s.pool
+        number = step // self.settings.pool
         if number != self._pool_number:
             self._pool_number = number
-            key = (self._s.run.seed, process, number)
-            self._examples = examples(self.prior, self._slices, self._c, self._s.pool, self._s.whole_share, key)
+            key = (self.settings.run.seed, process, number)
+            self._examples = examples(
+                self.prior, self._slices, self._c, self.settings.pool, self.settings.whole_share, key
+            )
         return self._examples
 
 
@@ -184,6 +191,15 @@ def examples(
         truths.append(prior.encode(truth).half().cpu())
         conditions.append(condition.half().cpu())
     return torch.cat(truths)[:n], torch.cat(conditions)[:n]
+
+
+def check_pools(settings: DiffusionSettings) -> None:
+    """`UsageError` unless pools begin where checkpoints are: what helped to make a pool is in no other checkpoint."""
+    if settings.condition and settings.run.validate_every % settings.pool:
+        raise UsageError(
+            f"training: run.validate_every is {settings.run.validate_every} and pool {settings.pool}; with a "
+            "condition, whose pools the network itself helps to make, the first must be a multiple of the second"
+        )
 
 
 def made_conditioned(prior: LatentPrior, slices: TrainingSlices, settings: DiffusionSettings) -> LatentPrior:

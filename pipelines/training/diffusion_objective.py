@@ -42,21 +42,21 @@ class DiffusionObjective(Objective, Generic[Prior]):
         settings: DiffusionSettings,
     ) -> None:
         super().__init__(network)
-        self.prior, self._s = prior, settings
+        self.prior, self.settings = prior, settings
         self._pool = LatentPool(prior, slices, settings)
         self._truth = validation.whole(prior.config.image_size).clamp(*prior.config.hu_range)
         self._alpha_bar = prior.alpha_bar.float()
         self._prediction = prior.scheduler.config["prediction_type"]
 
     def batches(self, first: int, process: int) -> Iterator[Batch]:
-        run = self._s.run
+        run = self.settings.run
         for number in count(first):
             generator = random_numbers(run.seed, number, process)
             pool = self._pool.latents(number // run.accumulation)
             chosen = torch.randint(0, len(pool), (run.batch_size,), generator=generator)
             z_0 = pool[chosen].float()
             u = torch.rand(run.batch_size, generator=generator)
-            t = (u**self._s.low_noise_bias * self.prior.unet_steps).long()
+            t = (u**self.settings.low_noise_bias * self.prior.unet_steps).long()
             noise = torch.randn(z_0.shape, generator=generator)
             yield {"z_0": z_0, "noise": noise, "t": t, "alpha_bar": self._alpha_bar[t]}
 
@@ -64,7 +64,7 @@ class DiffusionObjective(Objective, Generic[Prior]):
         z_0, noise, alpha_bar = batch["z_0"], batch["noise"], batch["alpha_bar"]
         predicted = self.network(noised(z_0, noise, alpha_bar), batch["t"]).sample.float()
         error = (predicted - prediction_target(self._prediction, z_0, noise, alpha_bar)).square().mean(dim=(1, 2, 3))
-        return (min_snr_weight(self._prediction, alpha_bar, self._s.min_snr_gamma) * error).mean()
+        return (min_snr_weight(self._prediction, alpha_bar, self.settings.min_snr_gamma) * error).mean()
 
     def errors(self) -> tuple[LevelError, ...]:
         """Of denoising, on the validation patients, at each noise level."""

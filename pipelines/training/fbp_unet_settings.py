@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from ctresample.choices import SliceBeam, Window
 from ctresample.errors import UsageError
-from ctresample.pipelines.scan_geometry import SliceBeam
 from ctresample.pipelines.training.settings import RunSettings
-from ctresample.solvers.ramp import Window
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.paths import StrPath, as_path
-from ctresample.pipelines.training.conditioned_objective import ConditionedObjective, made_conditioned
+from ctresample.pipelines.training.condition_settings import ConditionSettings
+from ctresample.pipelines.training.conditioned_objective import ConditionedObjective, check_pools, made_conditioned
 from ctresample.pipelines.training.diffusion_objective import DiffusionObjective
 from ctresample.pipelines.training.lora import add_lora
 from ctresample.pipelines.training.prior import train_denoiser
@@ -42,6 +42,8 @@ def finetune(
     """
     folder = as_path(folder, "folder")
     objective = finetune_objective(prior, slices, validation, settings)
+    settings = replace(settings, condition=objective.settings.condition)
+    check_pools(settings)
     origin = {"finetuned_from": objective.prior.config.name, "finetuned_from_sha256": weights_sha256(find_prior(prior))}
     name = settings.name or f"{objective.prior.config.name}-finetuned"
     objective.prior.config = replace(objective.prior.config, name=name)
@@ -51,11 +53,13 @@ def finetune(
 
 
 def finetune_objective(
-    prior: str | Path, slices: TrainingSlices, validation: TrainingSlices, settings: FinetuneSettings
+    prior: StrPath, slices: TrainingSlices, validation: TrainingSlices, settings: FinetuneSettings
 ) -> DiffusionObjective[LatentPrior]:
     """The prior as it is, with the loss and data of its fine-tuning."""
     model = LatentPrior.from_pretrained(prior, this_process().device)
     model.check_shape((model.config.image_size, model.config.image_size))
+    if model.is_conditioned and settings.condition is None:  # it stays what it is
+        settings = replace(settings, condition=ConditionSettings())
     if settings.condition:
         model = made_conditioned(model, slices, settings)
     network = model.unet

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 
-Prediction = Literal["epsilon", "v_prediction", "sample"]
+from ctresample.choices import Prediction
 
 
 def noised(z_0: torch.Tensor, noise: torch.Tensor, alpha_bar: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ from ctresample.errors import PriorError
 from ctresample.networks import downsampling
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.training.autoencoder import load_trained_autoencoder
-from ctresample.pipelines.training.conditioned_objective import ConditionedObjective, made_conditioned
+from ctresample.pipelines.training.conditioned_objective import ConditionedObjective, check_pools, made_conditioned
 from ctresample.pipelines.training.diffusion_objective import DiffusionObjective
 from ctresample.pipelines.training.latent_pool import LatentPool
 from ctresample.pipelines.training.latent_scaling import latent_divisors
@@ -56,6 +56,7 @@ def train_prior(
     """
     autoencoder = as_path(autoencoder, "autoencoder")
     folder = as_path(folder, "folder")
+    check_pools(settings)
     objective = prior_objective(slices, validation, autoencoder, settings, on_note)
     origin = {"autoencoder_sha256": weights_sha256(autoencoder)}
     return train_denoiser(objective, slices, folder, settings, origin, on_step)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from ctresample.choices import TrainedPrediction
 from ctresample.errors import UsageError
 from ctresample.pipelines.training.condition_settings import ConditionSettings
 from ctresample.pipelines.training.settings import RunSettings
@@ -42,11 +43,6 @@ class DiffusionSettings:
                 f"training: pool is {self.pool}, low_noise_bias {self.low_noise_bias} and min_snr_gamma "
                 f"{self.min_snr_gamma}; expected a pool of 2 or more and numbers above 0"
             )
-        if self.condition and self.run.validate_every % self.pool:
-            raise UsageError(
-                f"training: run.validate_every is {self.run.validate_every} and pool {self.pool}; with a condition, "
-                "whose pools the network itself helps to make, the first must be a multiple of the second"
-            )
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,7 @@ class DenoiserSettings(DiffusionSettings):
     patch_size: int = 4
     channels: tuple[int, ...] = (64, 128, 192)
     layers_per_block: int = 2
-    prediction_type: Literal["epsilon", "v_prediction"] = "v_prediction"
+    prediction_type: TrainedPrediction = "v_prediction"
 
     def __post_init__(self) -> None:
         super().__post_init__()

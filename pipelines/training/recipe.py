@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from ctresample.documents import read_yaml
+from ctresample.bounded_files import read_yaml
 from ctresample.errors import UsageError
 
 S = TypeVar("S")

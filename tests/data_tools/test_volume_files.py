@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from ctresample.data_tools.volume_files import SUFFIXES, write_volume_file
+from ctresample.choices import VOLUME_SUFFIXES
+from ctresample.data_tools.volume_files import write_volume_file
 from ctresample.errors import GeometryError, OutputError, UsageError
 from ctresample.volume import Volume
 
@@ -57,7 +58,7 @@ def test_nrrd_is_lps(tmp_path, build):
     np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(image), volume.hu)
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES.values())
+@pytest.mark.parametrize("suffix", VOLUME_SUFFIXES.values())
 def test_nothing_of_the_patient(tmp_path, suffix):
     path = tmp_path / f"volume{suffix}"
     write_volume_file(scan(), path, description="ReSample")
@@ -69,7 +70,7 @@ def test_nothing_of_the_patient(tmp_path, suffix):
 SHEARED = OBLIQUE + np.outer([1, 0, 0, 0], [0, 0, 0.1, 0])
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES.values())
+@pytest.mark.parametrize("suffix", VOLUME_SUFFIXES.values())
 @pytest.mark.parametrize(
     ("volume", "message"),
     [
@@ -85,7 +86,7 @@ def test_refusals(tmp_path, suffix, volume, message):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES.values())
+@pytest.mark.parametrize("suffix", VOLUME_SUFFIXES.values())
 def test_whole_or_not_at_all(tmp_path, suffix, monkeypatch):
     path = tmp_path / f"volume{suffix}"
     with pytest.raises(OutputError, match="cannot be written"):

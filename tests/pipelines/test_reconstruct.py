@@ -205,14 +205,15 @@ def test_unknown_preset(sinogram, prior):
         reconstruct(sinogram, preset="slow", prior=prior)
 
 
-def test_resample_without_a_prior(sinogram):
-    with pytest.raises(UsageError, match="method resample needs a latent prior"):
-        reconstruct(sinogram, method="resample")
+def test_no_prior_where_none_comes_along(sinogram):
+    with pytest.raises(UsageError, match="method dds needs a pixel prior, and none comes with ctresample"):
+        reconstruct(sinogram, method="dds")
 
 
-def test_model_of_another_kind(sinogram):
-    with pytest.raises(UsageError, match="method resample needs a latent prior; the model given is a pixel prior"):
-        reconstruct(sinogram, prior=SimpleNamespace(kind="pixel prior"))
+@pytest.mark.parametrize(("model", "kind"), [(SimpleNamespace(kind="pixel prior"), "pixel prior"), (5, "int")])
+def test_model_of_another_kind(sinogram, model, kind):
+    with pytest.raises(UsageError, match=f"method resample needs a latent prior; the model given is a {kind}"):
+        reconstruct(sinogram, prior=model)
 
 
 def test_grid_that_does_not_fit_the_prior(volume, prior):

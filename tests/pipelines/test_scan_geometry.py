@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pytest
 
+from ctresample.choices import BEAMS
 from ctresample.errors import GeometryError, UsageError
 from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, VolumeGrid
-from ctresample.pipelines.scan_geometry import BEAMS, beam_of, reconstruction_grid, scan_geometry
+from ctresample.pipelines.scan_geometry import beam_of, reconstruction_grid, scan_geometry
 from ctresample.volume import Volume
 
 GRID = ImageGrid((32, 32), 5.0)

@@ -6,17 +6,17 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from ctresample.choices import WarmStart
 from ctresample.errors import UsageError
 from ctresample.solvers.resample.defects import Defect
 
-WarmStart = Literal["tv", "cgls"]
 PixelOptimiser = Literal["cg", "adamw"]
 LatentOptimiser = Literal["gauss-newton", "adamw"]
 Encoding = Literal["plain", "corrected"]
 Resampling = Literal["stochastic", "encoding"]
 Variance = Literal["published", "released"]
-Final = Literal["pixel", "latent", "none"]
 Stage = Literal["pixel", "latent"]
+Final = Literal[Stage, "none"]
 
 
 @dataclass(frozen=True)

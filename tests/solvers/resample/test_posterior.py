@@ -12,6 +12,7 @@ from scipy import stats
 from ctresample.geometry import FanBeam, ImageGrid, ParallelBeam
 from ctresample.operators import SparseProjector
 from ctresample.solvers.resample import ReSampleSettings, resample
+from ctresample.testing.posterior import gaussian_posterior
 from ctresample.units import MU_WATER_PER_MM, hu_to_mu
 
 GRID = ImageGrid((5, 5), 4.0)
@@ -47,8 +48,8 @@ class Theory:
 
     def posterior(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and covariance of the latents given the data."""
-        covariance = np.linalg.inv(self.W.T @ self.W + np.eye(self.n))
-        return covariance @ self.W.T @ self.v, covariance
+        n_values = len(self.W)
+        return gaussian_posterior(self.W, self.v, np.ones(n_values), mean=0.0, spread=1.0)
 
     def chain(self, settings: ReSampleSettings) -> tuple[np.ndarray, np.ndarray]:
         """Mean and covariance of the last clean estimate: the paper's equations, step by step.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DModel
@@ -17,6 +18,7 @@ PATCH_SIZE = 2
 
 
 def scheduler(prediction_type: str) -> DDIMScheduler:
+    """The schedule of latent diffusion models, in steps from 0 to 999."""
     return DDIMScheduler(
         beta_schedule="scaled_linear",
         beta_start=0.0015,
@@ -28,8 +30,9 @@ def scheduler(prediction_type: str) -> DDIMScheduler:
     )
 
 
-def config(**changes: object) -> PriorConfig:
-    values = {
+def config(**changes: Any) -> PriorConfig:
+    """Of a toy prior; changes replace its values."""
+    values: dict[str, Any] = {
         "name": "toy",
         "hu_range": (-1000.0, 2000.0),
         "image_size": 32,
@@ -80,6 +83,7 @@ class GaussianPrior:
     """Pixels independent and normal around water: ``z = HU / scale_hu`` is standard normal, its denoiser exact."""
 
     kind = "latent prior"
+    sha256 = None
     scale_hu = 100.0
     size_multiple = 8
 

@@ -1,17 +1,22 @@
 """Ellipses and spheres with known images and known line integrals.
 
-The line integrals are written out from the axes that ctresample/geometry.py documents, not from its code.
+The line integrals are written out from the axes that `ctresample.geometry` documents, not from its code.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 
 from ctresample.geometry import ConeBeam, FanBeam, Geometry, ImageGrid, VolumeGrid
+from ctresample.operators import LinearOperator
 from ctresample.units import MU_WATER_PER_MM
+
+Array = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -23,13 +28,14 @@ class Ellipse:
     half_axes_mm: tuple[float, float]
     tilt_rad: float = 0.0
 
-    def in_units_of_axes(self, x, y):
+    def in_units_of_axes(self, x: Array, y: Array) -> tuple[Array, Array]:
         """Coordinates in which the ellipse is the unit circle around the origin, but for its centre."""
         cos, sin = np.cos(self.tilt_rad), np.sin(self.tilt_rad)
         return (x * cos + y * sin) / self.half_axes_mm[0], (y * cos - x * sin) / self.half_axes_mm[1]
 
 
 def disk(value: float, centre_mm: tuple[float, float], radius_mm: float) -> Ellipse:
+    """A circle of its own."""
     return Ellipse(value, centre_mm, (radius_mm, radius_mm))
 
 
@@ -43,7 +49,7 @@ def head(grid: ImageGrid, mu: float = MU_WATER_PER_MM) -> list[Ellipse]:
     ]
 
 
-def image(grid: ImageGrid, ellipses: list[Ellipse], oversampling: int = 8) -> np.ndarray:
+def image(grid: ImageGrid, ellipses: list[Ellipse], oversampling: int = 8) -> Array:
     """Mean over each pixel's area, ``[row, column]``."""
     n = oversampling
     rows, columns = grid.shape
@@ -67,7 +73,7 @@ class Sphere:
     radius_mm: float
 
 
-def rays(geometry: Geometry) -> tuple[np.ndarray, ...]:
+def rays(geometry: Geometry) -> tuple[Array, ...]:
     """A point (x, y) and the unit direction (x, y) of each ray, four arrays ``[view, detector]``; no cone beams."""
     theta = np.array(geometry.angles_rad)[:, None]
     bins = np.arange(geometry.n_detectors)[None] - (geometry.n_detectors - 1) / 2
@@ -88,7 +94,7 @@ def rays(geometry: Geometry) -> tuple[np.ndarray, ...]:
     return tuple(np.broadcast_to(part, geometry.shape) for part in (x, y, dx / length, dy / length))
 
 
-def line_integrals(geometry: Geometry, ellipses: list[Ellipse]) -> np.ndarray:
+def line_integrals(geometry: Geometry, ellipses: list[Ellipse]) -> Array:
     """Chord lengths times values, ``[view, detector]``."""
     x, y, dx, dy = rays(geometry)
     total = np.zeros(geometry.shape)
@@ -101,7 +107,7 @@ def line_integrals(geometry: Geometry, ellipses: list[Ellipse]) -> np.ndarray:
     return total
 
 
-def cone_integrals(geometry: ConeBeam, spheres: list[Sphere]) -> np.ndarray:
+def cone_integrals(geometry: ConeBeam, spheres: list[Sphere]) -> Array:
     """Chord lengths times values, ``[detector row, view, detector]``."""
     theta = np.array(geometry.angles_rad)[None, :, None]
     u = (np.arange(geometry.n_detectors) - (geometry.n_detectors - 1) / 2) * geometry.detector_pitch_mm
@@ -120,12 +126,12 @@ def cone_integrals(geometry: ConeBeam, spheres: list[Sphere]) -> np.ndarray:
     return total
 
 
-def volume_image(grid: VolumeGrid, spheres: list[Sphere], oversampling: int = 4) -> np.ndarray:
+def volume_image(grid: VolumeGrid, spheres: list[Sphere], oversampling: int = 4) -> Array:
     """Mean over each voxel, ``[slice, row, column]``."""
     n = oversampling
     steps = (np.arange(n) - (n - 1) / 2) / n
 
-    def fine(count: int, centre: float, step_mm: float) -> np.ndarray:
+    def fine(count: int, centre: float, step_mm: float) -> Array:
         return centre + ((np.arange(count) - (count - 1) / 2)[:, None] + steps) * step_mm
 
     slices, rows, columns = grid.shape
@@ -140,18 +146,18 @@ def volume_image(grid: VolumeGrid, spheres: list[Sphere], oversampling: int = 4)
     return volume
 
 
-def as_batch(*arrays: np.ndarray, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+def as_batch(*arrays: Array, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """``(B, 1, ...)`` of 2D arrays."""
     return torch.tensor(np.stack(arrays), dtype=dtype)[:, None]
 
 
-def relative(found, expected) -> float:
+def relative(found: ArrayLike, expected: ArrayLike) -> float:
     """Euclidean distance, relative to what was expected."""
     found, expected = (np.asarray(array, dtype=np.float64) for array in (found, expected))
     return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
 
 
-def matrix_of(operator) -> np.ndarray:
+def matrix_of(operator: LinearOperator) -> Array:
     """The dense matrix of a small linear operator."""
     n = int(np.prod(operator.domain_shape))
     unit = torch.eye(n, dtype=operator.dtype).reshape(n, 1, *operator.domain_shape)

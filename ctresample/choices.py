@@ -1,0 +1,44 @@
+"""The names that users choose among, each spelt here and nowhere else. Importing them costs nothing: no torch."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+SliceBeam = Literal["parallel", "fan", "fan-curved"]
+"""Beams that see one slice at a time."""
+
+Beam = Literal[SliceBeam, "cone"]
+BEAMS: tuple[Beam, ...] = get_args(Beam)
+SLICE_BEAMS: tuple[SliceBeam, ...] = get_args(SliceBeam)
+
+DetectorShape = Literal["flat", "curved"]
+"""Of a fan."""
+
+Window = Literal["ramp", "shepp-logan", "cosine", "hamming", "hann"]
+"""Of the ramp filter: how much noise FBP damps, from least to most."""
+WINDOWS: tuple[Window, ...] = get_args(Window)
+
+Model = Literal["line-integrals", "counts"]
+"""What a reconstruction takes to be measured."""
+MODELS: tuple[Model, ...] = get_args(Model)
+
+WarmStart = Literal["tv", "cgls"]
+"""Solver of the image that sampling starts from."""
+
+TrainedPrediction = Literal["epsilon", "v_prediction"]
+"""What a diffusion model is trained to predict: the noise, or noise and image mixed (Salimans and Ho, ICLR 2022)."""
+
+Prediction = Literal[TrainedPrediction, "sample"]
+"""What diffusion models of others may predict, too: the image itself."""
+
+ModelKind = Literal["latent prior", "pixel prior", "fbp-unet"]
+"""Of learned models."""
+
+VOLUME_SUFFIXES = {"nifti": ".nii.gz", "nrrd": ".nrrd"}
+"""Formats of a volume in one file, and how its name ends. A line more is a format more, if SimpleITK has it."""
+
+FORMATS = ("dicom", *VOLUME_SUFFIXES)
+"""Of results."""
+
+MapKind = Literal["residual", "uncertainty"]
+"""Of maps beside a reconstruction."""

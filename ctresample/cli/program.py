@@ -1,0 +1,113 @@
+"""All verbs in one program, heavy imports inside the functions.
+
+So that ``ctresample --help`` answers at once, nothing here may import torch or NumPy at the top.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+import ctresample
+from ctresample.cli import options
+from ctresample.cli.batch import batch
+from ctresample.cli.benchmark import benchmark
+from ctresample.cli.dataset import dataset
+from ctresample.cli.demo import demo
+from ctresample.cli.doctor import doctor
+from ctresample.cli.fetch import fetch
+from ctresample.cli.finetune import finetune
+from ctresample.cli.import_ import import_
+from ctresample.cli.info import info
+from ctresample.cli.lower_dose import lower_dose
+from ctresample.cli.one_line_errors import DEBUG, SHARE, OneLineErrors
+from ctresample.cli.prior import prior
+from ctresample.cli.reconstruct import reconstruct
+from ctresample.cli.send import send
+from ctresample.cli.simulate import simulate
+from ctresample.cli.train import train
+
+app = typer.Typer(
+    cls=OneLineErrors,
+    add_completion=False,
+    invoke_without_command=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ctresample {ctresample.__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog="Start with [bold]ctresample demo[/bold]: it shows the whole way on sample slices in minutes.")
+def _all_verbs(
+    context: typer.Context,
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and stop.")
+    ] = False,
+    # Taken off by OneLineErrors before typer sees it; here for the help.
+    _debug: Annotated[bool, typer.Option(DEBUG, help="On an error, show where it happened.")] = False,
+    _share: Annotated[
+        bool, typer.Option(SHARE, help="Let others read the results as far as the umask does; else only you can.")
+    ] = False,
+) -> None:
+    """CT images from few views: a learned prior (ReSample) beside its rivals and classical methods, DICOM in and out.
+
+    For research, not for diagnosis.
+    """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
+
+
+_EXAMPLES: dict[Callable[..., None], str] = {
+    demo: "ctresample demo -o demo-output",
+    simulate: "ctresample simulate chest_ct/ -o scan.h5 --views 25 --photons 1e5",
+    import_: "ctresample import scan.npy -o scan.h5 --geometry geometry.json",
+    lower_dose: "ctresample lower-dose scan.h5 -o low.h5 --fraction 0.25",
+    reconstruct: "ctresample reconstruct scan.h5 -o result --against chest_ct/",
+    batch: "ctresample batch export/ -o results --views 25 --photons 1e5",
+    benchmark: "ctresample benchmark scans/ -o out --views 25,60 --photons 1e5",
+    dataset: "ctresample dataset chest_ct/ abdomen_ct/ -o shards --licence 'CC BY 4.0, TCIA'",
+    finetune: "ctresample finetune ct256 train/ --validation val/ -o run --lora 8",
+    fetch: "ctresample fetch hospital --date 20240301 --modality CT -o chest_ct",
+    send: "ctresample send hospital result/dicom",
+    info: "ctresample info scan.h5",
+    doctor: "ctresample doctor",
+}
+_LISTS: dict[Callable[..., None], str] = {verb: options.METHOD_LIST for verb in (reconstruct, batch, benchmark)}
+for _verb, _example in _EXAMPLES.items():
+    # typer would keep the line breaks of all but the first paragraph
+    _help = "\n\n".join(" ".join(paragraph.split()) for paragraph in (_verb.__doc__ or "").split("\n\n"))
+    _help += f"\n\n{_LISTS[_verb]}" if _verb in _LISTS else ""
+    _name = _verb.__name__.rstrip("_").replace("_", "-")
+    app.command(_name, help=_help, epilog=f"Example: [bold]{_example}[/bold]")(_verb)
+app.add_typer(train, name="train")
+app.add_typer(prior, name="prior")
+
+
+def main() -> None:
+    """Run the command line; see `OneLineErrors` for the exit status."""
+    # Threads that wait for each other by spinning make everything many times slower where other programs run; so long
+    # costs nothing where none do. OpenMP reads it once, when torch is loaded.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    # torch says so at the first sparse matrix of a process; it tells a user nothing
+    warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state", UserWarning)
+    signal.signal(signal.SIGTERM, _stop)
+    app()
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    """End as an error would, so that no half-written folder is left."""
+    sys.exit(128 + number)
