@@ -30,7 +30,7 @@ from pynetdicom import evt
 from ctresample.cli import app
 from ctresample.data_tools.pacs.limits import MAX_IMAGE_BYTES
 from ctresample.pipelines.batch.run import open_batch  # noqa: F401 - all that a verb imports, before it is measured
-from ctresample.prior import LatentPrior
+from ctresample.testing.priors import random_prior
 
 MAX_S, MAX_BYTES = 5.0, 300 * 10**6
 _TIMEOUT_S = 0.5  # of the archives: a search may last ten times as long
@@ -180,11 +180,7 @@ def against_files(scratch: Path) -> Iterator[Outcome]:
     for name, path in hostile_files.sidecars(files):
         yield attack("sidecars", name, ["import", path], scratch)
     sound = scratch / "sound"
-    sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
-    import toy_prior
-
-    prior: LatentPrior = toy_prior.random_prior()
-    prior.save_pretrained(sound)
+    random_prior().save_pretrained(sound)
     scan = scratch / "scan.h5"
     (scratch / "ct").mkdir()
     (scratch / "ct" / "a.dcm").write_bytes(encode(ct_image(0)))

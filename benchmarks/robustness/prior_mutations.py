@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 from byte_mutations import NUMBERS, Mutation
+
+from ctresample.testing.priors import random_prior
 
 _ODD = (
     None,
@@ -33,10 +34,7 @@ _ODD = (
 
 def sound_prior(folder: Path) -> dict[str, bytes]:
     """The files of a small prior, by their place."""
-    sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
-    import toy_prior
-
-    toy_prior.random_prior().save_pretrained(folder)
+    random_prior().save_pretrained(folder)
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*.*"))}
 
 
