@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import ctresample
+from ctresample.bounded_files import read_json
 from ctresample.data_tools.plain_text import one_line
 from ctresample.errors import CTResampleError, DicomError, PriorError, UsageError
 from ctresample.paths import StrPath, as_path
@@ -313,7 +314,7 @@ def _prior(folder: Path) -> Facts:
     """Read the config plainly: the class that checks it in full comes with torch."""
     path = folder / PRIOR_CONFIG
     try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        config: dict[str, Any] = read_json(path)
         low, high = map(float, config["hu_range"])
         errors = [float(error) for _, error in sorted(config["denoising_rmse_hu"])]
         facts = {
@@ -327,7 +328,7 @@ def _prior(folder: Path) -> Facts:
         }
         for name, value in dict(config["provenance"]).items():
             facts.setdefault(str(name), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
         raise PriorError(
             f"{path} cannot be used: {type(error).__name__} {one_line(str(error))}; expected a full config"
         ) from error

@@ -21,6 +21,7 @@ from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.loaded_prior import LearnedModel, LoadedPrior, learned_model
 from ctresample.pipelines.methods import method_named
 from ctresample.pipelines.physics import LINEAR, Physics
+from ctresample.pipelines.room import check_room
 from ctresample.pipelines.solve import Batch
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
@@ -80,11 +81,12 @@ def reconstruct(
         slice_numbers: the k of each slice, where the sinogram is a part of a larger one; by default from 0.
 
     Raises:
-        UsageError: an argument is out of range, unknown, or does not fit another.
+        UsageError: an argument is out of range, unknown, or does not fit another; the image does not fit the machine.
         SinogramError: the sinogram file cannot be read.
         PriorError: there is no such learned model, or it does not fit the image.
     """
     sinogram = _read(sinogram)
+    check_room(sinogram.grid)
     if batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}; expected at least 1 slice")
     numbers = range(len(sinogram.values)) if slice_numbers is None else slice_numbers

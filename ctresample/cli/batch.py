@@ -91,6 +91,7 @@ def batch(
     uncertainty: options.Uncertainty = None,
     deidentify: deidentification.Deidentify = False,
     deidentification_key: deidentification.DeidentificationKey = None,
+    retain_device: deidentification.RetainDevice = False,
 ) -> None:
     """Reconstruct every series below a folder.
 
@@ -107,6 +108,7 @@ def batch(
         raise UsageError("--workers starts processes here, --scheduler names others; leave one out")
     if deidentify != (deidentification_key is not None):
         raise UsageError("--deidentify and --deidentification-key go together in a batch: all of it needs one key")
+    deidentification.check_retain_device(deidentify, retain_device)
     scan = options.scan_settings(
         n_views=views,
         beam=geometry,
@@ -147,6 +149,7 @@ def batch(
             residual_map=residual_map,
             uncertainty=uncertainty,
             deidentification_key=deidentification_key,
+            retain_device=retain_device,
             device=device,
         )
         try:

@@ -50,6 +50,7 @@ def reconstruct(
     uncertainty: options.Uncertainty = None,
     deidentify: deidentification.Deidentify = False,
     deidentification_key: deidentification.DeidentificationKey = None,
+    retain_device: deidentification.RetainDevice = False,
 ) -> None:
     """Reconstruct a sinogram into a DICOM series.
 
@@ -85,7 +86,7 @@ def reconstruct(
             uncertainty=uncertainty,
             device=device,
         )
-        deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key)
+        deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key, retain_device)
         sinogram = read_sinogram(scan).every(every).on_grid(size, pixel_size)
         truth = truth_for(sinogram, read_source(against, sinogram, show.note)) if against else None
         result = make_result(

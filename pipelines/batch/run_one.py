@@ -86,7 +86,7 @@ def _fill(folder: Path, job: Job, progress: Share) -> Mapping[str, Any]:
         settings,
         folder,
         truth_hu=truth,
-        deidentifier=Deidentifier(read_key(key)) if key else None,
+        deidentifier=Deidentifier(read_key(key), retain_device=settings.retain_device) if key else None,
         keep_origin=truth is not None,  # of our own simulation
         model=learned_model(settings),
         batch_size=min(job.batch_size, sinogram.n_slices),

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from ctresample.data_tools.dicom_discovery import find_series
-from ctresample.errors import OutputError
+from ctresample.errors import OutputError, UsageError
 from ctresample.pipelines.batch import run_one as run_one_module
 from ctresample.pipelines.batch.manifest import read_events
 from ctresample.pipelines.results import run as main_path
@@ -468,3 +468,40 @@ def phase(number):
         ds.SOPInstanceUID = f"1.2.{number}.{z + 1}"
 
     return change
+
+
+@pytest.mark.parametrize("stated", ["yesterday", "9" * 30, "-1", "1e9", "\u00b2"])
+def test_a_moment_that_is_none(run, tmp_path, monkeypatch, stated):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", stated)
+    with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH is .*; expected whole seconds since 1970"):
+        run(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("line", "changes", "message"),
+    [
+        (0, {"threads": 1_000_000_000}, "no manifest of a batch .threads is out of range"),
+        (0, {"threads": "many"}, "threads is missing or of another kind"),
+        (0, {"begun": "soon"}, "begun is no time"),
+        (0, {"settings": None}, "settings is missing"),
+        (0, {"format": 2}, "another format"),
+        (2, {"key": None}, "altered: line 3 .key is missing"),
+        (2, {"slices": 0}, "altered: line 3 .slices is out of range"),
+        (2, {"seconds": "long"}, "altered: line 3 .seconds is missing"),
+        (2, {"psnr_db": "good"}, "altered: line 3 .psnr_db is no number"),
+        (2, {"event": "party"}, "altered: line 3 .no event"),
+    ],
+)
+def test_a_manifest_that_was_altered(tmp_path, line, changes, message):
+    out = tmp_path / "out"
+    out.mkdir()
+    done = {"event": "done", "key": "k", "fingerprint": "f", "stamp": "s", "files": 1, "n_bytes": 1, "sha256": "0"}
+    events = [
+        {"event": "begin", "format": 1, "begun": "2026-01-01T00:00:00+00:00", "threads": 1, "settings": {}},
+        {"event": "start", "key": "k"},
+        done | {"slices": 1, "seconds": 1.0},
+    ]
+    events[line] |= changes
+    (out / "manifest.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    with pytest.raises(OutputError, match=message):
+        read_events(out)
