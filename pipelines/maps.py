@@ -58,7 +58,7 @@ def residual_map(
         y, hu = (part[first : first + batch_size].to(A.device) for part in (values, images))
         model = measured_as.problem(sinogram, A, y, y).model
         misfit = y - model(hu_to_mu(hu, sinogram.mu_water_per_mm))
-        mu = back_project(misfit, A.geometry, A.grid, window=WINDOW, cutoff=CUTOFF)
+        mu = back_project(misfit, A.geometry, A.grid, window=WINDOW, cutoff=CUTOFF, extrapolate=False)
         maps.append(scan.as_slices(mu * (1000 / sinogram.mu_water_per_mm)).cpu().numpy())
     return np.concatenate(maps)
 

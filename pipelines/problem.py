@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ctresample.bad_rays import BAD_RAY_SIGMA
 from ctresample.consistency import linearised_problem
 from ctresample.operators import LinearOperator, MeasurementModel, Transmission
 
@@ -35,7 +36,9 @@ class Problem:
 
     def sigma(self, x: torch.Tensor) -> torch.Tensor:
         """Standard deviation of the data, if ``x`` is the image: of counts that of the expected ones."""
-        return self.model.sigma(self.model(x)) if isinstance(self.model, Transmission) else self.sigma_of_lines
+        if not isinstance(self.model, Transmission):
+            return self.sigma_of_lines
+        return torch.where(self.sigma_of_lines < BAD_RAY_SIGMA, self.model.sigma(self.model(x)), BAD_RAY_SIGMA)
 
     def refined(
         self, x: torch.Tensor, solve: Callable[[torch.Tensor, LinearOperator, torch.Tensor], torch.Tensor]

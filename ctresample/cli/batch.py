@@ -77,6 +77,7 @@ def batch(
     scan: Scan = DEFAULT_SCAN,
     deidentify: deidentification.Deidentify = False,
     deidentification_key: deidentification.DeidentificationKey = None,
+    retain_device: deidentification.RetainDevice = False,
 ) -> None:
     """Reconstruct every series below a folder.
 
@@ -93,6 +94,7 @@ def batch(
         raise UsageError("--workers starts processes here, --scheduler names others; leave one out")
     if deidentify != (deidentification_key is not None):
         raise UsageError("--deidentify and --deidentification-key go together in a batch: all of it needs one key")
+    deidentification.check_retain_device(deidentify, retain_device)
     options.check_noise(scan.photons, scan.electronic_noise)
     with screen() as show:
         show.progress(0, "loading")
@@ -109,6 +111,7 @@ def batch(
             one_series=one_series,
             any_class=any_class,
             deidentification_key=deidentification_key,
+            retain_device=retain_device,
         )
         try:
             done = reconstruct_all(

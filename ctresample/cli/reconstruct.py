@@ -23,6 +23,19 @@ def reconstruct(
     ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="New or empty folder for the results.")],
     every: options.Every = 1,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=16,
+            help="Rows and columns of the image. By default those of the file; learned methods need multiples of 32.",
+        ),
+    ] = None,
+    pixel_size: Annotated[
+        float | None,
+        typer.Option(
+            "--pixel-size", min=1e-6, metavar="MM", help="Of the image. By default, what keeps the field of view."
+        ),
+    ] = None,
     result: ResultOptions = ON_ANY_DEVICE,
     against: Annotated[
         Path | None,
@@ -31,6 +44,7 @@ def reconstruct(
     batch_size: options.BatchSize = 8,
     deidentify: deidentification.Deidentify = False,
     deidentification_key: deidentification.DeidentificationKey = None,
+    retain_device: deidentification.RetainDevice = False,
 ) -> None:
     """Reconstruct a sinogram into a DICOM series.
 
@@ -51,8 +65,8 @@ def reconstruct(
         from ctresample.pipelines.against import read_source, truth_for
         from ctresample.pipelines.results.run import make_result
 
-        deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key)
-        sinogram = read_sinogram(scan).every(every)
+        deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key, retain_device)
+        sinogram = read_sinogram(scan).every(every).on_grid(size, pixel_size)
         truth = truth_for(sinogram, read_source(against, sinogram, show.note)) if against else None
         made = make_result(
             sinogram,
@@ -64,6 +78,8 @@ def reconstruct(
             began=began,
             progress=show.progress,
         )
+        for doubt in made.reconstruction.doubts:
+            show.doubt(doubt)
         if made.note:
             show.note(made.note)
     ratios = made.reconstruction.residual_ratio

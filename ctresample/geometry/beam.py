@@ -75,6 +75,14 @@ class Beam(ABC):
 
     @property
     @abstractmethod
+    def line_coordinates(self) -> tuple[Array, float]:
+        """What tells the lines of a view apart, and its step from bin to bin.
+
+        Of parallel rays their distance from the rotation axis in mm, of a fan their angle from the ray through it.
+        """
+
+    @property
+    @abstractmethod
     def from_axis_mm(self) -> Array:
         """How far each bin's ray passes from the rotation axis, with its side; in the plane of the source's circle."""
 

@@ -59,6 +59,10 @@ class DivergingBeam(Beam):
         return self.fan_angles_rad + math.atan2(self.axis_offset_mm, self.source_to_axis_mm)
 
     @property
+    def line_coordinates(self) -> tuple[Array, float]:
+        return self.axis_fan_angles_rad, self.detector_pitch_mm / self.source_to_detector_mm
+
+    @property
     def from_axis_mm(self) -> Array:
         gamma = self.fan_angles_rad
         return self.source_to_axis_mm * np.sin(gamma) + self.axis_offset_mm * np.cos(gamma)

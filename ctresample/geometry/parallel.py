@@ -39,6 +39,10 @@ class ParallelBeam(Beam):
         return math.pi
 
     @property
+    def line_coordinates(self) -> tuple[Array, float]:
+        return self.detector_mm, self.detector_pitch_mm
+
+    @property
     def from_axis_mm(self) -> Array:
         return self.detector_mm
 

@@ -73,8 +73,9 @@ def run_one(job: Job, progress: Share | None = None) -> Outcome:
 def _fill(folder: Path, job: Job, progress: Share) -> Mapping[str, Any]:
     """Write the result into the folder; returns the figures of the outcome."""
     settings = job.settings
+    notes: list[str] = []
     try:
-        sinogram, truth = measured(job.source, settings, lambda share: progress(SCAN_SHARE * share))
+        sinogram, truth = measured(job.source, settings, lambda share: progress(SCAN_SHARE * share), notes.append)
     except MemoryError:
         raise OutOfMemoryError("memory ran out while the series was loaded and scanned") from None
     if settings.short_hash(stamp_of(job.source), may_make_key=False) != job.stamp:
@@ -85,11 +86,12 @@ def _fill(folder: Path, job: Job, progress: Share) -> Mapping[str, Any]:
         settings,
         folder,
         truth_hu=truth,
-        deidentifier=Deidentifier(read_key(key)) if key else None,
+        deidentifier=Deidentifier(read_key(key), retain_device=settings.retain_device) if key else None,
         keep_origin=truth is not None,  # of our own simulation
         model=learned_model(settings),
         batch_size=min(job.batch_size, sinogram.n_slices),
         created=job.created,
+        notes=[without_places(note, job.source) for note in notes],
         progress=lambda share, step: progress(SCAN_SHARE + (1 - SCAN_SHARE) * share),
     )
     image, metrics = result.reconstruction, result.metrics

@@ -35,6 +35,7 @@ class BatchSettings(ResultOptions):
         one_series: take the images of each folder as one series, whatever their UIDs.
         any_class: take CT images that are stored as another class.
         deidentification_key: file of the secret key, to de-identify all headers; None to keep them.
+        retain_device: with a key, keep what names the scanner.
     """
 
     scan: Scan
@@ -45,6 +46,7 @@ class BatchSettings(ResultOptions):
     one_series: bool = False
     any_class: bool = False
     deidentification_key: Path | None = None
+    retain_device: bool = False
 
     def record(self) -> dict[str, Any]:
         """The same as JSON, with version, solver's settings and hash of the weights: equal where results are.

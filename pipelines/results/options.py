@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from ctresample.choices import FORMATS, Window
+from ctresample.choices import FORMATS, ViewWeights, Window
 from ctresample.errors import UsageError
 from ctresample.offered import RESULTS, Offered
 from ctresample.pipelines.methods import BUNDLED, METHODS, PRESETS, method_named, methods_that_need
@@ -20,6 +20,7 @@ class ResultOptions:
         method: the name of one of `ctresample.pipelines.methods.METHODS`.
         preset: of a method that has presets.
         window: of the ramp filter, for FBP.
+        view_weights: of FBP, see `ctresample.solvers.fbp`.
         physics: what the measurement is taken to be.
         prior: name or folder of the learned model, for a method that needs one; None for the bundled one.
         seed: of methods that sample.
@@ -43,6 +44,10 @@ class ResultOptions:
         ),
     ] = "fast"
     window: Annotated[Window, Offered("Of FBP: how much noise it damps, least to most.")] = "hann"
+    view_weights: Annotated[
+        ViewWeights,
+        Offered("Of FBP: a view counts by the arc to its neighbours, or (views in bursts, gated) all the same."),
+    ] = "arcs"
     physics: Physics = LINEAR
     prior: Annotated[
         str | None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -62,6 +62,7 @@ def make_result(
     batch_size: int = 8,
     created: datetime | None = None,
     began: float | None = None,
+    notes: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Result:
     """Reconstruct a sinogram and write all of the result, whole or not at all.
@@ -82,6 +83,7 @@ def make_result(
         created: the date that the result bears; by default now.
         began: when the loading began, by `time.perf_counter`; then ``run.json`` has the times of all parts, and else
             equal runs give equal files.
+        notes: what was said while the sinogram was made, for ``run.json``.
         progress: told the fraction done, and what is being done.
 
     Raises:
@@ -142,6 +144,7 @@ def make_result(
                 metrics=metrics,
                 maps=maps,
                 created=created,
+                notes=notes,
             )
             if deidentifier:
                 note = write_report(unfinished / REPORT_NAME, deidentifier)
@@ -164,6 +167,7 @@ def reconstructed(
         prior=options.prior if model is None else model,
         seed=options.seed,
         window=options.window,
+        view_weights=options.view_weights,
         physics=options.physics,
         device=options.device,
         batch_size=batch_size,

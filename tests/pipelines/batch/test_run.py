@@ -10,10 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from ctresample.data_tools.dicom_discovery import find_series
-from ctresample.errors import OutputError
+from ctresample.errors import OutputError, UsageError
 from ctresample.pipelines.batch import run_one as run_one_module
 from ctresample.pipelines.batch.manifest import read_events
 from ctresample.pipelines.results import run as main_path
@@ -187,10 +188,10 @@ def test_an_input_that_changes_while_it_is_read_fails(run, source, tmp_path, mon
     place = tmp_path / "in"
     shutil.copytree(source, place)
 
-    def touched(found, settings, progress=None):
+    def touched(*arguments):
         for path in place.rglob("good1-*"):
             path.touch()
-        return measured(found, settings, progress)
+        return measured(*arguments)
 
     measured = run_one_module.measured
     monkeypatch.setattr(run_one_module, "measured", touched)
@@ -310,9 +311,9 @@ def test_a_key_that_is_gone_is_not_made_anew(run, settings, tmp_path, monkeypatc
     """Another one would tear a batch's patients apart."""
     key = tmp_path / "key"
 
-    def lost(source, settings, progress=None):
+    def lost(*arguments):
         key.unlink(missing_ok=True)
-        return measured(source, settings, progress)
+        return measured(*arguments)
 
     measured = run_one_module.measured
     monkeypatch.setattr(run_one_module, "measured", lost)
@@ -427,3 +428,80 @@ def test_selection(run, tmp_path):
     assert statuses(rows) == ["done"] * 3 + ["not selected", "skipped"]
     more = run(tmp_path / "out", words=[rows[-1].key[:6]])  # other words go on with the same batch
     assert statuses(more) == ["done"] + ["not selected"] * 4
+
+
+def test_a_folder_name_of_another_encoding(run, tmp_path):
+    """Of a Windows share or an old CD: both series run, and its name is escaped."""
+    from corpus import write_series
+
+    write_series(tmp_path / "in" / "good", "good", n=2)
+    write_series(tmp_path / "in" / "other", "other", n=2)
+    (tmp_path / "in" / "other").rename(tmp_path / "in" / os.fsdecode(b"caf\xe9"))
+    rows = run(tmp_path / "out", place=tmp_path / "in")
+    assert statuses(rows) == ["done"] * 2
+    assert "caf\\udce9" in (tmp_path / "out" / "sources.csv").read_text("utf-8")
+
+
+def test_phases_and_volume_files_have_rows_of_their_own(run, tmp_path):
+    """And what is doubtful in them stands in their records, without names of files."""
+    import SimpleITK
+    from corpus import write_series
+
+    for number in (1, 2):
+        write_series(tmp_path / "in" / str(number), "phases", n=3, change=phase(number))
+    image = SimpleITK.GetImageFromArray(np.full((2, 32, 32), 40, np.int16))
+    SimpleITK.WriteImage(image, str(tmp_path / "in" / "Planted.nii.gz"))
+    rows = run(tmp_path / "out", place=tmp_path / "in")
+    assert statuses(rows) == ["done"] * 3
+    assert sorted(row.slices for row in rows) == [2, 3, 3]
+    records = [json.loads((tmp_path / "out" / row.folder / "run.json").read_text()) for row in rows]
+    notes = " ".join(note for record in records for note in record["notes"])
+    assert "headers of its own" in notes
+    assert "all values lie between 40 and 40" in notes
+    assert "Planted" not in notes
+
+
+def phase(number):
+    def change(z, ds):
+        ds.AcquisitionNumber = number
+        ds.ImagePositionPatient = [0, 0, 5 * z + 2.5 * number]
+        ds.SOPInstanceUID = f"1.2.{number}.{z + 1}"
+
+    return change
+
+
+@pytest.mark.parametrize("stated", ["yesterday", "9" * 30, "-1", "1e9", "\u00b2"])
+def test_a_moment_that_is_none(run, tmp_path, monkeypatch, stated):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", stated)
+    with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH is .*; expected whole seconds since 1970"):
+        run(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("line", "changes", "message"),
+    [
+        (0, {"threads": 1_000_000_000}, "no manifest of a batch .threads is out of range"),
+        (0, {"threads": "many"}, "threads is missing or of another kind"),
+        (0, {"begun": "soon"}, "begun is no time"),
+        (0, {"settings": None}, "settings is missing"),
+        (0, {"format": 2}, "another format"),
+        (2, {"key": None}, "altered: line 3 .key is missing"),
+        (2, {"slices": 0}, "altered: line 3 .slices is out of range"),
+        (2, {"seconds": "long"}, "altered: line 3 .seconds is missing"),
+        (2, {"psnr_db": "good"}, "altered: line 3 .psnr_db is no number"),
+        (2, {"event": "party"}, "altered: line 3 .no event"),
+    ],
+)
+def test_a_manifest_that_was_altered(tmp_path, line, changes, message):
+    out = tmp_path / "out"
+    out.mkdir()
+    done = {"event": "done", "key": "k", "fingerprint": "f", "stamp": "s", "files": 1, "n_bytes": 1, "sha256": "0"}
+    events = [
+        {"event": "begin", "format": 1, "begun": "2026-01-01T00:00:00+00:00", "threads": 1, "settings": {}},
+        {"event": "start", "key": "k"},
+        done | {"slices": 1, "seconds": 1.0},
+    ]
+    events[line] |= changes
+    (out / "manifest.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    with pytest.raises(OutputError, match=message):
+        read_events(out)
