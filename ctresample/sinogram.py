@@ -166,7 +166,9 @@ class Sinogram:
             size = 32 * math.ceil(max(height, width) / float(pixel_size_mm or 1) / 32 - 1e-9)
         pixel = max(height, width) / size if pixel_size_mm is None else pixel_size_mm
         changes: dict[str, Any] = {"shape": (*grid.shape[:-2], size, size), "pixel_size_mm": pixel}
-        new = replace(grid, **changes, **({} if grid.is_volume else {"aspect": 1.0}))
+        if not grid.is_volume:
+            changes["aspect"] = 1.0
+        new = replace(grid, **changes)
         affine = self.affine.copy()
         affine[:3, 0] *= pixel / (width / columns)
         affine[:3, 1] *= pixel / (height / rows)
