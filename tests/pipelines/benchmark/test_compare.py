@@ -192,12 +192,12 @@ def test_what_lies_below_air_is_air():
 def test_slices_of_one_geometry_share_a_scan(monkeypatch):
     scans = []
 
-    def spy(volume, **options):
-        scans.append((len(volume.hu), options["seed"]))
-        return simulate(volume, **options)
+    def spy(self, volume, *, seed):
+        scans.append((len(volume.hu), seed))
+        return scan(self, volume, seed=seed)
 
-    simulate = module.simulate
-    monkeypatch.setattr(module, "simulate", spy)
+    scan = Condition.scan
+    monkeypatch.setattr(Condition, "scan", spy)
     monkeypatch.setattr(module, "GROUP", 2)
     run([disk(9), disk(10, pixel_mm=9), disk(11), disk(12)])
     assert [count for count, _ in scans] == [2, 1, 1]

@@ -15,7 +15,6 @@ import torch
 
 from ctresample.errors import OutputError, UsageError
 from ctresample.journal import LOCK_NAME
-from ctresample.pipelines.benchmark import compare as compare_module
 from ctresample.pipelines.benchmark import trial
 from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.outputs import device_name
@@ -108,7 +107,7 @@ def test_killed_and_gone_on_with_it_is_as_if_undisturbed(tmp_path, whole, number
 
 
 def test_all_done_computes_nothing(whole, monkeypatch):
-    monkeypatch.setattr(compare_module, "simulate", None)
+    monkeypatch.setattr(Condition, "scan", None)
     rows, folder = whole
     assert figures(run(folder)) == figures(rows)
 
