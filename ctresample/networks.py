@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, Union
 
 import torch
-from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DModel, VQModel
 
 from ctresample.errors import PriorError
 from ctresample.paths import StrPath, as_path
 
-Autoencoder: TypeAlias = AutoencoderKL | AutoencoderTiny | VQModel
-AUTOENCODERS: dict[str, type[Autoencoder]] = {c.__name__: c for c in (AutoencoderKL, AutoencoderTiny, VQModel)}
-Network = TypeVar("Network", AutoencoderKL, AutoencoderTiny, VQModel, UNet2DModel)
+if TYPE_CHECKING:  # diffusers takes seconds to import, which methods without a prior need not wait for
+    from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DModel, VQModel
+
+Autoencoder: TypeAlias = Union["AutoencoderKL", "AutoencoderTiny", "VQModel"]
+AUTOENCODERS = ("AutoencoderKL", "AutoencoderTiny", "VQModel")
+Network = TypeVar("Network", "AutoencoderKL", "AutoencoderTiny", "VQModel", "UNet2DModel")
 # AutoencoderTiny writes an entry into its own config that it then complains about when reading
 logging.getLogger("diffusers.configuration_utils").setLevel(logging.ERROR)
 # what it says of weights that do not fit is refused here: see load_network
@@ -34,10 +36,12 @@ def downsampling(vae: Autoencoder) -> int:
 
 def load_autoencoder(folder: StrPath) -> Autoencoder:
     """An autoencoder of any of the known diffusers classes; `PriorError` if there is none in ``folder``."""
+    import diffusers
+
     folder = as_path(folder, "folder")
     try:
         name = json.loads((folder / "config.json").read_text(encoding="utf-8"))["_class_name"]
-        return load_network(AUTOENCODERS[name], folder)
+        return load_network({known: getattr(diffusers, known) for known in AUTOENCODERS}[name], folder)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise PriorError(f"{folder} holds no autoencoder ({', '.join(AUTOENCODERS)}): {reason_of(error)}") from None
 
