@@ -44,7 +44,7 @@ class Problem:
         settings: see `ReSampleSettings`.
         mu_water: attenuation of water that HU refer to, in 1/mm.
         frame: in which the prior sees the images at present; None for their own.
-        ratio: residual after the last hard step over what the noise predicts, mean over the batch.
+        agreed: images after a hard step, until `ratio` is asked for.
     """
 
     y: torch.Tensor
@@ -55,7 +55,8 @@ class Problem:
     settings: ReSampleSettings
     mu_water: float
     frame: Frame | None = None
-    ratio: float = float("nan")
+    agreed: torch.Tensor | None = None
+    _ratio: float = float("nan")
 
     @classmethod
     def whitened(
@@ -98,11 +99,11 @@ class Problem:
         if stage == "latent":
             # a latent of unit variance, known from itself with noise, is uncertain by the square root of 1 - alpha_bar
             z_0 = self.fit_latent(z_0, spread=scale * (1 - step.alpha_bar) ** 0.5)
-            self._note(self.decode(z_0))
+            self.agreed = self.decode(z_0)
             return z_0
         x = self.decode(z_0)
         agreed = self.fit_pixels(x, spread=scale * self._spread_of(x, step.t))
-        self._note(agreed)
+        self.agreed = agreed
         if s.encoding == "plain":
             self.move_frame(generators)
             return self.encode(agreed)
@@ -113,7 +114,7 @@ class Problem:
         """Latents of an image that agrees with the measurement, by the conditioned prior's estimate of those before."""
         x = self.decode(self.prior.estimate(z))
         agreed = self.fit_pixels(x, spread=self.settings.spread_scale * self._spread_of(x, t=None))
-        self._note(agreed)
+        self.agreed = agreed
         self.move_frame(generators)
         return self.encode(agreed)
 
@@ -205,5 +206,9 @@ class Problem:
             mu = hu_to_mu(self.prior.decode(z), self.mu_water)
             return self.frame.back(mu) if self.frame else mu
 
-    def _note(self, mu: torch.Tensor) -> None:
-        self.ratio = float(residual_ratio(self.A(mu).detach() - self.y).mean())
+    def ratio(self) -> float:
+        """Residual after the last hard step over what the noise predicts, mean over the batch; for whoever wants it."""
+        if self.agreed is not None:
+            self._ratio = float(residual_ratio(self.A(self.agreed).detach() - self.y).mean())
+            self.agreed = None
+        return self._ratio

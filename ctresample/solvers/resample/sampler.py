@@ -73,7 +73,7 @@ def resample(
     def told() -> bool:
         nonlocal done, running
         done += 1
-        running = report(callback, "resample", done, n, problem.ratio)
+        running = callback is None or report(callback, "resample", done, n, problem.ratio())
         return running
 
     images: list[torch.Tensor] = []
