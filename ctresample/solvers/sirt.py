@@ -9,6 +9,7 @@ import torch
 
 from ctresample.consistency import per_slice, residual_ratio
 from ctresample.operators import LinearOperator
+from ctresample.operators.given import measured
 from ctresample.status import Callback, report
 
 
@@ -32,6 +33,7 @@ def sirt(
         max_iterations: pairs of projection and back projection at most.
         callback: told of every iteration.
     """
+    y, sigma = measured(A, y, sigma)
     row_sums, column_sums = A(y.new_ones(1, 1, *A.domain_shape)), A.T(y.new_ones(1, 1, *A.range_shape))
     R = torch.where(row_sums > 0, 1 / row_sums, 0.0)
     C = torch.where(column_sums > 0, 1 / column_sums, 0.0)
