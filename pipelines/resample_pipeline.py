@@ -18,7 +18,7 @@ from ctresample.errors import PriorError, UsageError
 from ctresample.networks import Autoencoder
 from ctresample.operators import Projector, make_projector
 from ctresample.paths import StrPath, as_path
-from ctresample.pipelines.physics import Problem
+from ctresample.pipelines.problem import Problem
 from ctresample.pipelines.reconstruct import slice_generators
 from ctresample.pipelines.solve import Batch, sampled
 from ctresample.prior import LatentPrior
