@@ -14,6 +14,7 @@ import torch
 from ctresample.consistency import dual_proximal_step, residual_ratio, spread_of_misfit
 from ctresample.errors import UsageError
 from ctresample.operators import LinearOperator, Weighted
+from ctresample.operators.given import measured
 from ctresample.prior import LatentPrior
 from ctresample.status import Callback, report
 from ctresample.units import hu_to_mu, mu_to_hu
@@ -70,6 +71,7 @@ def itnet(
         callback: told of every round.
     """
     prior.check_shape(A.domain_shape)
+    y, sigma = measured(A, y, sigma)
     W, y = Weighted(A, 1 / sigma), y / sigma
     x = agreeing(start, y, W, settings, mu_water_per_mm)
     for done in range(1, settings.rounds + 1):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from ctresample.operators import MeasurementModel
+from ctresample.operators.given import measured
 from ctresample.prior import LatentPrior
 from ctresample.solvers.diffusion.checks import check_finite
 from ctresample.solvers.diffusion.schedule import Step, steps_of
@@ -63,6 +64,7 @@ def resample(
         PriorError: the image does not fit the prior's networks or HU range, or the sampling diverged.
     """
     prior.check_shape(A.domain_shape)
+    y, sigma = measured(A, y, sigma)
     check_inputs(len(y), settings, generators, start)
     if start is not None:
         check_hu_range(start, prior, mu_water_per_mm)
