@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from ctresample.bounded_files import read_json
 from ctresample.choices import SliceBeam, Window
 from ctresample.errors import PriorError
 from ctresample.paths import StrPath, as_path
@@ -65,8 +66,10 @@ class ImageUNetConfig:
         folder = as_path(folder, "folder")
         path = folder / CONFIG_NAME
         try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
+            raw = read_json(path)
             photons = raw["photons"]
+            if not 0 < len(raw["channels"]) <= 10 or not all(0 < int(width) <= 8192 for width in raw["channels"]):
+                raise ValueError("channels are of no possible number or width")
             return cls(
                 name=str(raw["name"]),
                 n_views=int(raw["n_views"]),
@@ -79,7 +82,7 @@ class ImageUNetConfig:
                 weights_sha256=str(raw["weights_sha256"]),
                 provenance=dict(raw["provenance"]),
             )
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
             reason = f"{type(error).__name__} {error}"
             raise PriorError(
                 f"{path} cannot be used: {reason}; expected what ctresample train fbp-unet wrote"

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from diffusers import DDIMScheduler, UNet2DModel
 
 from ctresample.errors import PriorError
-from ctresample.networks import load_network, reason_of
+from ctresample.networks import load_network, load_scheduler, reason_of
 from ctresample.paths import StrPath
 from ctresample.prior import DiffusionPrior, find_prior, weights_sha256
 from ctresample.prior_config import PriorConfig
@@ -56,7 +56,7 @@ class PixelPrior(DiffusionPrior):
         config = PriorConfig.load(folder)
         try:
             unet = load_network(UNet2DModel, folder / "unet")
-            scheduler = DDIMScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
+            scheduler = load_scheduler(folder / "scheduler")
         except (OSError, ValueError, RuntimeError, NotImplementedError) as error:
             raise PriorError(
                 f"{folder} cannot be loaded as a prior of pixels (unet, scheduler): {reason_of(error)}"

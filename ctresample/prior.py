@@ -15,7 +15,15 @@ from diffusers import DDIMScheduler, UNet2DModel
 from ctresample.coarse import CoarseDenoiser
 from ctresample.conditioning import estimate_around
 from ctresample.errors import PriorError
-from ctresample.networks import Autoencoder, downsampling, latent_channels, load_autoencoder, load_network, reason_of
+from ctresample.networks import (
+    Autoencoder,
+    downsampling,
+    latent_channels,
+    load_autoencoder,
+    load_network,
+    load_scheduler,
+    reason_of,
+)
 from ctresample.paths import StrPath, as_path
 from ctresample.prior_config import CONFIG_NAME, PriorConfig
 from ctresample.units import hu_to_model, model_to_hu
@@ -221,7 +229,7 @@ class LatentPrior(DiffusionPrior):
             parts: dict[str, Any] = {
                 "vae": load_autoencoder(folder / "vae"),
                 "unet": load_network(UNet2DModel, folder / "unet"),
-                "scheduler": DDIMScheduler.from_pretrained(folder / "scheduler", local_files_only=True),
+                "scheduler": load_scheduler(folder / "scheduler"),
             }
         except (OSError, ValueError, RuntimeError) as error:
             raise PriorError(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import ctresample
+from ctresample.bounded_files import read_json
 from ctresample.data_tools.plain_text import one_line
 from ctresample.errors import CTResampleError, DicomError, PriorError, UsageError
 from ctresample.paths import StrPath, as_path
@@ -232,7 +233,7 @@ def _volume(path: Path) -> Facts:
 
 def _dicom(place: Path, discovery: Discovery) -> Facts:
     from ctresample.data_tools.dicom_discovery import counts, one_series_hint, only_series
-    from ctresample.data_tools.dicom_series import verdict
+    from ctresample.data_tools.dicom_series import doubts_of, verdict
 
     if not discovery.series:
         only_series(discovery, place)  # says why there is none
@@ -246,6 +247,13 @@ def _dicom(place: Path, discovery: Discovery) -> Facts:
             facts[f"series {number}"] = f"{found.shown_uid}, key {found.key}: {found.describe()}"
             if problem:
                 facts[f"problem {number}"] = problem + _proceed(options)
+            try:
+                doubts = doubts_of(found)
+            except DicomError as error:
+                doubts = []
+                facts.setdefault(f"problem {number}", str(error))
+            if doubts:
+                facts[f"note {number}"] = "; ".join(doubts)
         facts["choose with"] = f"--series UID, or --series KEY{one_series_hint(discovery.series)}"
     if discovery.left_out:
         facts["left out"] = counts(discovery.left_out)
@@ -306,7 +314,7 @@ def _prior(folder: Path) -> Facts:
     """Read the config plainly: the class that checks it in full comes with torch."""
     path = folder / PRIOR_CONFIG
     try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        config: dict[str, Any] = read_json(path)
         low, high = map(float, config["hu_range"])
         errors = [float(error) for _, error in sorted(config["denoising_rmse_hu"])]
         facts = {
@@ -320,7 +328,7 @@ def _prior(folder: Path) -> Facts:
         }
         for name, value in dict(config["provenance"]).items():
             facts.setdefault(str(name), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
         raise PriorError(
             f"{path} cannot be used: {type(error).__name__} {one_line(str(error))}; expected a full config"
         ) from error

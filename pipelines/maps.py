@@ -12,8 +12,7 @@ from ctresample.choices import Window
 from ctresample.errors import UsageError
 from ctresample.geometry import ConeBeam
 from ctresample.operators import make_projector
-from ctresample.pipelines.physics import Physics
-from ctresample.pipelines.reconstruct import LINEAR
+from ctresample.pipelines.physics import LINEAR, Physics
 from ctresample.sinogram import Sinogram
 from ctresample.solvers.fbp import fbp
 from ctresample.solvers.fdk import fdk

@@ -20,7 +20,8 @@ from ctresample.operators import Projector, make_projector
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.loaded_prior import LearnedModel, LoadedPrior, learned_model
 from ctresample.pipelines.methods import method_named
-from ctresample.pipelines.physics import Physics
+from ctresample.pipelines.physics import LINEAR, Physics
+from ctresample.pipelines.room import check_room
 from ctresample.pipelines.solve import Batch
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
@@ -29,8 +30,6 @@ from ctresample.units import mu_to_hu
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
-
-LINEAR = Physics()
 
 
 def reconstruct(
@@ -82,11 +81,12 @@ def reconstruct(
         slice_numbers: the k of each slice, where the sinogram is a part of a larger one; by default from 0.
 
     Raises:
-        UsageError: an argument is out of range, unknown, or does not fit another.
+        UsageError: an argument is out of range, unknown, or does not fit another; the image does not fit the machine.
         SinogramError: the sinogram file cannot be read.
         PriorError: there is no such learned model, or it does not fit the image.
     """
     sinogram = _read(sinogram)
+    check_room(sinogram.grid)
     if batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}; expected at least 1 slice")
     numbers = range(len(sinogram.values)) if slice_numbers is None else slice_numbers
@@ -133,7 +133,7 @@ def reconstruct(
                 view_weights=view_weights,
                 model=model,
                 settings=settings,
-                generators=[torch.Generator().manual_seed(_seed_of(seed, 0 if coupled else k)) for k in numbers[batch]],
+                generators=slice_generators(seed, numbers[batch], coupled=coupled),
                 watch=watch,
             )
         )
@@ -172,6 +172,11 @@ def _read(given: Sinogram | StrPath) -> Sinogram:
     from ctresample.data_tools.sinogram_file import read_sinogram  # here, for h5py is not needed where none is read
 
     return read_sinogram(as_path(given, "sinogram"))
+
+
+def slice_generators(seed: int, numbers: Sequence[int], *, coupled: bool) -> list[torch.Generator]:
+    """A generator for each slice of these numbers, which draws from ``(seed, number)``; of coupled ones all alike."""
+    return [torch.Generator().manual_seed(_seed_of(seed, 0 if coupled else number)) for number in numbers]
 
 
 def _seed_of(seed: int, slice_index: int) -> int:

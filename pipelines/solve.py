@@ -12,7 +12,7 @@ import torch
 from ctresample.choices import ViewWeights, Window
 from ctresample.geometry import ConeBeam
 from ctresample.operators import LinearOperator, Projector
-from ctresample.pipelines.physics import LINEARISATIONS, Problem
+from ctresample.pipelines.problem import LINEARISATIONS, Problem
 from ctresample.solvers.cgls import cgls
 from ctresample.solvers.coarse_tv import coarse_tv
 from ctresample.solvers.fdk import fdk

@@ -32,6 +32,7 @@ def simulate(
     seed: options.Seed = 0,
     deidentify: deidentification.Deidentify = False,
     deidentification_key: deidentification.DeidentificationKey = None,
+    retain_device: deidentification.RetainDevice = False,
 ) -> None:
     """Make a sparse-view, low-dose sinogram of a CT series.
 
@@ -61,7 +62,7 @@ def simulate(
     check_new_file(out)
     if deidentify:
         check_new_file(report)
-    deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key)
+    deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key, retain_device)
     with screen() as show:
         show.progress(0, "reading the series")
         from ctresample.data_tools.ct_source import read_ct_volume

@@ -14,18 +14,24 @@ from ctresample.errors import GeometryError
 Array = NDArray[np.floating]
 
 
+_LONGEST, _SHORTEST = 1e9, 1e-9
+"""Of a length in millimetres, or a number of things: beyond that their products overflow."""
+
+
 def check_positive(owner: str, **values: float) -> None:
-    """`GeometryError` naming the first value that is not a finite number above 0."""
+    """`GeometryError` naming the first value that is not a finite number above 0, or of no possible size."""
     for name, value in values.items():
         if not (math.isfinite(value) and value > 0):
             raise GeometryError(f"{owner}: {name} is {value}; expected a number above 0")
+        if not _SHORTEST <= value <= _LONGEST:
+            raise GeometryError(f"{owner}: {name} is {value}; expected {_SHORTEST:g} to {_LONGEST:g}; check its unit")
 
 
 def check_finite(owner: str, **values: float) -> None:
     """`GeometryError` naming the first value that is not a finite number."""
     for name, value in values.items():
-        if not math.isfinite(value):
-            raise GeometryError(f"{owner}: {name} is {value}; expected a finite number")
+        if not abs(value) <= _LONGEST:
+            raise GeometryError(f"{owner}: {name} is {value}; expected a finite number up to {_LONGEST:g}")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ctresample.consistency import (
+    dual_proximal_step,
     fit_latent_by_adamw,
     fit_latent_by_gauss_newton,
     fit_pixels_by_adamw,
@@ -107,19 +108,21 @@ class Problem:
     def fit_pixels(self, x: torch.Tensor, *, spread: float) -> torch.Tensor:
         """The image near ``x`` that the measurement makes likely; AdamW knows no ``spread``, in 1/mm."""
         s = self.settings
-        if s.pixel_optimiser == "cg":
-            return self.proximal_step(x, spread)
-        return fit_pixels_by_adamw(
-            x, self.y, self.A, unit=self.unit, lr=s.pixel_lr, max_iterations=s.pixel_iterations, **self._descent
-        )
+        if s.pixel_optimiser == "adamw":
+            return fit_pixels_by_adamw(
+                x, self.y, self.A, unit=self.unit, lr=s.pixel_lr, max_iterations=s.pixel_iterations, **self._descent
+            )
+        return self.proximal_step(x, spread)
 
     def proximal_step(self, x: torch.Tensor, spread: float) -> torch.Tensor:
         """``argmin_v |A v - y|^2 + |v - x|^2 / spread^2``."""
-        n_cg = self.settings.cg_iterations
+        n_cg, n_newton = self.settings.cg_iterations, self.settings.newton_iterations
+        solve = dual_proximal_step if self.settings.pixel_optimiser == "dual" else proximal_step
         if isinstance(self.A, LinearOperator):
-            return proximal_step(x, self.y, self.A, spread=spread, n_iterations=n_cg)
-        n = self.settings.newton_iterations
-        return gauss_newton(x, self.y, self.A, spread=spread, n_iterations=n, cg_iterations=n_cg)
+            return solve(x, self.y, self.A, spread=spread, n_iterations=n_cg)
+        return gauss_newton(
+            x, self.y, self.A, spread=spread, n_iterations=n_newton, cg_iterations=n_cg, proximal_step=solve
+        )
 
     def fit_latent(self, z_0: torch.Tensor, *, spread: float) -> torch.Tensor:
         """Latents near ``z_0`` whose decoded image agrees with the measurement; AdamW knows no ``spread``."""

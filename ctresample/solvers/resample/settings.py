@@ -10,7 +10,7 @@ from ctresample.choices import WarmStart
 from ctresample.errors import UsageError
 from ctresample.solvers.resample.defects import Defect
 
-PixelOptimiser = Literal["cg", "adamw"]
+PixelOptimiser = Literal["dual", "cg", "adamw"]
 LatentOptimiser = Literal["gauss-newton", "adamw"]
 Encoding = Literal["plain", "corrected"]
 Resampling = Literal["stochastic", "encoding"]
@@ -38,8 +38,9 @@ class ReSampleSettings:
             in pixel space to the end, and equal levels keep it in latent space.
         skip: hard consistency every so many steps.
         inner_steps: DDIM steps taken ahead of a hard step for a cleaner estimate, then undone by resampling.
-        pixel_optimiser: "cg" solves the proximal problem with the noise and the prior's own error as weights;
-            "adamw" is the published gradient descent on eq. 8, stopped at the noise level.
+        pixel_optimiser: "dual" solves the proximal problem with the noise and the prior's own error as weights, in
+            measurement space, where few iterations do; "cg" solves the same problem in pixels, where early stopping
+            keeps some of the noise out; "adamw" is the published gradient descent on eq. 8, stopped at the noise level.
         latent_optimiser: of eq. 9: "gauss-newton" linearises the decoder and solves the proximal problem in latents;
             "adamw" is the published gradient descent. Both stop at the noise level.
         encoding: back from pixels to latents: "plain" as published, ``E(x)``; "corrected" adds only what the data
