@@ -161,7 +161,7 @@ def against_archives(scratch: Path) -> Iterator[Outcome]:
             own = probe.getsockname()[1]
         move = archives.moving(images, own, archives.stranger([forged, unlisted], **how))
         with archives.dimse_archive([listed, (evt.EVT_C_MOVE, move)]) as port:
-            node = _dimse(scratch, port, retrieve="move", own_port=own)
+            node = _dimse(scratch, port, retrieve="move", own_port=own, timeout_s=10)
             yield attack("C-MOVE, a stranger", name, [*fetch, node], scratch, may_pass=True)
 
 
