@@ -128,6 +128,16 @@ def check_new_file(path: Path) -> None:
         probe.unlink()
 
 
+def check_new_folder(path: Path) -> None:
+    """`OutputError` unless ``path`` is a missing or empty folder that can be written."""
+    path = path.absolute()
+    inside = _check_free(path, ())
+    with as_output_error(path):
+        probe = _free_name(path if inside else next(parent for parent in path.parents if parent.exists()))
+        probe.mkdir()
+        probe.rmdir()
+
+
 @contextmanager
 def as_output_error(
     path: Path, advice: str = _ADVICE, failures: tuple[type[Exception], ...] = (OSError,)

@@ -119,7 +119,10 @@ class DiffusionPrior:
     def _around(self, condition: torch.Tensor, z_t: torch.Tensor, t: int, alpha_bar: float) -> torch.Tensor:
         spread = self.config.condition_spread
         if spread is None:
-            raise PriorError(f"prior {self.config.name} takes no condition; use one that was trained on scans")
+            raise PriorError(
+                f"prior {self.config.name} takes no condition; use one that was trained on scans, "
+                "or the preset zero_shot"
+            )
         return estimate_around(z_t, condition, spread, alpha_bar, self.unet(torch.cat([z_t, condition], 1), t).sample)
 
     def spread_hu(self, t: int) -> float:

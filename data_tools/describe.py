@@ -233,7 +233,7 @@ def _volume(path: Path) -> Facts:
 
 def _dicom(place: Path, discovery: Discovery) -> Facts:
     from ctresample.data_tools.dicom_discovery import counts, one_series_hint, only_series
-    from ctresample.data_tools.dicom_series import verdict
+    from ctresample.data_tools.dicom_series import doubts_of, verdict
 
     if not discovery.series:
         only_series(discovery, place)  # says why there is none
@@ -247,6 +247,13 @@ def _dicom(place: Path, discovery: Discovery) -> Facts:
             facts[f"series {number}"] = f"{found.shown_uid}, key {found.key}: {found.describe()}"
             if problem:
                 facts[f"problem {number}"] = problem + _proceed(options)
+            try:
+                doubts = doubts_of(found)
+            except DicomError as error:
+                doubts = []
+                facts.setdefault(f"problem {number}", str(error))
+            if doubts:
+                facts[f"note {number}"] = "; ".join(doubts)
         facts["choose with"] = f"--series UID, or --series KEY{one_series_hint(discovery.series)}"
     if discovery.left_out:
         facts["left out"] = counts(discovery.left_out)

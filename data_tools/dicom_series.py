@@ -119,6 +119,20 @@ def verdict(found: FoundSeries) -> tuple[str, tuple[str, ...]]:
     return problem, ()
 
 
+def doubts_of(found: FoundSeries) -> list[str]:
+    """What is doubtful in the headers, and in the values of the middle slice: a glance, not all that loading tells.
+
+    Raises:
+        DicomError: a middle slice that cannot be decoded, or whose values are certainly no HU.
+    """
+    middle = found.headers[len(found.headers) // 2]
+    decoded = SliceDecoder().decode(middle.file, middle.frame)
+    if reason := decoded.values.why_not_hu():
+        raise DicomError(f"{middle.file}: {reason}; expected HU; look at RescaleSlope, RescaleIntercept and the unit")
+    in_headers = dict.fromkeys(doubt for header in found.headers for doubt in header.doubts)
+    return [*in_headers, *decoded.values.doubts(decoded.header)]
+
+
 def load_series(
     found: FoundSeries,
     *,

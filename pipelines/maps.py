@@ -12,8 +12,7 @@ from ctresample.choices import Window
 from ctresample.errors import UsageError
 from ctresample.geometry import ConeBeam
 from ctresample.operators import make_projector
-from ctresample.pipelines.physics import Physics
-from ctresample.pipelines.reconstruct import LINEAR
+from ctresample.pipelines.physics import LINEAR, Physics
 from ctresample.sinogram import Sinogram
 from ctresample.solvers.fbp import fbp
 from ctresample.solvers.fdk import fdk
@@ -61,7 +60,7 @@ def residual_map(
         y, hu = (part[first : first + batch_size].to(A.device) for part in (values, images))
         model = measured_as.problem(sinogram, A, y, y).model
         misfit = y - model(hu_to_mu(hu, sinogram.mu_water_per_mm))
-        mu = back_project(misfit, A.geometry, A.grid, window=WINDOW, cutoff=CUTOFF)
+        mu = back_project(misfit, A.geometry, A.grid, window=WINDOW, cutoff=CUTOFF, extrapolate=False)
         maps.append((mu * (1000 / sinogram.mu_water_per_mm)).reshape(-1, *A.domain_shape[-2:]).cpu().numpy())
     return np.concatenate(maps)
 

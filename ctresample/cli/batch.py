@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ctresample.cli import deidentification, options
-from ctresample.cli.screen import Screen, clock, say, screen
+from ctresample.cli.screen import clock, say, screen
 from ctresample.errors import Stopped, UsageError
 
 if TYPE_CHECKING:
     from ctresample.pipelines.batch.estimate import Pace
     from ctresample.pipelines.batch.job import Outcome
-    from ctresample.pipelines.batch.machine import Machine
     from ctresample.pipelines.batch.plan import Plan
-    from ctresample.pipelines.batch.select import Selection
-    from ctresample.pipelines.batch.settings import BatchSettings
 
 _FILE_WIDTH = 200  # of the plan where it is no terminal's
 
@@ -113,8 +109,6 @@ def batch(
     if deidentify != (deidentification_key is not None):
         raise UsageError("--deidentify and --deidentification-key go together in a batch: all of it needs one key")
     deidentification.check_retain_device(deidentify, retain_device)
-    wanted = options.formats(formats)
-    options.check_uncertainty(method, uncertainty)
     scan = options.scan_settings(
         n_views=views,
         beam=geometry,
@@ -133,114 +127,57 @@ def batch(
     )
     with screen() as show:
         show.progress(0, "loading")
-        from ctresample.pipelines.batch.cluster import cluster
-        from ctresample.pipelines.batch.machine import machine_of
-        from ctresample.pipelines.batch.run import check_place
-        from ctresample.pipelines.batch.select import Selection
+        from ctresample.pipelines.batch.order import reconstruct_all
         from ctresample.pipelines.batch.settings import BatchSettings
         from ctresample.pipelines.physics import Physics
 
-        selection = Selection(options.words("--select", select) if select else [])
-        check_place(out, place)
-        needs_cluster = scheduler is not None or (workers > 1 and not dry_run)
-        with cluster(workers=workers, scheduler=scheduler) if needs_cluster else nullcontext() as client:
-            machine = machine_of(place, device, workers=workers, client=client)
-            settings = BatchSettings(
-                scan=scan,
-                every=every,
-                method=method,
-                preset=preset,
-                window=window,
-                physics=Physics(model, tube_kilovolts),
-                prior=str(Path(prior).absolute())
-                if prior and Path(prior).is_dir()
-                else prior,  # workers may be elsewhere
-                seed=seed,
-                allow_gaps=allow_gaps,
-                resample_tilt=resample_tilt,
-                even_steps_mm=even_steps,
-                one_series=one_series,
-                any_class=any_class,
-                formats=wanted,
-                residual_map=residual_map,
-                uncertainty=uncertainty,
-                deidentification_key=deidentification_key and deidentification_key.absolute(),
-                retain_device=retain_device,
-                device=machine.device,
-            )
-            _run(
-                show,
+        settings = BatchSettings(
+            scan=scan,
+            every=every,
+            method=method,
+            preset=preset,
+            window=window,
+            physics=Physics(model, tube_kilovolts),
+            prior=prior,
+            seed=seed,
+            allow_gaps=allow_gaps,
+            resample_tilt=resample_tilt,
+            even_steps_mm=even_steps,
+            one_series=one_series,
+            any_class=any_class,
+            formats=options.formats(formats),
+            residual_map=residual_map,
+            uncertainty=uncertainty,
+            deidentification_key=deidentification_key,
+            retain_device=retain_device,
+            device=device,
+        )
+        try:
+            done = reconstruct_all(
                 place,
                 out,
                 settings,
-                selection,
-                machine,
-                client,
-                batch_size=batch_size,
+                select=options.words("--select", select) if select else [],
                 dry_run=dry_run,
                 trust_sizes=trust_sizes,
-            )
-
-
-def _run(
-    show: Screen,
-    place: Path,
-    out: Path,
-    settings: BatchSettings,
-    selection: Selection,
-    machine: Machine,
-    client: Any,
-    *,
-    batch_size: int,
-    dry_run: bool,
-    trust_sizes: bool,
-) -> None:
-    from ctresample.pipelines.batch.cluster import check_key, check_shared
-    from ctresample.pipelines.batch.inputs import find_inputs
-    from ctresample.pipelines.batch.manifest import check_same, read_events
-    from ctresample.pipelines.batch.plan import make_plan
-    from ctresample.pipelines.batch.run import open_batch, run_batch
-
-    record, events = settings.record(), read_events(out)
-    if events:
-        check_same(out, events, record)
-    show.progress(0, "looking for series")
-    found = find_inputs(place, settings)
-    plan = make_plan(found, out, events, selection, trust_sizes=trust_sizes)
-    show.progress(0, "measuring how long a slice takes")
-    pace = machine.pace(plan, events, settings, batch_size, client)
-    _tell(plan, pace, out, machine.n_workers)
-    if dry_run:
-        return
-    plan.check_space(out)
-    with open_batch(out, record, threads=machine.threads) as manifest:
-        if client:
-            check_shared(client, out)
-            if settings.deidentification_key:
-                check_key(client, settings.deidentification_key)
-        if len(manifest.events) > len(events) + 1:  # another process has worked on it meanwhile
-            plan = make_plan(found, out, manifest.events, selection, trust_sizes=trust_sizes)
-        step = f"{settings.method}, {len(plan.to_run)} series"
-        show.progress(0, step)
-        try:
-            rows = run_batch(
-                out,
-                plan,
-                settings,
-                manifest,
                 batch_size=batch_size,
-                client=client,
-                progress=lambda share: show.progress(share, step),
-                on_outcome=lambda outcome, number, left_s: show.note(_told(outcome, number, len(plan.to_run), left_s)),
+                workers=workers,
+                scheduler=scheduler,
+                progress=show.progress,
+                on_plan=lambda plan, pace, n_workers: _tell(plan, pace, out, n_workers),
+                on_outcome=lambda *ended: show.note(_told(*ended)),
             )
         except KeyboardInterrupt:
             raise Stopped(f"interrupted; what was finished is kept in {out}: repeat the command to go on") from None
-    done = sum(row.status == "done" for row in rows)
-    say(f"{out}: {done} of {len(rows)} series done. Look at {out / 'summary.html'}")
+    if dry_run:
+        return
+    rows = done.rows
+    n_done = sum(row.status == "done" for row in rows)
+    say(f"{out}: {n_done} of {len(rows)} series done. Look at {out / 'summary.html'}")
     lost = [row for row in rows if row.status in ("failed", "skipped")]
-    if lost or plan.damaged:
+    if lost or done.plan.damaged:
         parts = [f"{sum(row.status == status for row in lost)} {status}" for status in ("failed", "skipped")]
-        say(f"{', '.join(parts)}, {len(plan.damaged)} damaged files: see the summary and sources.csv", err=True)
+        say(f"{', '.join(parts)}, {len(done.plan.damaged)} damaged files: see the summary and sources.csv", err=True)
         raise typer.Exit(options.SOME_FAILED)
 
 

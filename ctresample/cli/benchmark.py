@@ -105,6 +105,7 @@ def benchmark(
     seed: options.Seed = 0,
     device: options.Device = "auto",
     batch_size: options.BatchSize = 8,
+    any_class: options.AnyClass = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="When going on: try again what failed before, too.")
     ] = False,
@@ -135,7 +136,7 @@ def benchmark(
         runs, place = runs_of(names, presets, limits), pick_device(device)
         reference = ("tv" if "tv" in names else "") if baseline is None else baseline
         models = load_models(runs, {"latent prior": prior, "pixel prior": pixel_prior, "fbp-unet": fbp_unet}, place)
-        volumes = read_ct_slices(dicom, max_slices=max_slices, on_warning=show.note)
+        volumes = read_ct_slices(dicom, max_slices=max_slices, any_class=any_class, on_warning=show.note)
         try:
             rows = run_benchmark(
                 out,

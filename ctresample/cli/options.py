@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ctresample.choices import FORMATS, Beam, Model, Window
+from ctresample.choices import FORMATS, Beam, Model, ViewWeights, Window
 from ctresample.errors import UsageError
 from ctresample.pipelines.methods import BUNDLED, METHODS
 
@@ -53,6 +53,10 @@ Preset = Annotated[
 ]
 Every = Annotated[int, typer.Option(min=1, metavar="K", help="Use every K-th view only: sparse views of a full scan.")]
 FbpWindow = Annotated[Window, typer.Option(help="Of FBP: how much noise it damps, least to most.")]
+ViewWeightsOption = Annotated[
+    ViewWeights,
+    typer.Option(help="Of FBP: a view counts by the arc to its neighbours, or (views in bursts, gated) all the same."),
+]
 FitModel = Annotated[
     Model, typer.Option(help="What to fit: line integrals, or photon counts (better where few arrive).")
 ]
@@ -274,20 +278,8 @@ def number_or(option: str, text: str, word: str) -> float | str:
 
 
 def formats(text: str) -> tuple[str, ...]:
-    """The formats of ``--format``, in the order of `FORMATS`."""
-    wanted = words("--format", text)
-    if not set(wanted) <= set(FORMATS):
-        raise UsageError(f"--format is {text!r}; expected some of {', '.join(FORMATS)} with commas between")
-    return tuple(name for name in FORMATS if name in wanted)
-
-
-def check_uncertainty(method: str, uncertainty: int | None) -> None:
-    """`UsageError` if a method without random numbers is to be repeated: all images would be the same."""
-    if uncertainty and not METHODS[method].is_random:
-        raise UsageError(
-            f"--uncertainty compares images of other random numbers, but {method} draws none; expected one of "
-            f"{', '.join(name for name, one in METHODS.items() if one.is_random)}"
-        )
+    """The formats of ``--format``."""
+    return tuple(words("--format", text))
 
 
 def check_noise(photons: float | None, electronic_noise: float) -> None:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ctresample.cli import deidentification, options
 from ctresample.cli.screen import say, screen
-from ctresample.pipelines.methods import METHODS
-
-if TYPE_CHECKING:
-    from ctresample.result import Reconstruction
 
 
 def reconstruct(
@@ -24,7 +20,21 @@ def reconstruct(
     method: options.Method = "resample",
     preset: options.Preset = "fast",
     every: options.Every = 1,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=16,
+            help="Rows and columns of the image. By default those of the file; learned methods need multiples of 32.",
+        ),
+    ] = None,
+    pixel_size: Annotated[
+        float | None,
+        typer.Option(
+            "--pixel-size", min=1e-6, metavar="MM", help="Of the image. By default, what keeps the field of view."
+        ),
+    ] = None,
     window: options.FbpWindow = "hann",
+    view_weights: options.ViewWeightsOption = "arcs",
     model: options.FitModel = "line-integrals",
     tube_kilovolts: options.TubeKilovolts = None,
     prior: options.Prior = None,
@@ -52,92 +62,56 @@ def reconstruct(
     formats OUT/reconstruction.nii.gz or .nrrd; maps beside it; with --deidentify OUT/deidentification.json.
     """
     began = time.perf_counter()
-    wanted = options.formats(formats)
-    options.check_uncertainty(method, uncertainty)
-    chosen = METHODS[method]
-    from ctresample.files import whole_folder
+    from ctresample.files import check_new_folder
 
-    with screen() as show, whole_folder(out) as folder:
+    check_new_folder(out)
+    with screen() as show:
         show.progress(0, "loading")
-        from ctresample.data_tools.deidentify import UNDATED
         from ctresample.data_tools.sinogram_file import read_sinogram
-        from ctresample.device import pick_device
-        from ctresample.pipelines.against import compare, read_source, truth_for
-        from ctresample.pipelines.deidentification_report import REPORT_NAME, write_report
-        from ctresample.pipelines.loaded_prior import LoadedPrior
+        from ctresample.pipelines.against import read_source, truth_for
         from ctresample.pipelines.physics import Physics
-        from ctresample.pipelines.reconstruct import reconstruct as solve
-        from ctresample.pipelines.reconstruction_run import write_record
-        from ctresample.pipelines.result_images import check_export, write_images
-        from ctresample.pipelines.result_maps import result_maps
+        from ctresample.pipelines.results.options import ResultOptions
+        from ctresample.pipelines.results.run import make_result
 
-        deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key, retain_device)
-        place = pick_device(device)
-        sinogram = read_sinogram(scan).every(every)
-        truth = truth_for(sinogram, read_source(against, sinogram, show.note)) if against else None
-        if deidentifier:
-            sinogram = deidentifier.sinogram(sinogram)  # not before the source was found, by its own UID
-        check_export(sinogram, wanted)
-        learned = LoadedPrior.load(prior or chosen.bundled_model(), place, chosen.needs) if chosen.needs else None
-        physics = Physics(model, tube_kilovolts)
-        n, n_views, n_runs = sinogram.n_slices, sinogram.geometry.n_views, uncertainty or 1
-        slices = f"{n} slice{'s'[: n > 1]}"
-        step = f"{method}, {slices}, {n_views} views"
-        show.progress(0, step)
-        loaded = time.perf_counter()
-
-        def run(number: int) -> Reconstruction:
-            return solve(
-                sinogram,
-                method=method,
-                preset=preset,
-                prior=learned.model if learned else None,
-                seed=seed + number,
-                window=window,
-                physics=physics,
-                device=place,
-                batch_size=batch_size,
-                progress=lambda fraction: show.progress((number + fraction) / n_runs, step),
-            )
-
-        result = run(0)
-        made = result_maps(
-            sinogram,
-            result,
-            run,
+        settings = ResultOptions(
+            method=method,
+            preset=preset,
+            window=window,
+            view_weights=view_weights,
+            physics=Physics(model, tube_kilovolts),
+            prior=prior,
             seed=seed,
-            residual=residual_map,
+            formats=options.formats(formats),
+            residual_map=residual_map,
             uncertainty=uncertainty,
-            physics=physics,
-            device=place,
-            batch_size=batch_size,
+            device=device,
         )
-        show.progress(1, "writing")
-        solved = time.perf_counter()
-        metrics = None if truth is None else compare(result.image_hu, truth)
-        created = UNDATED if deidentifier else None
-        write_images(folder, result, sinogram, learned, formats=wanted, maps=made, created=created)
-        seconds = {"load": loaded - began, "reconstruct": solved - loaded, "write": time.perf_counter() - solved}
-        write_record(
-            folder,
-            result,
+        deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key, retain_device)
+        sinogram = read_sinogram(scan).every(every).on_grid(size, pixel_size)
+        truth = truth_for(sinogram, read_source(against, sinogram, show.note)) if against else None
+        result = make_result(
             sinogram,
-            prior=learned,
-            device=str(place),
-            seconds=seconds,
-            metrics=metrics,
-            maps=made,
-            created=created,
+            settings,
+            out,
+            truth_hu=truth,
+            deidentifier=deidentifier,
+            batch_size=batch_size,
+            began=began,
+            progress=show.progress,
         )
-        if deidentifier:
-            show.note(write_report(folder / REPORT_NAME, deidentifier))
-    ratio = sum(result.residual_ratio) / n
+        for doubt in result.reconstruction.doubts:
+            show.doubt(doubt)
+        if result.note:
+            show.note(result.note)
+    ratios = result.reconstruction.residual_ratio
+    n, ratio = len(ratios), sum(ratios) / len(ratios)
+    slices = f"{n} slice{'s'[: n > 1]}"
     say(f"{out}: {slices} by {method}, data residual {ratio:.2f} of what the noise predicts")
-    if metrics:
-        mean = metrics["mean"]
+    if result.metrics:
+        mean, data_range = result.metrics["mean"], result.metrics["data_range_hu"]
         say(
-            f"PSNR {mean['psnr_db']:.2f} dB over {metrics['data_range_hu']:g} HU, SSIM {mean['ssim']:.3f}, "
+            f"PSNR {mean['psnr_db']:.2f} dB over {data_range:g} HU, SSIM {mean['ssim']:.3f}, "
             f"RMSE {mean['rmse_hu']:.1f} HU (means over slices)"
         )
-    for one in made:
+    for one in result.maps:
         say(f"{one.kind} map: root mean square {one.rms_hu:.1f} HU over the image")

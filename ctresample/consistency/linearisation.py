@@ -12,6 +12,8 @@ import torch
 from ctresample.consistency.conjugate_gradients import per_slice, proximal_step
 from ctresample.operators import LinearOperator, MeasurementModel
 
+ProximalStep = Callable[..., torch.Tensor]
+
 MAX_HALVINGS = 8
 """Of one step, which then is 1/256 of the full one."""
 
@@ -25,6 +27,7 @@ def gauss_newton(
     n_iterations: int,
     cg_iterations: int,
     start: torch.Tensor | None = None,
+    proximal_step: ProximalStep = proximal_step,
 ) -> torch.Tensor:
     """``argmin_x |F(x) - y|^2 + |x - x0|^2 / spread^2``, each iteration a `proximal_step` of the model linearised.
 
@@ -43,6 +46,7 @@ def gauss_newton(
         n_iterations: linearisations.
         cg_iterations: conjugate gradient iterations of each.
         start: where to linearise first, if not at ``x0``.
+        proximal_step: what solves each linear problem: in the image's space, or `dual_proximal_step`.
     """
     x = x0 if start is None else start
     for _ in range(n_iterations):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 
 from ctresample.errors import GeometryError
@@ -37,6 +39,10 @@ class Scaled(LinearOperator):
         self.domain_shape, self.range_shape = operator.domain_shape, operator.range_shape
         self.device, self.dtype = operator.device, operator.dtype
         self.exact_adjoint = operator.exact_adjoint
+
+    @cached_property
+    def row_norms(self) -> torch.Tensor:
+        return abs(self.factor) * self.operator.row_norms
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.factor * self.operator.forward(x)

@@ -8,6 +8,8 @@ IEEE TMI 21(2), 2002.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
@@ -91,6 +93,12 @@ class _Jacobian(LinearOperator):
         self.domain_shape, self.range_shape = projector.domain_shape, projector.range_shape
         self.device, self.dtype = projector.device, projector.dtype
         self.exact_adjoint = projector.exact_adjoint
+
+    @cached_property
+    def row_norms(
+        self,
+    ) -> torch.Tensor:  # as if all were water: bone is a small part of a body
+        return self.water_weight.abs() * self.projector.row_norms
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         bone = self.slope * x

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 
 from ctresample.geometry import Geometry, Grid
@@ -41,6 +43,22 @@ class Projector(LinearOperator):
     @abstractmethod
     def back_project(self, y: torch.Tensor) -> torch.Tensor:
         """``A^T y``, without gradients."""
+
+    @cached_property
+    def row_norms(self) -> torch.Tensor:
+        """Estimated from the row sums: of weights ``1 - f`` and ``f`` times a step, the squares sum to 2/3 on average.
+
+        Rays along the pixels, where ``f`` is the same all the way, are off by 18 % at most, in volumes by 33 %; others
+        by little.
+        """
+        sums = self.project(torch.ones((1, 1, *self.domain_shape), dtype=self.dtype, device=self.device))
+        steps = np.abs(self.grid.steps_mm)[::-1]  # rays have x first
+        longest = np.stack(
+            [1 / np.abs(self.geometry.rays(view)[1] / steps).max(-1) for view in range(self.geometry.n_views)]
+        )
+        step_mm = torch.as_tensor(longest, dtype=self.dtype, device=self.device)
+        step_mm = step_mm.unflatten(0, (1, 1, -1)).movedim(2, -2)
+        return (sums * step_mm * (2 / 3) ** (len(self.domain_shape) - 1)).clamp_min(0).sqrt()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y: torch.Tensor = _Linear.apply(x, self.project, self.back_project)

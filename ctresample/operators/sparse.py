@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -40,6 +40,16 @@ class SparseProjector(Projector):
         matrix, transpose = _matrix_pair(geometry, grid)
         self._matrix = _to_torch(matrix, self.device, dtype)
         self._transpose = _to_torch(transpose, self.device, dtype)
+
+    @cached_property
+    def row_norms(self) -> torch.Tensor:
+        m = self._matrix
+        squares = torch.sparse_csr_tensor(
+            m.crow_indices(), m.col_indices(), m.values().square(), size=m.shape, check_invariants=False
+        )
+        sums = squares @ torch.ones(m.shape[1], dtype=m.dtype, device=m.device)
+        views = sums.sqrt().unflatten(0, (self.geometry.n_views, *self.geometry.view_shape))
+        return views.movedim(0, -2)[None, None].contiguous()
 
     def project(self, x: torch.Tensor) -> torch.Tensor:
         y = _product(self._matrix, _tiled(x)).t().unflatten(1, (self.geometry.n_views, *self.geometry.view_shape))

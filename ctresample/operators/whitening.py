@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 
 from ctresample.operators.base import LinearOperator
@@ -25,6 +27,10 @@ class Weighted(LinearOperator):
         self.domain_shape, self.range_shape = operator.domain_shape, operator.range_shape
         self.device, self.dtype = operator.device, operator.dtype
         self.exact_adjoint = operator.exact_adjoint
+
+    @cached_property
+    def row_norms(self) -> torch.Tensor:
+        return self.weights.abs() * self.operator.row_norms
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.weights * self.operator.forward(x)

@@ -14,11 +14,13 @@ SUFFIXES = (".json", ".yaml", ".yml")
 
 def find_sidecar(path: Path) -> Path | None:
     """NAME.json, NAME.yaml or NAME.yml beside a file or folder NAME.*; else geometry.json (or YAML) there, or None."""
+    whole = path.resolve()  # "." has neither a name nor a parent
     for stem, folders in (
-        (path.stem, [path.parent]),
-        ("geometry", [path, path.parent] if path.is_dir() else [path.parent]),
+        (whole.stem, [whole.parent]),
+        ("geometry", [whole, whole.parent] if whole.is_dir() else [whole.parent]),
     ):
         found = [place for folder in folders for suffix in SUFFIXES if (place := folder / f"{stem}{suffix}").is_file()]
+        found = list({place.resolve(): place for place in found}.values())  # "." and its parent are one folder
         if len(found) > 1:
             raise SinogramError(
                 f"{path} has two sidecars, {found[0].name} and {found[1].name}; name one with --geometry"

@@ -17,8 +17,9 @@ from ctresample.geometry import ConeBeam
 from ctresample.pipelines.batch.inputs import BatchInput
 from ctresample.pipelines.batch.manifest import DONE
 from ctresample.pipelines.batch.settings import BatchSettings
-from ctresample.pipelines.batch.work_on import images_of, learned_model, measured
+from ctresample.pipelines.batch.work_on import learned_model, measured
 from ctresample.pipelines.maps import residual_map
+from ctresample.pipelines.results.run import reconstructed
 
 MEASURING_S = 20.0
 """After so long a reconstruction is stopped, and its time computed from the part that is done."""
@@ -99,7 +100,7 @@ def _measured_pace(found: BatchInput, settings: BatchSettings, batch_size: int) 
             raise _Enough
 
     with suppress(_Enough):
-        result = images_of(sinogram, settings, batch_size, watch)
+        result = reconstructed(sinogram, settings, model=learned_model(settings), batch_size=batch_size, progress=watch)
     seconds += settings.n_runs * (time.perf_counter() - began) / share
     if settings.residual_map and share == 1:  # of methods that take longer it is a small part
         began = time.perf_counter()

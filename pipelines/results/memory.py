@@ -8,10 +8,12 @@ from typing import TypeVar
 
 import torch
 
+from ctresample.errors import CTResampleError
+
 T = TypeVar("T")
 
 
-class OutOfMemoryError(MemoryError):
+class OutOfMemoryError(CTResampleError, MemoryError):
     """Even one slice at a time was too much."""
 
 
