@@ -171,7 +171,9 @@ class Sinogram:
             size = 32 * math.ceil(max(height, width) / float(pixel_size_mm or 1) / 32 - 1e-9)
         pixel = max(height, width) / size if pixel_size_mm is None else pixel_size_mm
         changes: dict[str, Any] = {"shape": (*grid.shape[:-2], size, size), "pixel_size_mm": pixel}
-        new = replace(grid, **changes, **({"aspect": 1.0} if isinstance(grid, ImageGrid) else {}))
+        if isinstance(grid, ImageGrid):
+            changes["aspect"] = 1.0
+        new = replace(grid, **changes)
         affine = self.affine.copy()
         affine[:3, 0] *= pixel / (width / columns)
         affine[:3, 1] *= pixel / (height / rows)
@@ -205,7 +207,7 @@ class Sinogram:
         if self.photons is None:
             level = np.sqrt(np.mean(self.values.astype(np.float64) ** 2, axis=(1, 2), keepdims=True))
             return np.broadcast_to(np.maximum(NOISE_FREE_SIGMA * level, 1e-6), self.values.shape).astype(np.float32)
-        known = {"photons": self.photons, "electronic_noise": self.electronic_noise}
+        known: dict[str, Any] = {"photons": self.photons, "electronic_noise": self.electronic_noise}
         sigma = np.sqrt(line_integral_variance(self.values, **known))
         # a ray that happens to read low would count for more, and all attenuation come out too low at low doses:
         # neighbours tell what is behind a ray better than itself, unless an edge is between them

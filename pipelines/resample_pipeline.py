@@ -195,6 +195,7 @@ class ReSamplePipeline(DiffusionPipeline):
                     problem=problem,
                     mu_water_per_mm=mu_water_per_mm,
                     window="hann",
+                    view_weights="arcs",
                     model=prior,
                     settings=chosen,
                     generators=generators[part],

@@ -66,7 +66,9 @@ def ray_weights(geometry: Geometry, view_weights: ViewWeights = "arcs") -> Array
     edges = position[0] - half_bin, position[-1] + half_bin
     here = _from_gaps(theta, gaps) * _from_edges(x, edges)
     there = _from_gaps(turned, gaps) * _from_edges(-x, edges)
-    return _with_holes_spread(arcs[:, None] * np.sin(np.pi / 2 * here / (here + there)) ** 2, position, np.median(arcs))
+    return _with_holes_spread(
+        arcs[:, None] * np.sin(np.pi / 2 * here / (here + there)) ** 2, position, float(np.median(arcs))
+    )
 
 
 def _with_holes_spread(weights: Array, position: Array, step: float) -> Array:
@@ -159,8 +161,8 @@ def _parts(angles_rad: Array, period: float) -> Array:
 
 
 def _is_gap(steps: Array, period: float) -> NDArray[np.bool_]:
-    median = np.median(steps)
-    far = max(_MANY_STEPS * median, _WIDE_STEPS * np.quantile(steps, 0.9, method="lower"), _LEAST_GAP_RAD)
+    median = float(np.median(steps))
+    far = max(_MANY_STEPS * median, _WIDE_STEPS * float(np.quantile(steps, 0.9, method="lower")), _LEAST_GAP_RAD)
     return (steps > far) | ((steps > _FEW_STEPS * median) & (steps > period / _GREAT_PART))
 
 

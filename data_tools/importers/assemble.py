@@ -107,7 +107,7 @@ def _without_bad_views(
             raise SinogramError(f"{key} names {beyond[0]}; expected 0 to {n - 1}")
     bad[:, :, described.bad_bins or []] = True
     bad |= np.isnan(values)
-    lost = bad.all(axis=(0, 2))
+    lost: NDArray[np.bool_] = np.all(bad, axis=(0, 2))
     lost[described.bad_views or []] = True
     if lost.all():
         raise SinogramError("no reading is known: all are NaN, masked or bad; expected numbers")
@@ -125,7 +125,8 @@ def _ordered(
     """The readings ``[slice or row, view, detector]``, flat and dark fields likewise with one view, and bad rays."""
     names, values = [name.strip() for name in described.axes.split(",")], readings.values
     while values.ndim > len(names) and 1 in values.shape:  # the one page, or the one line of each, of a TIFF file
-        values, bad = (array.squeeze(values.shape.index(1)) for array in (values, bad))
+        lone = values.shape.index(1)
+        values, bad = values.squeeze(lone), bad.squeeze(lone)
     needed = {"view", "detector"} | ({first} - {"slice"})  # one slice may go without its axis
     if not needed <= set(names) <= needed | {first} or not len(set(names)) == len(names) == values.ndim:
         raise SinogramError(
