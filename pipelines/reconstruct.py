@@ -68,9 +68,10 @@ def reconstruct(
         settings: of a method that has any, in place of the preset or of the defaults.
         prior: the learned model of a method that needs one: the name or folder of one, or one of the kind it needs
             that is on ``device`` already; by default the one that comes with the package.
-        seed: of methods that sample; slice k draws from ``(seed, k)``, so that results do not depend on the batch
-            size. Where the settings are ``coupled``, as ``fast`` and ``quality`` are, all slices draw from
-            ``(seed, 0)``: neighbours in a volume then do not flicker, but slices are no independent samples.
+        seed: of methods that sample; slice k draws from ``(seed, k)``, so that its random numbers do not depend
+            on the batch size. (Rounding does: up to 0.01 HU with ``tv``, 2 HU seen with ``fast``, 6 with ``cgls``.)
+            Where the settings are ``coupled``, as ``fast`` and ``quality`` are, all slices draw from ``(seed, 0)``:
+            neighbours in a volume then do not flicker, but slices are no independent samples.
         window: of the ramp filter, for FBP.
         view_weights: of FBP: "arcs", or "equal" for views in bursts, as of gated scans; see `fbp`.
         physics: what the measurement is taken to be; by default line integrals at one energy.
