@@ -53,6 +53,7 @@ Errors
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -111,6 +112,11 @@ if TYPE_CHECKING:  # what type checkers and editors see of the table below
     from ctresample.volume import Volume as Volume
 
     __version__: str
+
+# Threads that wait for each other by spinning make everything many times slower where other programs run; so long costs
+# nothing where none do. OpenMP reads it once, when torch is loaded: of a torch imported before it changes nothing.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 # Names by module. There is no __all__: help() would then print every class in full instead of the contents above.
 _EXPORTS = {

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 
 from ctresample.arrays import as_array, settle_numbers
 from ctresample.bad_rays import BAD_RAY_SIGMA, filled
@@ -21,6 +22,10 @@ from ctresample.volume import offsets_problem, settle_place, slice_origins_mm
 NOISE_FREE_SIGMA = 2e-3
 """Standard deviation assumed for data said to be free of noise, relative to the slice's root mean square:
 about the error of the discrete projector, so that solvers have a level to stop at."""
+
+
+SMOOTHING_BINS = 2.0
+"""Standard deviation of the Gaussian over the values that the noise is told from."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -200,5 +205,10 @@ class Sinogram:
         if self.photons is None:
             level = np.sqrt(np.mean(self.values.astype(np.float64) ** 2, axis=(1, 2), keepdims=True))
             return np.broadcast_to(np.maximum(NOISE_FREE_SIGMA * level, 1e-6), self.values.shape).astype(np.float32)
-        variance = line_integral_variance(self.values, photons=self.photons, electronic_noise=self.electronic_noise)
-        return np.sqrt(variance)
+        known = {"photons": self.photons, "electronic_noise": self.electronic_noise}
+        sigma = np.sqrt(line_integral_variance(self.values, **known))
+        # a ray that happens to read low would count for more, and all attenuation come out too low at low doses:
+        # neighbours tell what is behind a ray better than itself, unless an edge is between them
+        smooth = gaussian_filter1d(self.values, SMOOTHING_BINS, axis=-1, mode="nearest")
+        alike = np.abs(smooth - self.values) < 4 * sigma
+        return np.sqrt(line_integral_variance(np.where(alike, smooth, self.values), **known))

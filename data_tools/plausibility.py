@@ -180,7 +180,7 @@ def _angles(sinogram: Sinogram) -> Iterator[str]:
 def _moments(sinogram: Sinogram) -> Iterator[str]:
     """Helgason-Ludwig: the sum over a parallel view is the same for all, its centre of mass a sine of the angle."""
     geometry, values = sinogram.geometry, sinogram.values
-    if not isinstance(geometry, ParallelBeam) or geometry.n_views < FEW_VIEWS or truncated_share(sinogram) > 0.05:
+    if not isinstance(geometry, ParallelBeam) or geometry.n_views < FEW_VIEWS:
         return
     if geometry.n_views == geometry.n_detectors:
         here, there = (_unevenness(array) for array in (values, values.swapaxes(1, 2)))

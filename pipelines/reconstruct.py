@@ -107,7 +107,7 @@ def reconstruct(
     cone = isinstance(sinogram.geometry, ConeBeam)
     # slices are scans of their own, a cone beam's detector rows are one scan
     values, sigma = (
-        (array[None, None] if cone else array[:, None]).to(A.device)
+        array[None, None] if cone else array[:, None]
         for array in map(torch.from_numpy, (sinogram.values, sinogram.sigma()))
     )
     n = len(values)
@@ -120,7 +120,8 @@ def reconstruct(
             if progress:
                 progress((batch.start + share * (batch.stop - batch.start)) / n)
 
-        y, s = values[batch], sigma[batch]
+        # a batch at a time, so that a smaller one takes less memory of the device
+        y, s = (array[batch].to(A.device, A.dtype) for array in (values, sigma))
         problem = physics.problem(sinogram, A, y, s)
         mu = chosen.solve(
             Batch(
