@@ -194,8 +194,6 @@ class ReSamplePipeline(DiffusionPipeline):
                     sigma=s[part],
                     problem=problem,
                     mu_water_per_mm=mu_water_per_mm,
-                    window="hann",
-                    view_weights="arcs",
                     model=prior,
                     settings=chosen,
                     generators=generators[part],

@@ -51,8 +51,8 @@ class Batch:
     sigma: torch.Tensor
     problem: Problem
     mu_water_per_mm: float
-    window: Window
-    view_weights: ViewWeights
+    window: Window = "hann"
+    view_weights: ViewWeights = "arcs"
     model: Any
     settings: Any
     generators: Sequence[torch.Generator]
