@@ -192,14 +192,17 @@ def _default_grid(geometry: Geometry, values: NDArray[np.float32], mu_water_per_
     radius = max(seen, min(_reach_mm(geometry, values, mu_water_per_mm), _MOST_WIDER * seen))
     lengths = geometry.lengths_mm
     if "source_to_axis_mm" in lengths:
-        radius = min(radius, 0.7 * (math.hypot(lengths["source_to_axis_mm"], lengths["axis_offset_mm"]) - pixel))
+        source_mm = math.hypot(lengths["source_to_axis_mm"], lengths["axis_offset_mm"])
+        radius = max(seen, min(radius, 0.7 * (source_mm - pixel)))
     if radius > 1.02 * seen:
         on_note(
             f"the object reaches beyond the detector, to about {radius:.4g} mm from the axis: the image covers it, and "
             f"is right within {seen:.4g} mm at best"
         )
-    side = _WHOLE * math.ceil(2 * radius / pixel / _WHOLE - 1e-6)
-    pixel = 2 * radius / side
+    side = math.ceil(2 * radius / pixel - 1e-6)
+    if side >= 2 * _WHOLE:  # smaller ones are no images that a prior knows
+        side = _WHOLE * math.ceil(side / _WHOLE)
+        pixel = 2 * radius / side
     if side > MAX_SIDE:
         raise SinogramError(f"the detector sees {side} pixels of {pixel:.4g} mm; add image, a smaller grid")
     if not isinstance(geometry, ConeBeam):
@@ -216,6 +219,8 @@ def _default_grid(geometry: Geometry, values: NDArray[np.float32], mu_water_per_
 
 
 def _reach_mm(geometry: Geometry, values: NDArray[np.float32], mu_water_per_mm: float) -> float:
+    if values.shape[2] < 16:
+        return 0.0
     some = values[:: max(1, len(values) // 16)]
     return reach_mm(torch.from_numpy(some[None, None]), geometry, mu_water_per_mm)
 
