@@ -140,9 +140,10 @@ class ReSampleSettings:
         self._expect("defects", set(self.defects) <= set(get_args(Defect)), f"some of {', '.join(get_args(Defect))}")
         if self.start_level == 1 and self.warm_start:
             raise UsageError("resample settings: a warm start needs a start_level below 1, where it is not all noise")
-        if self.conditioned and (not self.warm_start or (self.encoding, self.resampling) != ("plain", "encoding")):
+        if self.conditioned and not (self.warm_start and self.is_fast):
             raise UsageError(
-                "resample settings: conditioned takes a warm start, encoding plain and resampling encoding"
+                "resample settings: conditioned takes a warm start, encoding plain, resampling encoding, and hard "
+                "consistency in pixel space at every step"
             )
         if self.rounds and not self.conditioned:
             raise UsageError("resample settings: rounds are of a conditioned prior; set conditioned too")
@@ -150,6 +151,13 @@ class ReSampleSettings:
             raise UsageError("resample settings: averaged_steps are of images; the final fit must be pixel or none")
         if self.moving_frame and (self.encoding, self.resampling) != ("plain", "encoding"):
             raise UsageError("resample settings: moving_frame takes encoding plain and resampling encoding")
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether `fast_chain` serves: consistency in pixel space at every step, and nothing else in between."""
+        every_step = (self.skip, self.inner_steps, self.pixel_level, self.latent_level) == (1, 0, 1, 0)
+        plain = (self.encoding, self.resampling, self.gradient_scale) == ("plain", "encoding", 0)
+        return every_step and plain and not self.defects
 
     def stage(self, i: int, level: float) -> Stage | None:
         """Which hard consistency the ``i``-th step of a run calls for, at that level of the schedule."""
