@@ -26,8 +26,8 @@ Scan = TypeVar("Scan", ParallelBeam, FanBeam, ConeBeam, ParallelBeam | FanBeam)
 
 _MANY_STEPS, _WIDE_STEPS, _LEAST_GAP_RAD = 10, 5, math.radians(20)
 """Between two views nothing was measured where they are further apart than 10 median steps, 5 steps of the 90th
-percentile, and 20 degrees. Of angles drawn at random no step in a thousand scans is; a burst of dropped views is not
-either, and its arc goes to its neighbours."""
+percentile, and 20 degrees (of a fan, which measures lines from both ends, 10). Of angles drawn at random hardly any
+step is; a burst of dropped views is not either, and its arc goes to its neighbours."""
 
 _FEW_STEPS, _GREAT_PART = 3, 3
 """Nor where they are 3 median steps and the third part of the circle apart: so short scans of few views have an end."""
@@ -160,8 +160,8 @@ def _parts(angles_rad: Array, period: float) -> Array:
 
 
 def _is_gap(steps: Array, period: float) -> NDArray[np.bool_]:
-    median = float(np.median(steps))
-    far = max(_MANY_STEPS * median, _WIDE_STEPS * float(np.quantile(steps, 0.9, method="lower")), _LEAST_GAP_RAD)
+    median, most = float(np.median(steps)), float(np.quantile(steps, 0.9, method="lower"))
+    far = max(_MANY_STEPS * median, _WIDE_STEPS * most, _LEAST_GAP_RAD * math.pi / period)
     return (steps > far) | ((steps > _FEW_STEPS * median) & (steps > period / _GREAT_PART))
 
 

@@ -110,7 +110,7 @@ def _mask(path: Path) -> NDArray[np.bool_]:
     if kind == "TIFF":
         from ctresample.data_tools.importers.tiff import read_tiff
 
-        return read_tiff(path, {}, lambda message: None).values != 0
+        return read_tiff(path).values != 0
     raise SinogramError(f"{path} is no mask; expected an NPY or TIFF file that is not 0 where readings are bad")
 
 
