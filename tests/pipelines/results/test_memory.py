@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ctresample.errors import DeviceError
-from ctresample.pipelines.batch.memory import OutOfMemoryError, ran_out_of_memory, with_smaller_batches
+from ctresample.pipelines.results.memory import OutOfMemoryError, ran_out_of_memory, with_smaller_batches
 
 RAN_OUT = [
     MemoryError(),
