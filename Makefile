@@ -2,6 +2,7 @@
 # make test   the test suite
 # make lint   style, types and import rules
 # make bench-speed   the projector against others, into results.json; takes a while
+# make lock   the lists of packages with their hashes, anew from constraints.txt
 #
 # All use .venv, set up on the first call and again only when the dependencies change. Another Python than
 # python3: make PYTHON=python3.12 demo
@@ -14,8 +15,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 # editable: the sources are read in place, so a change of code calls for no new set-up
 INSTALL := $(BIN)/python -m pip install -c constraints.txt -e
+# What `make demo` needs: all but torch by hash, and nothing that is not listed. torch is pinned by its version alone, as its builds differ by
+# platform and source; so are the libraries of NVIDIA that some of them bring.
+LOCKED := $(BIN)/python -m pip install --require-hashes --no-deps -r requirements/run.lock && \
+  $(BIN)/python -m pip install -c constraints.txt torch && \
+  $(BIN)/python -m pip install --no-deps -e .
 
-.PHONY: demo test lint bench-speed judges
+.PHONY: demo test lint bench-speed lock judges
 .NOTPARALLEL: # two pip runs in one environment would trip over each other
 
 demo: $(VENV)/.set-up-run
@@ -40,8 +46,8 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) >/dev/null || { rm -rf $(VENV); \
 	  echo "$(PYTHON) cannot make an environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 
-$(VENV)/.set-up-run: pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) .
+$(VENV)/.set-up-run: pyproject.toml constraints.txt requirements/run.lock | $(BIN)/python
+	$(LOCKED)
 	@touch $@
 
 $(VENV)/.set-up-test: pyproject.toml constraints.txt | $(BIN)/python
@@ -55,6 +61,14 @@ $(VENV)/.set-up-lint: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.set-up-bench: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) '.[bench]'
 	@touch $@
+
+# Hashes of every file that the index offers of a version, so that the list holds on every platform.
+lock:
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip install --quiet 'pip-tools>=7.5'
+	$(VENV)-lock/bin/pip-compile --quiet --no-config --generate-hashes --allow-unsafe --strip-extras --no-header \
+	  --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --unsafe-package torch \
+	  --constraint constraints.txt --output-file requirements/run.lock pyproject.toml
 
 # Programs of others that judge the DICOM we write (dciodvfy of dicom3tools, dcm2niix), recode it (dcmtk) and serve it
 # (Orthanc).

@@ -36,6 +36,7 @@ Measurement models, on torch tensors
 
 Learned models
     LatentPrior, PixelPrior             diffusion models of CT images, in latents and in pixels
+    ReSamplePipeline                    ReSample as a pipeline of diffusers
     ReSampleSettings, PRESETS           the choices of ReSample, and named sets of them
 
 Solvers, on torch tensors
@@ -93,6 +94,7 @@ if TYPE_CHECKING:  # what type checkers and editors see of the table below
     from ctresample.pipelines.methods import METHODS as METHODS
     from ctresample.pipelines.physics import Physics as Physics
     from ctresample.pipelines.reconstruct import reconstruct as reconstruct
+    from ctresample.pipelines.resample_pipeline import ReSamplePipeline as ReSamplePipeline
     from ctresample.pipelines.simulate import simulate as simulate
     from ctresample.pixel_prior import PixelPrior as PixelPrior
     from ctresample.prior import LatentPrior as LatentPrior
@@ -132,6 +134,7 @@ _EXPORTS = {
         "pipelines.methods": "METHODS",
         "pipelines.physics": "Physics",
         "pipelines.reconstruct": "reconstruct",
+        "pipelines.resample_pipeline": "ReSamplePipeline",
         "pipelines.simulate": "simulate",
         "pixel_prior": "PixelPrior",
         "prior": "LatentPrior",

@@ -18,11 +18,15 @@ Window = Literal["ramp", "shepp-logan", "cosine", "hamming", "hann"]
 """Of the ramp filter: how much noise FBP damps, from least to most."""
 WINDOWS: tuple[Window, ...] = get_args(Window)
 
+ViewWeights = Literal["arcs", "equal"]
+"""What a view counts in FBP: the arc to its neighbours, or as much as every other."""
+VIEW_WEIGHTS: tuple[ViewWeights, ...] = get_args(ViewWeights)
+
 Model = Literal["line-integrals", "counts"]
 """What a reconstruction takes to be measured."""
 MODELS: tuple[Model, ...] = get_args(Model)
 
-WarmStart = Literal["tv", "cgls"]
+WarmStart = Literal["coarse-tv", "tv", "cgls"]
 """Solver of the image that sampling starts from."""
 
 TrainedPrediction = Literal["epsilon", "v_prediction"]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import platform
 import secrets
 import shutil
+import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from ctresample.errors import OutputError
@@ -111,10 +115,7 @@ def whole_folder(path: Path, *, replaces: frozenset[str] = frozenset(), advice: 
 def remove_unfinished(folder: Path) -> None:
     """Clear what killed processes have left in a folder that this process alone works on."""
     for left in folder.glob(f"{_HIDDEN}*{_UNFINISHED}"):
-        if left.is_dir() and not left.is_symlink():
-            shutil.rmtree(left, ignore_errors=True)
-        else:
-            left.unlink(missing_ok=True)
+        _remove(left)
 
 
 def check_new_file(path: Path) -> None:
@@ -125,6 +126,16 @@ def check_new_file(path: Path) -> None:
         probe = _free_name(path.parent)
         probe.touch()
         probe.unlink()
+
+
+def check_new_folder(path: Path) -> None:
+    """`OutputError` unless ``path`` is a missing or empty folder that can be written."""
+    path = path.absolute()
+    inside = _check_free(path, ())
+    with as_output_error(path):
+        probe = _free_name(path if inside else next(parent for parent in path.parents if parent.exists()))
+        probe.mkdir()
+        probe.rmdir()
 
 
 @contextmanager
@@ -173,7 +184,43 @@ def _move_all(moves: Collection[tuple[Path, Path]]) -> None:
 
 
 def _free_name(folder: Path, ending: str = _UNFINISHED) -> Path:
-    return folder / f"{_HIDDEN}{secrets.token_hex(4)}{ending}"
+    """A name that nobody else uses; it says which process of which machine works there."""
+    _remove_of_the_dead(folder)
+    return folder / f"{_HIDDEN}{_machine()}-{os.getpid()}-{secrets.token_hex(4)}{ending}"
+
+
+def _remove_of_the_dead(folder: Path) -> None:
+    """Clear what processes of this machine have left in a folder that no longer run: it may hold patient data."""
+    if os.name == "nt" or not folder.is_dir():  # there, asking for a process may end it
+        return
+    with suppress(OSError):
+        for left in folder.glob(f"{_HIDDEN}{_machine()}-*"):
+            process = left.name.removeprefix(f"{_HIDDEN}{_machine()}-").partition("-")[0]
+            if process.isdecimal() and not _runs(int(process)):
+                _remove(left)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+@cache
+def _machine() -> str:
+    """Eight hex digits: others may work in the same folder, and have processes of the same number."""
+    return hashlib.sha256(f"{platform.node()} {uuid.getnode()}".encode()).hexdigest()[:8]
+
+
+def _remove(left: Path) -> None:
+    if left.is_dir() and not left.is_symlink():
+        shutil.rmtree(left, ignore_errors=True)
+    else:
+        left.unlink(missing_ok=True)
 
 
 def _to_disk(path: Path) -> None:

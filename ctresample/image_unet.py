@@ -11,7 +11,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ctresample.choices import SliceBeam, Window
+from ctresample.bounded_files import read_json
+from ctresample.choices import ModelKind, SliceBeam, Window
 from ctresample.errors import PriorError
 from ctresample.paths import StrPath, as_path
 from ctresample.prior import BUNDLED
@@ -65,8 +66,10 @@ class ImageUNetConfig:
         folder = as_path(folder, "folder")
         path = folder / CONFIG_NAME
         try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
+            raw = read_json(path)
             photons = raw["photons"]
+            if not 0 < len(raw["channels"]) <= 10 or not all(0 < int(width) <= 8192 for width in raw["channels"]):
+                raise ValueError("channels are of no possible number or width")
             return cls(
                 name=str(raw["name"]),
                 n_views=int(raw["n_views"]),
@@ -79,7 +82,7 @@ class ImageUNetConfig:
                 weights_sha256=str(raw["weights_sha256"]),
                 provenance=dict(raw["provenance"]),
             )
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
             reason = f"{type(error).__name__} {error}"
             raise PriorError(
                 f"{path} cannot be used: {reason}; expected what ctresample train fbp-unet wrote"
@@ -93,7 +96,7 @@ class ImageUNet(nn.Module):
         config: see `ImageUNetConfig`.
     """
 
-    kind = "fbp-unet"
+    kind: ClassVar[ModelKind] = "fbp-unet"
 
     def __init__(self, config: ImageUNetConfig) -> None:
         super().__init__()
@@ -128,6 +131,11 @@ class ImageUNet(nn.Module):
     def size_multiple(self) -> int:
         """Image sides must be multiples of this."""
         return int(PATCH_SIZE * 2 ** (len(self.config.channels) - 1))
+
+    @property
+    def name(self) -> str:
+        """As its config calls it."""
+        return self.config.name
 
     @property
     def sha256(self) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F
 
+from ctresample.choices import ModelKind
 from ctresample.errors import PriorError
-from ctresample.networks import load_network, reason_of
+from ctresample.networks import load_network, load_scheduler, reason_of
 from ctresample.paths import StrPath
 from ctresample.prior import DiffusionPrior, find_prior, weights_sha256
 from ctresample.prior_config import PriorConfig
@@ -31,7 +32,7 @@ class PixelPrior(DiffusionPrior):
         config: see `PriorConfig`; its latent mean and standard deviation are empty.
     """
 
-    kind = "pixel prior"
+    kind: ClassVar[ModelKind] = "pixel prior"
 
     def __init__(self, unet: UNet2DModel, scheduler: DDIMScheduler, config: PriorConfig) -> None:
         if config.latent_mean:
@@ -56,13 +57,13 @@ class PixelPrior(DiffusionPrior):
         Raises:
             PriorError: no such prior, one that is incomplete, or a latent one.
         """
-        from diffusers import DDIMScheduler, UNet2DModel
+        from diffusers import UNet2DModel
 
         folder = find_prior(name_or_folder)
         config = PriorConfig.load(folder)
         try:
             unet = load_network(UNet2DModel, folder / "unet")
-            scheduler = DDIMScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
+            scheduler = load_scheduler(folder / "scheduler")
         except (OSError, ValueError, RuntimeError, NotImplementedError) as error:
             raise PriorError(
                 f"{folder} cannot be loaded as a prior of pixels (unet, scheduler): {reason_of(error)}"

@@ -11,10 +11,19 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ctresample.choices import ModelKind
 from ctresample.coarse import CoarseDenoiser
 from ctresample.conditioning import estimate_around
 from ctresample.errors import PriorError
-from ctresample.networks import Autoencoder, downsampling, latent_channels, load_autoencoder, load_network, reason_of
+from ctresample.networks import (
+    Autoencoder,
+    downsampling,
+    latent_channels,
+    load_autoencoder,
+    load_network,
+    load_scheduler,
+    reason_of,
+)
 from ctresample.paths import StrPath, as_path
 from ctresample.prior_config import CONFIG_NAME, PriorConfig
 from ctresample.units import hu_to_model, model_to_hu
@@ -34,7 +43,7 @@ class DiffusionPrior:
         config: see `PriorConfig`.
     """
 
-    kind: ClassVar[str]
+    kind: ClassVar[ModelKind]
     sha256: str | None = None  # over the weights of one that was loaded, for provenance
 
     def __init__(self, unet: UNet2DModel, scheduler: DDIMScheduler, config: PriorConfig) -> None:
@@ -62,6 +71,11 @@ class DiffusionPrior:
     def unet_steps(self) -> int:
         """Steps of the schedule that the UNet denoises, from the cleanest on."""
         return len(self.alpha_bar)
+
+    @property
+    def name(self) -> str:
+        """As its config calls it."""
+        return self.config.name
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """`PriorError` if the networks cannot take images of ``(rows, columns)``."""
@@ -114,7 +128,10 @@ class DiffusionPrior:
     def _around(self, condition: torch.Tensor, z_t: torch.Tensor, t: int, alpha_bar: float) -> torch.Tensor:
         spread = self.config.condition_spread
         if spread is None:
-            raise PriorError(f"prior {self.config.name} takes no condition; use one that was trained on scans")
+            raise PriorError(
+                f"prior {self.config.name} takes no condition; use one that was trained on scans, "
+                "or the preset zero_shot"
+            )
         return estimate_around(z_t, condition, spread, alpha_bar, self._asked(torch.cat([z_t, condition], 1), t))
 
     def _asked(self, seen: torch.Tensor, t: int) -> torch.Tensor:
@@ -159,7 +176,7 @@ class LatentPrior(DiffusionPrior):
         coarse: denoises in place of ``unet`` from the config's ``coarse_from_step`` on.
     """
 
-    kind = "latent prior"
+    kind: ClassVar[ModelKind] = "latent prior"
 
     def __init__(
         self,
@@ -221,7 +238,7 @@ class LatentPrior(DiffusionPrior):
         Raises:
             PriorError: no such prior, or one that is incomplete.
         """
-        from diffusers import DDIMScheduler, UNet2DModel
+        from diffusers import UNet2DModel
 
         folder = find_prior(name_or_folder)
         config = PriorConfig.load(folder)
@@ -231,7 +248,7 @@ class LatentPrior(DiffusionPrior):
             parts: dict[str, Any] = {
                 "vae": load_autoencoder(folder / "vae"),
                 "unet": load_network(UNet2DModel, folder / "unet"),
-                "scheduler": DDIMScheduler.from_pretrained(folder / "scheduler", local_files_only=True),
+                "scheduler": load_scheduler(folder / "scheduler"),
             }
         except (OSError, ValueError, RuntimeError) as error:
             raise PriorError(

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ctresample.bounded_files import read_json
 from ctresample.errors import PriorError, UsageError
 from ctresample.paths import StrPath, as_path
 from ctresample.units import check_hu_range
@@ -56,7 +57,7 @@ class PriorConfig:
         if not path.is_file():
             raise PriorError(f"{folder} is not a prior: it has no {CONFIG_NAME}; {how_to_import(folder)}")
         try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
+            raw = read_json(path)
             config = cls(
                 name=str(raw["name"]),
                 hu_range=check_hu_range((float(raw["hu_range"][0]), float(raw["hu_range"][1]))),
@@ -69,7 +70,7 @@ class PriorConfig:
                 coarse_from_step=None if raw.get("coarse_from_step") is None else int(raw["coarse_from_step"]),
                 condition_spread=None if raw.get("condition_spread") is None else float(raw["condition_spread"]),
             )
-        except (UsageError, ValueError, KeyError, TypeError, IndexError) as error:
+        except (OSError, UsageError, ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
             raise PriorError(f"{path} cannot be used: {type(error).__name__} {error}; expected a full config") from None
         if config.condition_spread is not None and not 0 < config.condition_spread < math.inf:
             raise PriorError(f"{path} cannot be used: condition_spread is {config.condition_spread}; expected above 0")

@@ -138,6 +138,7 @@ class Reconstruction:
         preset: the named settings it started from.
         model: the learned model, of a method that has one.
         device: where it was computed.
+        doubts: what is doubtful about the scan and the residual, a sentence each, with the likely cause.
     """
 
     image_hu: NDArray[np.float32]
@@ -151,6 +152,7 @@ class Reconstruction:
     preset: str
     model: ModelIdentity | None = None
     device: str = "cpu"
+    doubts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse parts that do not fit each other."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 
 from ctresample.arrays import as_array, settle_numbers
+from ctresample.bad_rays import BAD_RAY_SIGMA, filled
 from ctresample.display import as_html, middle, scan_picture
 from ctresample.errors import SinogramError, UsageError
-from ctresample.geometry import ConeBeam, Geometry, Grid
+from ctresample.geometry import Geometry, Grid
 from ctresample.noise import line_integral_variance
 from ctresample.units import MU_WATER_PER_MM
 from ctresample.volume import offsets_problem, settle_place, slice_origins_mm
@@ -19,6 +22,10 @@ from ctresample.volume import offsets_problem, settle_place, slice_origins_mm
 NOISE_FREE_SIGMA = 2e-3
 """Standard deviation assumed for data said to be free of noise, relative to the slice's root mean square:
 about the error of the discrete projector, so that solvers have a level to stop at."""
+
+
+SMOOTHING_BINS = 2.0
+"""Standard deviation of the Gaussian over the values that the noise is told from."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,6 +52,8 @@ class Sinogram:
         headers: one DICOM JSON header a slice, or empty.
         slice_offsets_mm: where slices lie that are not evenly spaced, as in `ctresample.volume.Volume`; never of a
             cone beam.
+        bad_rays: where ``values`` are not known, of the same shape; None if all are. They weigh nothing in a fit, and
+            hold what `ctresample.bad_rays.filled` makes of their neighbours, for FBP. What they held may be NaN.
     """
 
     values: NDArray[np.float32]
@@ -57,10 +66,11 @@ class Sinogram:
     origin: str = "measured"
     headers: tuple[dict[str, Any], ...] = ()
     slice_offsets_mm: tuple[float, ...] | None = None
+    bad_rays: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         self._settle()
-        cone = isinstance(self.geometry, ConeBeam)
+        cone = self.geometry.is_volume
         found = self.values.shape if cone else self.values.shape[1:]
         if self.values.ndim != 3 or found != self.geometry.shape or len(self.values) == 0:
             first = f"{self.geometry.shape[0]} detector rows" if cone else "slices"
@@ -68,12 +78,13 @@ class Sinogram:
                 f"sinogram has shape {self.values.shape}; its geometry expects ({first}, "
                 f"{self.geometry.n_views} views, {self.geometry.n_detectors} detectors)"
             )
+        self._fill_bad_rays()
         bad = np.flatnonzero(~np.isfinite(self.values).all(axis=(1, 2)))
         if len(bad):
             what = "detector row" if cone else "slice"
             raise SinogramError(
                 f"sinogram: {what} {bad[0]} holds NaN or infinite values ({len(bad)} of {len(self.values)} {what}s "
-                "do); repair or leave out these rays before reconstructing"
+                "do); repair these rays, or mark them in bad_rays"
             )
         if self.headers and len(self.headers) != self.n_slices:
             raise SinogramError(f"sinogram has {self.n_slices} slices but {len(self.headers)} headers")
@@ -98,10 +109,23 @@ class Sinogram:
             photons = as_array(self.photons, "sinogram photons") if exact.ndim else float(exact)
             object.__setattr__(self, "photons", photons)
 
+    def _fill_bad_rays(self) -> None:
+        if self.bad_rays is None:
+            return
+        bad = np.ascontiguousarray(self.bad_rays, np.bool_)
+        if bad.shape != self.values.shape:
+            raise SinogramError(
+                f"sinogram: bad_rays has shape {bad.shape}; expected that of values, {self.values.shape}"
+            )
+        if bad.all():
+            raise SinogramError("sinogram: all rays are marked as bad; expected some that are known")
+        object.__setattr__(self, "bad_rays", bad if bad.any() else None)
+        object.__setattr__(self, "values", filled(self.values, bad) if bad.any() else self.values)
+
     @property
     def n_slices(self) -> int:
         """Slices of the image."""
-        return self.grid.shape[0] if isinstance(self.geometry, ConeBeam) else len(self.values)
+        return self.grid.shape[0] if self.geometry.is_volume else len(self.values)
 
     @property
     def slice_origins_mm(self) -> NDArray[np.float64]:
@@ -131,6 +155,33 @@ class Sinogram:
             "image": f"{self.n_slices} x {pixels} pixels" if len(self.grid.shape) == 2 else f"{pixels} voxels",
         }
 
+    def on_grid(self, size: int | None = None, pixel_size_mm: float | None = None) -> Sinogram:
+        """The same scan on square slices of another size, around the same centre.
+
+        Args:
+            size: rows and columns; by default what covers the field of view, in a multiple of 32.
+            pixel_size_mm: by default what keeps the field of view.
+        """
+        grid = self.grid
+        rows, columns = grid.shape[-2:]
+        height, width = (abs(step) * n for step, n in zip(grid.steps_mm[-2:], (rows, columns), strict=True))
+        if size is None and pixel_size_mm is None:
+            return self
+        if size is None:
+            size = 32 * math.ceil(max(height, width) / float(pixel_size_mm or 1) / 32 - 1e-9)
+        pixel = max(height, width) / size if pixel_size_mm is None else pixel_size_mm
+        changes: dict[str, Any] = {"shape": (*grid.shape[:-2], size, size), "pixel_size_mm": pixel}
+        if not grid.is_volume:
+            changes["aspect"] = 1.0
+        new = replace(grid, **changes)
+        affine = self.affine.copy()
+        affine[:3, 0] *= pixel / (width / columns)
+        affine[:3, 1] *= pixel / (height / rows)
+        centre = self.affine @ [(columns - 1) / 2, (rows - 1) / 2, 0, 1]
+        affine[:3, 3] += (centre - affine @ [(size - 1) / 2, (size - 1) / 2, 0, 1])[:3]
+        self.geometry.check_outside(new)
+        return replace(self, grid=new, affine=affine)
+
     def every(self, step: int) -> Sinogram:
         """The same scan with every ``step``-th view only, from the first: sparse views of a full scan."""
         if step < 1:
@@ -141,12 +192,25 @@ class Sinogram:
             values=self.values[:, kept],
             geometry=self.geometry.with_angles(self.geometry.angles_rad[kept]),
             photons=self.photons[kept] if isinstance(self.photons, np.ndarray) else self.photons,
+            bad_rays=None if self.bad_rays is None else self.bad_rays[:, kept],
         )
 
     def sigma(self) -> NDArray[np.float32]:
-        """Standard deviation of each value, same shape as ``values``: from the photon count where there is one."""
+        """Standard deviation of each value, same shape as ``values``: from the photon count where there is one.
+
+        That of rays that are not known is `BAD_RAY_SIGMA`.
+        """
+        sigma = self._sigma_of_known()
+        return sigma if self.bad_rays is None else np.where(self.bad_rays, np.float32(BAD_RAY_SIGMA), sigma)
+
+    def _sigma_of_known(self) -> NDArray[np.float32]:
         if self.photons is None:
             level = np.sqrt(np.mean(self.values.astype(np.float64) ** 2, axis=(1, 2), keepdims=True))
             return np.broadcast_to(np.maximum(NOISE_FREE_SIGMA * level, 1e-6), self.values.shape).astype(np.float32)
-        variance = line_integral_variance(self.values, photons=self.photons, electronic_noise=self.electronic_noise)
-        return np.sqrt(variance)
+        known: dict[str, Any] = {"photons": self.photons, "electronic_noise": self.electronic_noise}
+        sigma = np.sqrt(line_integral_variance(self.values, **known))
+        # a ray that happens to read low would count for more, and all attenuation come out too low at low doses:
+        # neighbours tell what is behind a ray better than itself, unless an edge is between them
+        smooth = gaussian_filter1d(self.values, SMOOTHING_BINS, axis=-1, mode="nearest")
+        alike = np.abs(smooth - self.values) < 4 * sigma
+        return np.sqrt(line_integral_variance(np.where(alike, smooth, self.values), **known))

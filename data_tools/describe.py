@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import ctresample
+from ctresample.bounded_files import read_json
 from ctresample.data_tools.plain_text import one_line
 from ctresample.errors import CTResampleError, DicomError, PriorError, UsageError
 from ctresample.paths import StrPath, as_path
@@ -150,21 +151,21 @@ def _headers(sinogram: Sinogram) -> str:
 
 
 def _scan(geometry: Geometry) -> Facts:
-    from ctresample.geometry import ConeBeam, FanBeam, ParallelBeam
 
     beam, detector = "parallel", f"{geometry.n_detectors} bins of {geometry.detector_pitch_mm:.4g} mm"
     offsets = {"detector": geometry.detector_offset_mm}
-    if not isinstance(geometry, ParallelBeam):
-        shape = f"fan, {geometry.detector_shape} detector" if isinstance(geometry, FanBeam) else "cone, flat panel"
+    lengths = geometry.lengths_mm
+    if "source_to_axis_mm" in lengths:
+        fan = f"fan, {'curved' if geometry.is_curved else 'flat'} detector"
         beam = (
-            f"{shape}; source to axis {geometry.source_to_axis_mm:.6g} mm, "
-            f"to detector {geometry.source_to_detector_mm:.6g} mm"
+            f"{'cone, flat panel' if geometry.is_volume else fan}; source to axis {lengths['source_to_axis_mm']:.6g} "
+            f"mm, to detector {lengths['source_to_detector_mm']:.6g} mm"
         )
-        offsets["axis"] = geometry.axis_offset_mm
-    if isinstance(geometry, ConeBeam):
-        rows, row_mm = geometry.n_detector_rows, geometry.detector_row_pitch_mm
-        detector = f"{rows} x {geometry.n_detectors} bins of {row_mm:.4g} x {geometry.detector_pitch_mm:.4g} mm"
-        offsets["detector rows"] = geometry.detector_row_offset_mm
+        offsets["axis"] = lengths["axis_offset_mm"]
+    if geometry.is_volume:
+        row_mm, pitch_mm = lengths["detector_row_pitch_mm"], lengths["detector_pitch_mm"]
+        detector = f"{_by(geometry.view_shape)} bins of {row_mm:.4g} x {pitch_mm:.4g} mm"
+        offsets["detector rows"] = lengths["detector_row_offset_mm"]
     first, last = (math.degrees(angle) for angle in (min(geometry.angles_rad), max(geometry.angles_rad)))
     facts = {
         "views": f"{geometry.n_views}, from {first:.4g} to {last:.4g} degrees",
@@ -232,7 +233,7 @@ def _volume(path: Path) -> Facts:
 
 def _dicom(place: Path, discovery: Discovery) -> Facts:
     from ctresample.data_tools.dicom_discovery import counts, one_series_hint, only_series
-    from ctresample.data_tools.dicom_series import verdict
+    from ctresample.data_tools.dicom_series import doubts_of, verdict
 
     if not discovery.series:
         only_series(discovery, place)  # says why there is none
@@ -246,6 +247,13 @@ def _dicom(place: Path, discovery: Discovery) -> Facts:
             facts[f"series {number}"] = f"{found.shown_uid}, key {found.key}: {found.describe()}"
             if problem:
                 facts[f"problem {number}"] = problem + _proceed(options)
+            try:
+                doubts = doubts_of(found)
+            except DicomError as error:
+                doubts = []
+                facts.setdefault(f"problem {number}", str(error))
+            if doubts:
+                facts[f"note {number}"] = "; ".join(doubts)
         facts["choose with"] = f"--series UID, or --series KEY{one_series_hint(discovery.series)}"
     if discovery.left_out:
         facts["left out"] = counts(discovery.left_out)
@@ -306,7 +314,7 @@ def _prior(folder: Path) -> Facts:
     """Read the config plainly: the class that checks it in full comes with torch."""
     path = folder / PRIOR_CONFIG
     try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        config: dict[str, Any] = read_json(path)
         low, high = map(float, config["hu_range"])
         errors = [float(error) for _, error in sorted(config["denoising_rmse_hu"])]
         facts = {
@@ -320,7 +328,7 @@ def _prior(folder: Path) -> Facts:
         }
         for name, value in dict(config["provenance"]).items():
             facts.setdefault(str(name), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
         raise PriorError(
             f"{path} cannot be used: {type(error).__name__} {one_line(str(error))}; expected a full config"
         ) from error

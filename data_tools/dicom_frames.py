@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from pydicom import Dataset, FileDataset
-from pydicom.uid import EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
+from pydicom.uid import UID, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 
 from ctresample.data_tools.dicom_files import DicomFile
 from ctresample.data_tools.dicom_numbers import decimal_or_none, decimals
@@ -49,9 +49,9 @@ _NOT_OF_ONE_FRAME = (
 )
 
 
-def sop_class(dataset: FileDataset) -> str:
+def sop_class(dataset: FileDataset) -> UID:
     """SOPClassUID, where some writers have it; empty if absent."""
-    return str(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID") or "")
+    return UID(str(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID") or ""))
 
 
 def images_of(dataset: FileDataset, file: DicomFile) -> Iterator[tuple[int | None, Dataset]]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, FileDataset
-from pydicom.uid import UID, CTImageStorage
+from pydicom.uid import CTImageStorage
 
 from ctresample.data_tools.dicom_errors import UnreadableImageError
 from ctresample.data_tools.dicom_files import (
@@ -151,7 +151,7 @@ def _if_cut_off(file: DicomFile) -> str:
 
 def _check_other_class(dataset: FileDataset, file: DicomFile, any_class: bool) -> None:
     """Leave out what is no CT; and what could be one, unless it was asked for."""
-    uid = UID(sop_class(dataset))
+    uid = sop_class(dataset)
     name = uid.name if re.fullmatch(r"[0-9.]{1,64}", uid) else "no SOP class"
     if str(dataset.get("Modality") or "").strip() != "CT":
         raise SkippedFile(f"not a CT image ({name})")
@@ -237,12 +237,10 @@ BY_SLICE_LOCATION = (
 
 def _pixel_doubts(spacing_mm: list[float]) -> list[str]:
     small, large = sorted(spacing_mm)
-    found = []
-    if small < 0.01 or large > 10:
-        found.append(f"pixels of {spacing_mm[0]:.4g} x {spacing_mm[1]:.4g} mm; is PixelSpacing in mm?")
-    elif large > 10 * small:
-        found.append(f"pixels of {spacing_mm[0]:.4g} x {spacing_mm[1]:.4g} mm; a digit lost in PixelSpacing?")
-    return found
+    pixels = f"pixels of {spacing_mm[0]:.4g} x {spacing_mm[1]:.4g} mm"
+    if large > 10 * small:
+        return [f"{pixels}; a digit lost in PixelSpacing?"]
+    return [f"{pixels}; is PixelSpacing in mm?"] if small < 0.01 or large > 10 else []
 
 
 def _numbers(dataset: Dataset, name: str, count: int, file: DicomFile) -> list[float]:

@@ -79,4 +79,15 @@ def _time(text: str) -> str | None:
 
 def _name(text: str) -> str:
     groups = ["^".join(group.split("^")[:_NAME_PARTS]) for group in text.split("=")[:_NAME_GROUPS]]
-    return "=".join(_shortened(group, _LONGEST_NAME) if len(group) > _LONGEST_NAME else group for group in groups)
+    return "=".join(_short_name(group) if len(group) > _LONGEST_NAME else group for group in groups)
+
+
+def _short_name(group: str) -> str:
+    """Cut the family name if that is enough; the sign behind it is what makes a text a name since 1993."""
+    family, _, others = group.partition("^")
+    room = _LONGEST_NAME - len(others) - 1
+    return (
+        f"{_shortened(family, room)}^{others}"
+        if room > 2 * _MARK_LENGTH
+        else f"{_shortened(group, _LONGEST_NAME - 1)}^"
+    )

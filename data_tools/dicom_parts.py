@@ -18,7 +18,7 @@ from ctresample.data_tools.dicom_marks import MARKS, shown_mark
 from ctresample.data_tools.dicom_stack import common_orientation, is_even, sort_along_normal
 from ctresample.data_tools.dicom_tolerance import same_place_mm, within_plane_mm
 
-_MOST_TOGETHER = 3  # attributes that part a stack only jointly, such as two kernels of each of two phases
+_MOST_TOGETHER = 2  # attributes that part a stack only jointly, such as two kernels of each of two phases
 _LEAST_FOR_EVEN = 3  # two slices always lie evenly
 _SAME_STEP = 0.02
 
@@ -87,16 +87,25 @@ def _by_marks(headers: Sequence[SliceHeader], one_series: bool) -> list[Part]:
     whole = _Layout(headers)
     if len(headers) > 1 and not (one_series and whole.sound):
         ways = _partitions(headers, coinciding=not whole.distinct, jointly=not whole.sound)
-        candidates = [
-            (len(parts), order, names, parts)
-            for order, (names, parts) in enumerate(ways)
-            if _mends(whole, [_Layout(part, whole) for part in parts.values()])
-        ]
-        if candidates:
-            _, _, names, parts = min(candidates, key=lambda candidate: candidate[:2])
+        best: tuple[tuple[str, ...], _Partition] | None = None
+        for names, parts in ways:
+            if best is not None and len(parts) >= len(best[1]):
+                continue
+            if _mostly_lone(parts) and not whole.at_one_place:
+                continue
+            if _mends(whole, [_Layout(part, whole) for part in parts.values()]):
+                best = names, parts
+        if best is not None:
+            names, parts = best
             outer = [_part(names, values, part, list(parts)) for values, part in parts.items()]
             return [_within(part, inner) for part in outer for inner in _by_marks(part.headers, one_series)]
     return [Part(tuple(headers))]
+
+
+def _mostly_lone(parts: _Partition) -> bool:
+    """Whether most images would be alone: by a number that each slice has of its own."""
+    sizes = [len(part) for part in parts.values()]
+    return 2 * sizes.count(1) > sum(sizes)
 
 
 _Partition = dict[tuple[str, ...], list[SliceHeader]]
@@ -139,7 +148,9 @@ def _same_partition(a: list[str], b: list[str]) -> bool:
     return len(set(zip(a, b, strict=True))) == len(set(a)) == len(set(b))
 
 
-def _part(names: tuple[str, ...], values: tuple[str, ...], headers: list[SliceHeader], all_values: list) -> Part:
+def _part(
+    names: tuple[str, ...], values: tuple[str, ...], headers: list[SliceHeader], all_values: list[tuple[str, ...]]
+) -> Part:
     words = []
     for place, (name, value) in enumerate(zip(names, values, strict=True)):
         others = list(dict.fromkeys(one[place] for one in all_values))
@@ -151,17 +162,24 @@ def _part(names: tuple[str, ...], values: tuple[str, ...], headers: list[SliceHe
     return Part(tuple(sort_along_normal(headers)), ", ".join(words), (*names, *values))
 
 
+def _copy_name(header: SliceHeader) -> object:
+    """Equal for copies of one file."""
+    if not header.instance_uid:
+        return id(header)
+    return header.instance_uid, header.frame, *header.position.tolist(), *header.marks.items()
+
+
 class _Layout:
-    """How images lie along their normal; a copy of a file counts once."""
+    """How images lie along their normal, or that of a whole that they are part of; a copy of a file counts once."""
 
     def __init__(self, headers: Sequence[SliceHeader], within: _Layout | None = None) -> None:
-        places: dict[object, SliceHeader] = {}
-        for number, header in enumerate(headers):
-            copy = (header.instance_uid, header.frame, *header.position.tolist(), *header.marks.items())
-            places.setdefault(copy if header.instance_uid else number, header)
-        orientation = common_orientation(headers)
-        self.normal = np.cross(orientation[0], orientation[1]) if within is None else within.normal
-        self.heights = np.sort([header.centre @ self.normal for header in places.values()])
+        if within is None:
+            orientation = common_orientation(headers)
+            normal = np.cross(orientation[0], orientation[1])
+            self._known = {id(header): (_copy_name(header), float(header.centre @ normal)) for header in headers}
+        else:
+            self._known = within._known
+        self.heights = np.sort(list(dict(self._known[id(header)] for header in headers).values()))
         self.same_mm = same_place_mm(min(headers[0].spacing_mm))
         self.distinct = bool((np.diff(self.heights) >= self.same_mm).all())
         self.even = is_even(self.heights)
@@ -169,6 +187,10 @@ class _Layout:
 
     def __len__(self) -> int:
         return len(self.heights)
+
+    @property
+    def at_one_place(self) -> bool:
+        return bool(self.heights[-1] - self.heights[0] < self.same_mm)
 
     @property
     def step_mm(self) -> float:
@@ -194,11 +216,7 @@ def _mends(whole: _Layout, parts: list[_Layout]) -> bool:
         steps = [part.step_mm for part in parts]
         alike = max(steps) - min(steps) <= _SAME_STEP * max(steps)
         return all(part.even and len(part) > 1 for part in parts) and alike
-    lone = sum(len(part) for part in parts if len(part) == 1)
-    at_one_place = whole.heights[-1] - whole.heights[0] < whole.same_mm
-    if 2 * lone > n and not at_one_place:
-        return False
     if whole.distinct:
         return all(part.even for part in parts) and all(len(part) >= _LEAST_FOR_EVEN for part in parts)
     # where images coincide they are several volumes, whatever else each of them lacks
-    return at_one_place or 2 * sum(len(part) for part in parts if part.even) >= n
+    return whole.at_one_place or 2 * sum(len(part) for part in parts if part.even) >= n

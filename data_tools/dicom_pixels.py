@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset
+from pydicom import Dataset, FileDataset
 from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
 from ctresample.data_tools.dicom_codecs import decode_frame
@@ -54,7 +54,7 @@ class SliceDecoder:
     """Turns CT images into HU, one after another; keeps the last multi-frame file, to read it once for all frames."""
 
     def __init__(self) -> None:
-        self._kept: tuple[DicomFile, Dataset, Frames | EvenFrames] | None = None
+        self._kept: tuple[DicomFile, FileDataset, Frames | EvenFrames] | None = None
 
     @quiet_pydicom()
     def decode(self, file: DicomFile, frame: int | None = None) -> DecodedSlice:
@@ -81,7 +81,7 @@ class SliceDecoder:
                 image.LossyImageCompression = "01"  # some writers forget to say so
             return DecodedSlice(hu, header_json(image), ValueCounts.of(hu, padding))
 
-    def _opened(self, file: DicomFile, frame: int | None) -> tuple[Dataset, Dataset]:
+    def _opened(self, file: DicomFile, frame: int | None) -> tuple[FileDataset, Dataset]:
         """The data set with the pixels, and the one that describes the frame."""
         if frame is None:
             dataset = open_dicom(file, pixels=True)
@@ -145,7 +145,7 @@ def _stored_values(dataset: Dataset, frame: int | None, file: DicomFile) -> NDAr
         problem = f"{file} has {found} bytes of pixel data; expected {declared} for {what}; "
         if found < declared:
             raise DicomError(f"{problem}it is truncated, export it again")
-        if len(set(dataset.PixelData[declared:])) > 1:
+        if (excess := dataset.PixelData[declared:]) and excess.count(excess[:1]) < len(excess):
             raise DicomError(f"{problem}its header contradicts the pixels; export it again")
     values = decode_frame(dataset, frame or 0, frames, file)
     if values.shape != (rows, columns):

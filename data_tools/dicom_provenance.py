@@ -11,6 +11,7 @@ from typing import Any
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage
 
+from ctresample.data_tools.dicom_frames import MULTI_FRAME
 from ctresample.data_tools.dicom_source import is_valid
 from ctresample.errors import UsageError
 
@@ -76,7 +77,8 @@ def source_image(source: Dataset, same_pixels: bool) -> list[Dataset]:
     another matrix or field of view, coordinates of the source's annotations do not apply to it.
     """
     item = _instance(source)
-    if frame := source.get("ReferencedFrameNumber"):  # the reader's mark of a frame, see `Frames`
+    # the reader's mark of a frame, see `Frames`; classes of one frame may not name any
+    if (frame := source.get("ReferencedFrameNumber")) and item.ReferencedSOPClassUID in MULTI_FRAME:
         item.ReferencedFrameNumber = frame
     item.SpatialLocationsPreserved = "YES" if same_pixels else "NO"
     item.PurposeOfReferenceCodeSequence = code("121322", "Source image for image processing operation")

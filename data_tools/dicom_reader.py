@@ -76,14 +76,16 @@ def read_ct_series(
     )
 
 
-def read_ct_slices(place: StrPath, *, max_slices: int | None = None, on_warning: Warn | None = None) -> list[Volume]:
+def read_ct_slices(
+    place: StrPath, *, max_slices: int | None = None, any_class: bool = False, on_warning: Warn | None = None
+) -> list[Volume]:
     """Every axial CT image of a place as a volume of one slice; see :func:`iter_ct_slices`."""
     place = as_path(place, "place")
-    return list(iter_ct_slices(place, max_slices=max_slices, on_warning=on_warning))
+    return list(iter_ct_slices(place, max_slices=max_slices, any_class=any_class, on_warning=on_warning))
 
 
 def iter_ct_slices(
-    place: StrPath, *, max_slices: int | None = None, on_warning: Warn | None = None
+    place: StrPath, *, max_slices: int | None = None, any_class: bool = False, on_warning: Warn | None = None
 ) -> Iterator[Volume]:
     """Yield every axial CT image of a place as a volume of one slice, in the order of the paths and of the frames.
 
@@ -94,6 +96,7 @@ def iter_ct_slices(
     Args:
         place: a folder, searched with all its subfolders; a zip file; a DICOMDIR; or one file.
         max_slices: stop after so many.
+        any_class: take CT images that are stored as another class.
         on_warning: called with one line for each thing worth knowing.
 
     Raises:
@@ -105,7 +108,7 @@ def iter_ct_slices(
     damage: dict[DicomFile, str] = {}
     volumes: list[Path] = []
     check_kind(place)
-    headers, decoder = _axial_headers(place, skipped, damage, volumes), SliceDecoder()
+    headers, decoder = _axial_headers(place, skipped, damage, volumes, any_class), SliceDecoder()
     n_found, values = 0, ValueCounts()
     doubtful: Counter[str] = Counter()
     while n_found != max_slices and (header := next(headers, None)):
@@ -148,7 +151,7 @@ def iter_ct_slices(
 
 
 def _axial_headers(
-    place: Path, skipped: Counter[str], damage: dict[DicomFile, str], volumes: list[Path]
+    place: Path, skipped: Counter[str], damage: dict[DicomFile, str], volumes: list[Path], any_class: bool
 ) -> Iterator[SliceHeader]:
     """Headers of DICOM images; files of other formats go to ``volumes``."""
     for file in iter_files(place, lambda archive, error: damage.setdefault(archive, str(error))):
@@ -156,16 +159,20 @@ def _axial_headers(
             volumes.append(file.path)
             continue
         try:
-            yield from read_axial_headers(file)
+            yield from read_axial_headers(file, any_class=any_class)
         except SkippedFile as reason:
             skipped[str(reason)] += 1
         except DicomError as error:
             damage[file] = str(error)
 
 
-def read_axial_headers(file: DicomFile) -> list[SliceHeader]:
-    """As `read_slice_headers`, without images that are not axial (within 45 degrees); `SkippedFile` if none is."""
-    axial = [header for header in read_slice_headers(file) if abs(header.normal[2]) >= _AXIAL_COSINE]
+def read_axial_headers(file: DicomFile, *, any_class: bool = False) -> list[SliceHeader]:
+    """As `read_slice_headers`, without images that are not axial (within 45 degrees); `SkippedFile` if none is.
+
+    Each slice is taken on its own, so that it needs no series, and no place along its normal.
+    """
+    headers = read_slice_headers(file, any_class=any_class, one_series=True)
+    axial = [header for header in headers if abs(header.normal[2]) >= _AXIAL_COSINE]
     if not axial:
         raise SkippedFile("not axial")
     return axial

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctresample.data_tools.dicom_errors import DuplicateError, UnreadableImageError
+from ctresample.data_tools.dicom_errors import DuplicateError, GapError, TiltError, UnreadableImageError
 from ctresample.data_tools.dicom_even import check_step, with_even_steps
 from ctresample.data_tools.dicom_files import DicomFile
 from ctresample.data_tools.dicom_headers import BY_SLICE_LOCATION, MAX_PIXELS, SliceHeader
@@ -112,11 +112,27 @@ def verdict(found: FoundSeries) -> tuple[str, tuple[str, ...]]:
     for gaps, tilt in ((False, False), (True, False), (False, True), (True, True)):
         try:
             check_series(found, allow_gaps=gaps, resample_tilt=tilt)
-        except DicomError as error:
+        except (GapError, TiltError) as error:
             problem = problem or str(error)
+        except DicomError as error:
+            return problem or str(error), ()  # no option mends it
         else:
             return problem, ("--allow-gaps",) * gaps + ("--resample-tilt",) * tilt
     return problem, ()
+
+
+def doubts_of(found: FoundSeries) -> list[str]:
+    """What is doubtful in the headers, and in the values of the middle slice: a glance, not all that loading tells.
+
+    Raises:
+        DicomError: a middle slice that cannot be decoded, or whose values are certainly no HU.
+    """
+    middle = found.headers[len(found.headers) // 2]
+    decoded = SliceDecoder().decode(middle.file, middle.frame)
+    if reason := decoded.values.why_not_hu():
+        raise DicomError(f"{middle.file}: {reason}; expected HU; look at RescaleSlope, RescaleIntercept and the unit")
+    in_headers = dict.fromkeys(doubt for header in found.headers for doubt in header.doubts)
+    return [*in_headers, *decoded.values.doubts(decoded.header)]
 
 
 def load_series(

@@ -108,7 +108,7 @@ def _even_grid(heights_mm: NDArray[np.float64]) -> tuple[float, float]:
     """First height and step of the even grid that is nearest: least squares, then as far off above as below."""
     n = len(heights_mm)
     index = np.arange(n) - (n - 1) / 2
-    step_mm = float(index @ heights_mm / max(index @ index, 0.5))
+    step_mm = float(index @ heights_mm) / max(float(index @ index), 0.5)
     off = heights_mm - step_mm * np.arange(n)
     return float(off.max() + off.min()) / 2, step_mm
 

@@ -85,6 +85,14 @@ def read_gzip(path: Path, most_bytes: int) -> io.BytesIO:
     return io.BytesIO(content)
 
 
+class _Tar(tarfile.TarFile):
+    """An archive that closes its file when nobody needs it any more, as zip files do."""
+
+    def __del__(self) -> None:
+        if self.fileobj:
+            self.fileobj.close()
+
+
 @contextmanager
 def _tar_errors(path: Path) -> Iterator[None]:
     try:
@@ -103,28 +111,29 @@ def _members(path: Path, most: int, most_bytes: int) -> list[tarfile.TarInfo]:
     return found
 
 
-def _archive(path: Path, most_bytes: int) -> tarfile.TarFile:
+def _archive(path: Path, most_bytes: int) -> _Tar:
     status = path.stat()
     return _opened(path, most_bytes, status.st_size, status.st_mtime_ns, os.getpid())
 
 
 @lru_cache(maxsize=1)
-def _opened(path: Path, most_bytes: int, size: int, changed_ns: int, process: int) -> tarfile.TarFile:
+def _opened(path: Path, most_bytes: int, size: int, changed_ns: int, process: int) -> _Tar:
     """The open archive; of a compressed one, its content in a temporary file without a name."""
     with path.open("rb") as file:
         compressed = file.read(len(_GZIP_START)) == _GZIP_START
     if not compressed:
-        return tarfile.open(path, "r:")  # noqa: SIM115 (it stays open, for its other members)
+        return _Tar(path)  # it stays open, for its other members
     unpacked = tempfile.TemporaryFile()  # noqa: SIM115
     try:
         with gzip.open(path) as packed:
             _copy(cast(IO[bytes], packed), unpacked, path, most_bytes)
-    except OSError as error:
-        if isinstance(error, gzip.BadGzipFile):
+    except BaseException as error:
+        unpacked.close()
+        if not isinstance(error, OSError) or isinstance(error, gzip.BadGzipFile):
             raise
         raise DicomError(f"{path} cannot be unpacked ({error.strerror}); unpack it yourself first") from error
     unpacked.seek(0)
-    return tarfile.open(fileobj=unpacked, mode="r:")
+    return _Tar(fileobj=unpacked)
 
 
 def _copy(packed: IO[bytes], unpacked: IO[bytes], path: Path, most_bytes: int) -> None:

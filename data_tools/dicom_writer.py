@@ -22,7 +22,7 @@ from ctresample.files import as_output_error, whole_folder
 from ctresample.paths import StrPath, as_path
 from ctresample.volume import Volume
 
-__all__ = ["Provenance", "check_ct_series", "write_ct_series", "write_ct_slices"]
+__all__ = ["Provenance", "check_ct_series", "headers_changed", "write_ct_series", "write_ct_slices"]
 
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SOPClassUID", "SOPInstanceUID")
 
@@ -57,16 +57,12 @@ def write_ct_series(
 
 
 @quiet_pydicom()
-def check_ct_series(affine: NDArray[np.float64], headers: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def check_ct_series(affine: NDArray[np.float64], headers: Sequence[Mapping[str, Any]]) -> None:
     """Raise what :func:`write_ct_series` would of a place and headers, before there are any values.
 
     Args:
         affine: ``(4, 4)``, of the volume.
         headers: of its slices, or none.
-
-    Returns:
-        What the series will not take over from the headers as it is, by keyword: what no rule of DICOM allows is
-        mended or left out.
 
     Raises:
         DicomError: as there.
@@ -76,6 +72,20 @@ def check_ct_series(affine: NDArray[np.float64], headers: Sequence[Mapping[str, 
     slices = _slices_of_one_study(Volume(empty, affine, tuple(map(dict, headers))))
     for _ in derived_datasets(slices, CT_IMAGE, "check", Provenance("", "check"), datetime.now().astimezone()):
         pass
+
+
+@quiet_pydicom()
+def headers_changed(headers: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What a derived series does not take over from its source as it is, because no rule of DICOM allows it.
+
+    Returns:
+        By keyword, what is done: mended, left out or replaced. No value of a header.
+    """
+    empty = np.zeros((max(1, len(headers)), 1, 1), np.float32)
+    try:
+        slices = _placed_slices(Volume(empty, np.eye(4), tuple(map(dict, headers))))
+    except DicomError:
+        return {}  # no series comes of them
     return mendings([placed.source for placed in slices])
 
 

@@ -12,6 +12,8 @@
             geometry                    JSON, see `ctresample.data_tools.sinogram_schema`
             photons                     float32 [view, detector]; only where the photons differ from ray to ray
             headers                     one DICOM JSON text a slice; only of sinograms that come from DICOM
+            bad_rays                    uint8 [view, slice or detector row, detector], 1 where values are not known;
+                                        only where some are not
             slice_offsets_mm            float64 [slice], from 0 upwards; only of slices that are not evenly spaced
 
 NXtomo has one frame a view, whose rows are the slices (of a cone beam the detector's rows), so the first two axes are
@@ -38,14 +40,14 @@ from ctresample.data_tools.sinogram_nxtomo import ANGLES, GZIP, VALUES, write_nx
 from ctresample.data_tools.sinogram_schema import SCHEMA_VERSION, SinogramModel, complaint, model_of, text_of
 from ctresample.errors import CTResampleError, GeometryError, OutputError, SinogramError
 from ctresample.files import write_file
-from ctresample.geometry import ConeBeam, Geometry
+from ctresample.geometry import Geometry
 from ctresample.paths import StrPath, as_path
 from ctresample.sinogram import Sinogram
 
 OWN = "/entry/ctresample"
 
 _HEADERS_BYTES = 2**20  # compressed together
-_KEYS = {"schema_version", "geometry", "photons", "headers", "slice_offsets_mm"}
+_KEYS = {"schema_version", "geometry", "photons", "headers", "slice_offsets_mm", "bad_rays"}
 
 
 # ---------------------------------------------------------------- write
@@ -82,6 +84,8 @@ def write_sinogram(sinogram: Sinogram, path: StrPath) -> None:
         own["geometry"] = np.bytes_(text.encode())
         if isinstance(sinogram.photons, np.ndarray):
             own.create_dataset("photons", data=sinogram.photons.astype(np.float32), **GZIP)
+        if sinogram.bad_rays is not None:
+            own.create_dataset("bad_rays", data=sinogram.bad_rays.swapaxes(0, 1).astype(np.uint8), **GZIP)
         if sinogram.slice_offsets_mm is not None:
             own["slice_offsets_mm"] = np.array(sinogram.slice_offsets_mm, np.float64)
         if len(headers):
@@ -143,6 +147,7 @@ def read_sinogram(path: StrPath) -> Sinogram:
         photons = _photons(file, model, path)
         offsets = dataset(file, f"{OWN}/slice_offsets_mm", path, ndim=1, kind="floating")
         offsets_mm = None if offsets is None else tuple(offsets[()].tolist())
+        bad = _bad_rays(file, stored.shape, path)
         n_views, n_rows, n_detectors = stored.shape
         values = np.empty((n_rows, n_views, n_detectors), np.float32)
         # by the parts that HDF5 keeps together, or it would unpack each of them many times
@@ -161,6 +166,7 @@ def read_sinogram(path: StrPath) -> Sinogram:
             origin=model.origin,
             headers=headers,
             slice_offsets_mm=offsets_mm,
+            bad_rays=bad,
         )
     except CTResampleError as error:
         raise SinogramError(f"{path}: {error}") from error
@@ -215,7 +221,7 @@ def _read_version(file: h5py.File, path: Path) -> int:
 def _values(file: h5py.File, model: SinogramModel, path: Path) -> h5py.Dataset:
     stored = dataset(file, VALUES, path, ndim=3, kind="float32")
     geometry = model.geometry()
-    n_rows = geometry.n_detector_rows if isinstance(geometry, ConeBeam) else None  # else any number of slices
+    n_rows = geometry.view_shape[0] if geometry.is_volume else None  # else any number of slices
     if stored is None or stored.shape != (geometry.n_views, n_rows or stored.shape[1], geometry.n_detectors):
         found = "is not there" if stored is None else f"has shape {stored.shape}"
         middle = f"{n_rows} detector rows" if n_rows else "slices"
@@ -244,6 +250,13 @@ def _photons(file: h5py.File, model: SinogramModel, path: Path) -> NDArray[np.fl
     if not np.isfinite(photons).all():
         raise SinogramError(f"{path}: {name} holds NaN or infinite values; expected photons above 0")
     return photons
+
+
+def _bad_rays(file: h5py.File, shape: tuple[int, ...], path: Path) -> NDArray[np.bool_] | None:
+    stored = dataset(file, f"{OWN}/bad_rays", path, ndim=3, kind="uint8")
+    if stored is not None and stored.shape != shape:
+        raise SinogramError(f"{path}: {OWN}/bad_rays has shape {stored.shape}; expected that of the values, {shape}")
+    return None if stored is None else stored[()].swapaxes(0, 1) != 0
 
 
 def _headers(file: h5py.File, n_slices: int, path: Path) -> h5py.Dataset | None:

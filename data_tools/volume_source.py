@@ -167,7 +167,7 @@ def _check_whole(path: Path) -> None:
     except (OSError, EOFError, zlib.error) as error:
         raise VolumeFileError(f"{path} cannot be read ({type(error).__name__}); save it again") from error
     text = head.split(b"\n\n")[0].lower()
-    elsewhere = head.startswith(b"NRRD") and re.search(rb"^data ?file\s*:", text, re.MULTILINE)
+    elsewhere = head.startswith(b"NRRD") and bool(re.search(rb"^data ?file\s*:", text, re.MULTILINE))
     if path.name.lower().endswith(".mha"):
         elsewhere = not re.search(rb"^elementdatafile\s*=\s*local\s*$", head.lower(), re.MULTILINE)
     if elsewhere or head[344:348] == b"ni1\0":

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-
-import torch
+from typing import TYPE_CHECKING, Annotated
 
 from ctresample.choices import MODELS, Model
-from ctresample.consistency import linearised_problem
 from ctresample.errors import UsageError
-from ctresample.operators import LinearOperator, MeasurementModel, Polychromatic, Projector, Spectrum, Transmission
+from ctresample.offered import Offered
 from ctresample.pipelines.methods import METHODS
-from ctresample.sinogram import Sinogram
 
-LINEARISATIONS = 2
-"""After the first image, which takes the problem to be linear."""
+if TYPE_CHECKING:  # the choice alone must cost no torch
+    import torch
+
+    from ctresample.operators import MeasurementModel, Projector
+    from ctresample.pipelines.problem import Problem
+    from ctresample.sinogram import Sinogram
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,12 @@ class Physics:
             None for one energy.
     """
 
-    model: Model = "line-integrals"
-    tube_kilovolts: float | None = None
+    model: Annotated[Model, Offered("What to fit: line integrals, or photon counts (better where few arrive).")] = (
+        "line-integrals"
+    )
+    tube_kilovolts: Annotated[
+        float | None, Offered("Undo the beam hardening of a tube at this voltage in water and bone.", "KV")
+    ] = None
 
     @property
     def is_linear(self) -> bool:
@@ -51,6 +55,9 @@ class Physics:
 
     def problem(self, sinogram: Sinogram, A: Projector, values: torch.Tensor, sigma: torch.Tensor) -> Problem:
         """The data and model of line integrals ``values`` with standard deviations ``sigma``."""
+        from ctresample.operators import Polychromatic, Spectrum, Transmission
+        from ctresample.pipelines.problem import Problem
+
         model: MeasurementModel = A
         if self.tube_kilovolts is not None:
             spectrum = Spectrum.of_tube(self.tube_kilovolts)
@@ -58,42 +65,8 @@ class Physics:
         if self.model == "line-integrals" or sinogram.photons is None:
             return Problem(model, values, sigma)
         model = Transmission(model, sinogram.photons, electronic_noise=sinogram.electronic_noise)
-        return Problem(model, model.photons * torch.exp(-values), sigma)
+        return Problem(model, model.photons * (-values).exp(), sigma)
 
 
-@dataclass(frozen=True)
-class Problem:
-    """A batch of measurements to fit.
-
-    Attributes:
-        model: what images are measured by.
-        data: ``(B, 1, *model.range_shape)``.
-        sigma_of_lines: standard deviation of the line integrals behind the data.
-    """
-
-    model: MeasurementModel
-    data: torch.Tensor
-    sigma_of_lines: torch.Tensor
-
-    @property
-    def is_linear(self) -> bool:
-        """Whether the data are line integrals at one energy."""
-        return isinstance(self.model, LinearOperator)
-
-    def sigma(self, x: torch.Tensor) -> torch.Tensor:
-        """Standard deviation of the data, if ``x`` is the image: of counts that of the expected ones."""
-        return self.model.sigma(self.model(x)) if isinstance(self.model, Transmission) else self.sigma_of_lines
-
-    def refined(
-        self, x: torch.Tensor, solve: Callable[[torch.Tensor, LinearOperator, torch.Tensor], torch.Tensor]
-    ) -> torch.Tensor:
-        """A linear solver's image, by solving the model linearised at the last image again.
-
-        Args:
-            x: its image of the linear problem.
-            solve: data, operator and standard deviations to an image.
-        """
-        for _ in range(LINEARISATIONS):
-            J, y_J = linearised_problem(x, self.data, self.model)
-            x = solve(y_J, J, self.sigma(x))
-        return x
+LINEAR = Physics()
+"""Line integrals at one energy."""

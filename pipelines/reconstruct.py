@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ctresample.choices import Window
+from ctresample.bad_rays import BAD_RAY_SIGMA
+from ctresample.choices import ViewWeights, Window
 from ctresample.consistency import residual_ratio
+from ctresample.data_tools.plausibility import findings, residual_finding
 from ctresample.errors import UsageError
-from ctresample.geometry import ConeBeam
+from ctresample.learned import LearnedModel
 from ctresample.operators import Projector, make_projector
 from ctresample.paths import StrPath, as_path
-from ctresample.pipelines.loaded_prior import LearnedModel, LoadedPrior, learned_model
+from ctresample.pipelines.learned_models import learned_model
 from ctresample.pipelines.methods import method_named
-from ctresample.pipelines.physics import Physics
+from ctresample.pipelines.physics import LINEAR, Physics
+from ctresample.pipelines.room import check_room
 from ctresample.pipelines.solve import Batch
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
@@ -28,8 +31,6 @@ from ctresample.units import mu_to_hu
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-LINEAR = Physics()
-
 
 def reconstruct(
     sinogram: Sinogram | StrPath,
@@ -37,9 +38,10 @@ def reconstruct(
     method: str = "resample",
     preset: str = "fast",
     settings: DataclassInstance | None = None,
-    prior: StrPath | LearnedModel | LoadedPrior | None = None,
+    prior: StrPath | LearnedModel | None = None,
     seed: int = 0,
     window: Window = "hann",
+    view_weights: ViewWeights = "arcs",
     physics: Physics = LINEAR,
     device: torch.device | str = "cpu",
     batch_size: int = 8,
@@ -71,6 +73,7 @@ def reconstruct(
             Where the settings are ``coupled``, as ``fast`` and ``quality`` are, all slices draw from ``(seed, 0)``:
             neighbours in a volume then do not flicker, but slices are no independent samples.
         window: of the ramp filter, for FBP.
+        view_weights: of FBP: "arcs", or "equal" for views in bursts, as of gated scans; see `fbp`.
         physics: what the measurement is taken to be; by default line integrals at one energy.
         device: where to compute.
         batch_size: slices reconstructed together.
@@ -79,11 +82,12 @@ def reconstruct(
         slice_numbers: the k of each slice, where the sinogram is a part of a larger one; by default from 0.
 
     Raises:
-        UsageError: an argument is out of range, unknown, or does not fit another.
+        UsageError: an argument is out of range, unknown, or does not fit another; the image does not fit the machine.
         SinogramError: the sinogram file cannot be read.
         PriorError: there is no such learned model, or it does not fit the image.
     """
     sinogram = _read(sinogram)
+    check_room(sinogram.grid)
     if batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}; expected at least 1 slice")
     numbers = range(len(sinogram.values)) if slice_numbers is None else slice_numbers
@@ -101,12 +105,8 @@ def reconstruct(
         model.check_shape(sinogram.grid.shape)
     began = time.perf_counter()
     A = projector or make_projector(sinogram.geometry, sinogram.grid, device=device)
-    cone = isinstance(sinogram.geometry, ConeBeam)
-    # slices are scans of their own, a cone beam's detector rows are one scan
-    values, sigma = (
-        array[None, None] if cone else array[:, None]
-        for array in map(torch.from_numpy, (sinogram.values, sinogram.sigma()))
-    )
+    scan = sinogram.geometry
+    values, sigma = (scan.as_batch(torch.from_numpy(array)) for array in (sinogram.values, sinogram.sigma()))
     n = len(values)
     images, ratios, history = [], [], _History()
     for first in range(0, n, batch_size):
@@ -128,19 +128,24 @@ def reconstruct(
                 problem=problem,
                 mu_water_per_mm=sinogram.mu_water_per_mm,
                 window=window,
+                view_weights=view_weights,
                 model=model,
                 settings=settings,
-                generators=[torch.Generator().manual_seed(_seed_of(seed, 0 if coupled else k)) for k in numbers[batch]],
+                generators=slice_generators(seed, numbers[batch], coupled=coupled),
                 watch=watch,
             )
         )
         residual = (problem.model(mu) - problem.data) / problem.sigma(mu)
-        ratios += residual_ratio(residual).tolist() * (sinogram.n_slices if cone else 1)
-        images.append(mu_to_hu(mu, sinogram.mu_water_per_mm).reshape(-1, *A.domain_shape[-2:]).cpu().numpy())
+        known = (s < BAD_RAY_SIGMA).flatten(1).to(residual.dtype).mean(1).clamp_min(1 / s[0].numel())
+        ratios += (residual_ratio(residual) / known.sqrt()).tolist() * (sinogram.n_slices if scan.is_volume else 1)
+        images.append(scan.as_slices(mu_to_hu(mu, sinogram.mu_water_per_mm)).cpu().numpy())
         if progress:
             progress(batch.stop / n)
+    doubts = findings(sinogram)
+    residual_doubt = residual_finding(float(np.mean(ratios)), sinogram.geometry.n_views)
     return Reconstruction(
         image_hu=np.concatenate(images),
+        doubts=(*doubts, residual_doubt) if residual_doubt else doubts,
         sinogram=sinogram,
         residual_ratio=tuple(ratios),
         residual_history=history.means(),
@@ -148,6 +153,7 @@ def reconstruct(
         settings={
             **({} if settings is None else asdict(settings)),
             **({"window": window} if chosen.way == "direct" else {}),
+            **({"view_weights": view_weights} if chosen.way == "direct" and view_weights != "arcs" else {}),
             **({} if physics.is_linear else asdict(physics)),
         },
         seed=seed if chosen.is_random else None,
@@ -164,6 +170,11 @@ def _read(given: Sinogram | StrPath) -> Sinogram:
     from ctresample.data_tools.sinogram_file import read_sinogram  # here, for h5py is not needed where none is read
 
     return read_sinogram(as_path(given, "sinogram"))
+
+
+def slice_generators(seed: int, numbers: Sequence[int], *, coupled: bool) -> list[torch.Generator]:
+    """A generator for each slice of these numbers, which draws from ``(seed, number)``; of coupled ones all alike."""
+    return [torch.Generator().manual_seed(_seed_of(seed, 0 if coupled else number)) for number in numbers]
 
 
 def _seed_of(seed: int, slice_index: int) -> int:

@@ -9,12 +9,12 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from ctresample.data_tools.dicom_writer import check_ct_series
+from ctresample.data_tools.dicom_writer import headers_changed
 from ctresample.files import write_file
 from ctresample.finite_json import finite
+from ctresample.learned import LearnedModel
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.dicom_export import scan_facts
-from ctresample.pipelines.loaded_prior import LoadedPrior
 from ctresample.pipelines.result_images import ResultMap
 from ctresample.result import ModelIdentity, Reconstruction
 from ctresample.sinogram import Sinogram
@@ -28,12 +28,13 @@ def write_record(
     result: Reconstruction,
     sinogram: Sinogram,
     *,
-    prior: LoadedPrior | ModelIdentity | None,
+    prior: LearnedModel | ModelIdentity | None,
     device: str,
     seconds: Mapping[str, float] | None,
     metrics: Mapping[str, Any] | None,
     maps: Sequence[ResultMap] = (),
     created: datetime | None = None,
+    notes: Sequence[str] = (),
 ) -> None:
     """Write ``run.json``.
 
@@ -47,6 +48,7 @@ def write_record(
         metrics: from `compare`, if there was something to compare with.
         maps: written beside the reconstruction.
         created: the date; None for now.
+        notes: what is worth knowing of the source, without names of files.
     """
     folder = as_path(folder, "folder")
     record = {
@@ -56,12 +58,14 @@ def write_record(
         "settings": result.settings,
         "prior": {"name": prior.name, "weights_sha256": prior.sha256} if prior else None,
         "scan": scan_facts(sinogram),
-        "headers_changed": check_ct_series(sinogram.affine, sinogram.headers) if sinogram.headers else {},
+        "headers_changed": headers_changed(sinogram.headers),
+        "notes": list(notes),
         "device": device,
         "versions": _versions(),
         "created": (created or datetime.now().astimezone()).isoformat(timespec="seconds"),
         **({} if seconds is None else {"seconds": dict(seconds)}),
         "residual_ratio": result.residual_ratio,
+        "doubts": list(result.doubts),
         "residual_history": result.residual_history,
         "maps": {one.kind: {"rms_hu": one.rms_hu, **one.facts} for one in maps},
         "metrics": metrics,

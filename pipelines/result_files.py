@@ -7,12 +7,12 @@ from pathlib import Path
 
 from ctresample.choices import FORMATS, VOLUME_SUFFIXES
 from ctresample.data_tools.dicom_writer import write_ct_series
-from ctresample.data_tools.volume_files import check_expressible, write_volume_file
+from ctresample.data_tools.volume_files import write_volume_file
 from ctresample.errors import UsageError
 from ctresample.files import whole_folder
 from ctresample.pipelines.dicom_export import method_label, provenance_of, scan_facts
 from ctresample.pipelines.reconstruction_run import write_record
-from ctresample.pipelines.result_images import write_images
+from ctresample.pipelines.result_images import check_export, write_images
 from ctresample.result import Reconstruction
 
 
@@ -37,8 +37,7 @@ def save(result: Reconstruction, folder: Path, formats: Sequence[str]) -> None:
     wanted = [formats] if isinstance(formats, str) else list(formats)
     if unknown := [name for name in wanted if name not in FORMATS]:
         raise UsageError(f"formats holds {unknown[0]!r}; expected some of {', '.join(FORMATS)}")
-    if set(wanted) - {"dicom"}:
-        check_expressible(result.sinogram.affine, result.sinogram.slice_offsets_mm)
+    check_export(result.sinogram, wanted)
     with whole_folder(folder) as place:
         write_images(place, result, result.sinogram, result.model, formats=wanted)
         write_record(

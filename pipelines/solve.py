@@ -9,10 +9,9 @@ from typing import Any
 
 import torch
 
-from ctresample.choices import Window
-from ctresample.geometry import ConeBeam
+from ctresample.choices import ViewWeights, Window
 from ctresample.operators import LinearOperator, Projector
-from ctresample.pipelines.physics import LINEARISATIONS, Problem
+from ctresample.pipelines.problem import LINEARISATIONS, Problem
 from ctresample.solvers.cgls import cgls
 from ctresample.solvers.coarse_tv import coarse_tv
 from ctresample.solvers.fdk import fdk
@@ -39,6 +38,7 @@ class Batch:
         problem: what is really measured; where that is not ``y`` by ``A``, the image is refined by it.
         mu_water_per_mm: attenuation of water that HU refer to.
         window: of the ramp filter.
+        view_weights: what a view counts in FBP.
         model: the learned model, of a method that needs one.
         settings: of a method that has any.
         generators: one CPU generator a slice.
@@ -50,7 +50,8 @@ class Batch:
     sigma: torch.Tensor
     problem: Problem
     mu_water_per_mm: float
-    window: Window
+    window: Window = "hann"
+    view_weights: ViewWeights = "arcs"
     model: Any
     settings: Any
     generators: Sequence[torch.Generator]
@@ -60,8 +61,15 @@ class Batch:
 def direct(solver: Solver, batch: Batch) -> torch.Tensor:
     """In one step; of a cone beam by FDK."""
     A = batch.A
-    solver = fdk if isinstance(A.geometry, ConeBeam) else solver
-    return solver(batch.y, A.geometry, A.grid, window=batch.window)
+    solver = fdk if A.geometry.is_volume else solver
+    return solver(
+        batch.y,
+        A.geometry,
+        A.grid,
+        window=batch.window,
+        view_weights=batch.view_weights,
+        mu_water_per_mm=batch.mu_water_per_mm,
+    )
 
 
 def corrected(solver: Solver, batch: Batch) -> torch.Tensor:
@@ -117,6 +125,8 @@ def sampled(solver: Solver, batch: Batch) -> torch.Tensor:
             callback = _one_of(next(rounds), problem, lambda share, status: batch.watch(0.3 * share, status))
             if wanted == "cgls":
                 return cgls(y, A, sigma=sigma, callback=callback)
+            if wanted == "coarse-tv" and problem.is_linear:
+                return coarse_tv(y, batch.A, sigma=sigma)
             return tv(y, A, sigma=sigma, tolerance_hu=_ROUGH_HU, callback=callback)
 
         start = solve(batch.y, batch.A, sigma)

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -158,3 +160,25 @@ def test_what_a_kill_left_is_cleared(tmp_path):
     (tmp_path / "mine.partial").touch()
     remove_unfinished(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.partial"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="processes cannot be asked for there")
+def test_what_a_killed_process_has_left_is_cleared(tmp_path):
+    """Of this machine's dead only: others may be at work in the same folder."""
+    code = """
+import os, signal, sys
+from pathlib import Path
+from ctresample.files import whole_file, whole_folder
+with whole_folder(Path(sys.argv[1]) / "result") as folder, whole_file(Path(sys.argv[1]) / "file") as file:
+    (folder / "patient").write_text("data")
+    file.write_text("data")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", code, tmp_path], check=False)
+    assert len(list(tmp_path.iterdir())) == 2
+    foreign = tmp_path / ".ctresample-00000000-1-00000000.partial"
+    foreign.mkdir()
+    with whole_folder(tmp_path / "other") as ours, whole_file(tmp_path / "third") as file:
+        file.write_text("x")
+        assert {entry.name for entry in tmp_path.iterdir()} == {foreign.name, ours.name, file.name}
+    assert {entry.name for entry in tmp_path.iterdir()} == {foreign.name, "other", "third"}

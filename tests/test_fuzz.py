@@ -17,11 +17,11 @@ def fuzz(folder, keep, *words):
     return subprocess.run([str(word) for word in command], capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("kind", ["dicom", "sinograms"])
-def test_damaged_files(kind, tmp_path):
-    done = fuzz(FUZZ, tmp_path / "keep", "--kinds", kind, "--cases", 150)
+@pytest.mark.parametrize(("kind", "n"), [("dicom", 150), ("sinograms", 150), ("priors", 40)])
+def test_damaged_files(kind, n, tmp_path):
+    done = fuzz(FUZZ, tmp_path / "keep", "--kinds", kind, "--cases", n)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "150 cases" in done.stdout
+    assert f"{n} cases" in done.stdout
     assert "refused" in done.stdout
     assert "faults 0" in done.stdout
     assert not (tmp_path / "keep").exists()

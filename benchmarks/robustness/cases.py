@@ -11,8 +11,10 @@ from byte_mutations import BYTES, Mutation
 from dicom_mutations import DICOM
 from dicom_samples import ct_image, encode, sound_images
 from hdf5_mutations import HDF5
+from prior_mutations import CONFIG, SAFETENSORS, sound_prior
 from pydicom import config
-from sinogram_mutations import BY_FORMAT
+from sequence_mutations import FRAMES, SEQUENCES
+from sinogram_mutations import BY_FORMAT, change_zip
 from sinogram_samples import Sample, sound_sinograms
 
 from ctresample.data_tools.describe import describe
@@ -24,8 +26,10 @@ from ctresample.data_tools.dicom_writer import write_ct_series
 from ctresample.data_tools.importers import import_sinogram
 from ctresample.data_tools.sinogram_file import read_sinogram, write_sinogram
 from ctresample.errors import CTResampleError
+from ctresample.prior import LatentPrior
 
-KINDS = ("dicom", "sinograms")
+KINDS = ("dicom", "sinograms", "priors")
+ZIP: dict[str, Mutation] = {"members that lie": change_zip}
 _STRUCTURED_SHARE = 0.6
 _RUN = Provenance("0.1.0", "fuzz")
 
@@ -34,7 +38,7 @@ class Cases:
     """The damaged files of one kind.
 
     Args:
-        kind: "dicom" or "sinograms".
+        kind: one of `KINDS`.
         seed: each (seed, number) is always the same file.
         scratch: a folder for making samples.
     """
@@ -44,6 +48,9 @@ class Cases:
         if kind == "dicom":
             self._samples = {name: Sample("a.dcm", content) for name, content in sound_images().items()}
             self._neighbour = encode(ct_image(0))
+        elif kind == "priors":
+            self._prior = sound_prior(scratch / "sound")
+            self._samples = {name: Sample(name, content) for name, content in self._prior.items()}
         else:
             self._samples = sound_sinograms(scratch)
 
@@ -62,6 +69,9 @@ class Cases:
             changed = _changed(table[what], content, random)
             done.append(what if changed else f"{what} (did not apply)")
             content = changed or content
+        for place, whole in (self._prior if self._kind == "priors" else {}).items():
+            (folder / place).parent.mkdir(exist_ok=True)
+            (folder / place).write_bytes(whole)
         (folder / sample.name).write_bytes(sample.content if in_sidecar else content)
         if sample.sidecar:
             (folder / sample.sidecar_name).write_bytes(content if in_sidecar else sample.sidecar)
@@ -71,7 +81,13 @@ class Cases:
 
     def _mutations(self, name: str) -> dict[str, Mutation]:
         if self._kind == "dicom":
-            return {} if name in ("zip", "without preamble") else DICOM
+            if name == "zip":
+                return ZIP
+            frames = FRAMES if name.startswith("multi-frame") else {}
+            plain = name in ("explicit", "multi-frame")  # explicit little endian, as what is inserted
+            return {} if name == "without preamble" else DICOM | frames | (SEQUENCES if plain else {})
+        if self._kind == "priors":
+            return SAFETENSORS if name.endswith(".safetensors") else CONFIG
         if name.startswith("own") or name in ("DXchange", "NXtomo", "MATLAB 7.3"):
             return HDF5
         return BY_FORMAT.get(name, {})
@@ -82,7 +98,8 @@ class Cases:
         Whatever else a loader raises comes out.
         """
         said: list[str] = []
-        results = [_one(step, said) for step in (_dicom if self._kind == "dicom" else _sinogram)(folder, out, said)]
+        read = {"dicom": _dicom, "sinograms": _sinogram, "priors": _prior}[self._kind]
+        results = [_one(step, said) for step in read(folder, out, said)]
         return results[0], said
 
 
@@ -126,6 +143,11 @@ def _dicom(folder: Path, out: Path, said: list[str]) -> Iterator[Callable[[], ob
 
         with contextlib.suppress(CTResampleError):
             load()
+
+
+def _prior(folder: Path, _out: Path, said: list[str]) -> Iterator[Callable[[], object]]:
+    yield lambda: LatentPrior.from_pretrained(folder)
+    yield lambda: said.extend(describe(folder).values())
 
 
 def _sinogram(folder: Path, out: Path, said: list[str]) -> Iterator[Callable[[], object]]:

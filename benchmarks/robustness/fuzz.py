@@ -3,7 +3,7 @@
 Run: python benchmarks/robustness/fuzz.py     (10,000 cases of each kind; --cases 200 for a look)
 A case is decided by seed, kind and number alone. Loaders may take a file, refuse it with an error of ours, or leave it
 out. Anything else stops with exit status 1 and leaves the file in --keep: another exception, a process that dies, more
-than 5 s of computing or 1 GiB of memory, writing outside the output folder, unpickling, starting programs, a message
+than 5 s of computing or 300 MiB of memory, writing outside the output folder, unpickling, starting programs, a message
 with the planted patient in it.
 """
 
@@ -23,7 +23,7 @@ from typing import Any
 
 from watched import MAX_BYTES, MAX_CPU_S, work
 
-KINDS = ("dicom", "sinograms")
+KINDS = ("dicom", "sinograms", "priors")
 _PATIENCE_S = 120.0  # of a busy machine, for a process that waits; one that computes is ended by its own count
 
 

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import deepcopy
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -91,7 +92,12 @@ def endless_body(request: _Handler) -> None:
 def gzip_bomb(request: _Handler) -> None:
     """300 MiB of spaces in 300 kB."""
     request.head(Content_Encoding="gzip")
-    request.wfile.write(gzip.compress(b"[" + b" " * (300 * _MIB), 9))
+    request.wfile.write(_gzipped_spaces())
+
+
+@cache
+def _gzipped_spaces() -> bytes:
+    return gzip.compress(b"[" + b" " * (300 * _MIB), 9)
 
 
 def gzip_of_nothing(request: _Handler) -> None:

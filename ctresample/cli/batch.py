@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ctresample.cli import deidentification, options
-from ctresample.cli.screen import Screen, clock, say, screen
+from ctresample.cli.from_settings import with_settings
+from ctresample.cli.reconstruct import ON_ANY_DEVICE
+from ctresample.cli.screen import clock, say, screen
 from ctresample.errors import Stopped, UsageError
+from ctresample.pipelines.results.options import ResultOptions
+from ctresample.pipelines.scan_settings import Scan
 
 if TYPE_CHECKING:
     from ctresample.pipelines.batch.estimate import Pace
     from ctresample.pipelines.batch.job import Outcome
-    from ctresample.pipelines.batch.machine import Machine
     from ctresample.pipelines.batch.plan import Plan
-    from ctresample.pipelines.batch.select import Selection
-    from ctresample.pipelines.batch.settings import BatchSettings
 
 _FILE_WIDTH = 200  # of the plan where it is no terminal's
 
 MACHINES = "Processes and machines"
 
 
+DEFAULT_SCAN = Scan(n_views=25)
+
+
+@with_settings
 def batch(
     place: Annotated[
         Path,
@@ -35,9 +40,7 @@ def batch(
     out: Annotated[
         Path, typer.Option("-o", "--out", metavar="DIR", help="Folder for the results: new, empty, or to go on with.")
     ],
-    views: options.Views = 25,
-    method: options.Method = "resample",
-    preset: options.Preset = "fast",
+    result: ResultOptions = ON_ANY_DEVICE,
     select: Annotated[
         str | None,
         typer.Option(
@@ -58,13 +61,6 @@ def batch(
     one_series: options.OneSeries = False,
     any_class: options.AnyClass = False,
     every: options.Every = 1,
-    window: options.FbpWindow = "hann",
-    model: options.FitModel = "line-integrals",
-    tube_kilovolts: options.TubeKilovolts = None,
-    prior: options.Prior = None,
-    size: options.Size = 256,
-    seed: options.Seed = 0,
-    device: options.Device = "auto",
     batch_size: options.BatchSize = 8,
     workers: Annotated[
         int,
@@ -78,23 +74,10 @@ def batch(
             metavar="tcp://HOST:PORT", help="Of dask.distributed, whose workers do the work.", rich_help_panel=MACHINES
         ),
     ] = None,
-    geometry: options.ScanBeam = "parallel",
-    arc_deg: options.ArcDeg = None,
-    detector_offset_mm: options.DetectorOffset = 0.0,
-    axis_offset_mm: options.AxisOffset = 0.0,
-    source_to_axis_mm: options.SourceToAxis = None,
-    source_to_detector_mm: options.SourceToDetector = None,
-    blur_mm: options.Blur = 0.0,
-    crosstalk: options.Crosstalk = 0.0,
-    photons: options.Photons = None,
-    electronic_noise: options.ElectronicNoise = 0.0,
-    bow_tie: options.BowTie = None,
-    tube_current_modulation: options.TubeCurrentModulation = 0.0,
-    formats: options.Formats = "dicom",
-    residual_map: options.ResidualMap = False,
-    uncertainty: options.Uncertainty = None,
+    scan: Scan = DEFAULT_SCAN,
     deidentify: deidentification.Deidentify = False,
     deidentification_key: deidentification.DeidentificationKey = None,
+    retain_device: deidentification.RetainDevice = False,
 ) -> None:
     """Reconstruct every series below a folder.
 
@@ -111,133 +94,51 @@ def batch(
         raise UsageError("--workers starts processes here, --scheduler names others; leave one out")
     if deidentify != (deidentification_key is not None):
         raise UsageError("--deidentify and --deidentification-key go together in a batch: all of it needs one key")
-    wanted = options.formats(formats)
-    options.check_uncertainty(method, uncertainty)
-    scan = options.scan_settings(
-        n_views=views,
-        beam=geometry,
-        arc_deg=arc_deg,
-        detector_offset_mm=detector_offset_mm,
-        axis_offset_mm=axis_offset_mm,
-        source_to_axis_mm=source_to_axis_mm,
-        source_to_detector_mm=source_to_detector_mm,
-        blur_mm=blur_mm,
-        crosstalk=crosstalk,
-        photons=photons,
-        electronic_noise=electronic_noise,
-        bow_tie_mm=bow_tie,
-        tube_current_modulation=tube_current_modulation,
-        size=size,
-    )
+    deidentification.check_retain_device(deidentify, retain_device)
+    options.check_noise(scan.photons, scan.electronic_noise)
     with screen() as show:
         show.progress(0, "loading")
-        from ctresample.pipelines.batch.cluster import cluster
-        from ctresample.pipelines.batch.machine import machine_of
-        from ctresample.pipelines.batch.run import check_place
-        from ctresample.pipelines.batch.select import Selection
+        from ctresample.pipelines.batch.order import reconstruct_all
         from ctresample.pipelines.batch.settings import BatchSettings
-        from ctresample.pipelines.physics import Physics
 
-        selection = Selection(options.words("--select", select) if select else [])
-        check_place(out, place)
-        needs_cluster = scheduler is not None or (workers > 1 and not dry_run)
-        with cluster(workers=workers, scheduler=scheduler) if needs_cluster else nullcontext() as client:
-            machine = machine_of(place, device, workers=workers, client=client)
-            settings = BatchSettings(
-                scan=scan,
-                every=every,
-                method=method,
-                preset=preset,
-                window=window,
-                physics=Physics(model, tube_kilovolts),
-                prior=str(Path(prior).absolute())
-                if prior and Path(prior).is_dir()
-                else prior,  # workers may be elsewhere
-                seed=seed,
-                allow_gaps=allow_gaps,
-                resample_tilt=resample_tilt,
-                even_steps_mm=even_steps,
-                one_series=one_series,
-                any_class=any_class,
-                formats=wanted,
-                residual_map=residual_map,
-                uncertainty=uncertainty,
-                deidentification_key=deidentification_key and deidentification_key.absolute(),
-                device=machine.device,
-            )
-            _run(
-                show,
+        settings = BatchSettings(
+            scan=scan,
+            every=every,
+            **{one.name: getattr(result, one.name) for one in fields(result)},
+            allow_gaps=allow_gaps,
+            resample_tilt=resample_tilt,
+            even_steps_mm=even_steps,
+            one_series=one_series,
+            any_class=any_class,
+            deidentification_key=deidentification_key,
+            retain_device=retain_device,
+        )
+        try:
+            done = reconstruct_all(
                 place,
                 out,
                 settings,
-                selection,
-                machine,
-                client,
-                batch_size=batch_size,
+                select=options.words("--select", select) if select else [],
                 dry_run=dry_run,
                 trust_sizes=trust_sizes,
-            )
-
-
-def _run(
-    show: Screen,
-    place: Path,
-    out: Path,
-    settings: BatchSettings,
-    selection: Selection,
-    machine: Machine,
-    client: Any,
-    *,
-    batch_size: int,
-    dry_run: bool,
-    trust_sizes: bool,
-) -> None:
-    from ctresample.pipelines.batch.cluster import check_key, check_shared
-    from ctresample.pipelines.batch.inputs import find_inputs
-    from ctresample.pipelines.batch.manifest import check_same, read_events
-    from ctresample.pipelines.batch.plan import make_plan
-    from ctresample.pipelines.batch.run import open_batch, run_batch
-
-    record, events = settings.record(), read_events(out)
-    if events:
-        check_same(out, events, record)
-    show.progress(0, "looking for series")
-    found = find_inputs(place, settings)
-    plan = make_plan(found, out, events, selection, trust_sizes=trust_sizes)
-    show.progress(0, "measuring how long a slice takes")
-    pace = machine.pace(plan, events, settings, batch_size, client)
-    _tell(plan, pace, out, machine.n_workers)
-    if dry_run:
-        return
-    plan.check_space(out)
-    with open_batch(out, record, threads=machine.threads) as manifest:
-        if client:
-            check_shared(client, out)
-            if settings.deidentification_key:
-                check_key(client, settings.deidentification_key)
-        if len(manifest.events) > len(events) + 1:  # another process has worked on it meanwhile
-            plan = make_plan(found, out, manifest.events, selection, trust_sizes=trust_sizes)
-        step = f"{settings.method}, {len(plan.to_run)} series"
-        show.progress(0, step)
-        try:
-            rows = run_batch(
-                out,
-                plan,
-                settings,
-                manifest,
                 batch_size=batch_size,
-                client=client,
-                progress=lambda share: show.progress(share, step),
-                on_outcome=lambda outcome, number, left_s: show.note(_told(outcome, number, len(plan.to_run), left_s)),
+                workers=workers,
+                scheduler=scheduler,
+                progress=show.progress,
+                on_plan=lambda plan, pace, n_workers: _tell(plan, pace, out, n_workers),
+                on_outcome=lambda *ended: show.note(_told(*ended)),
             )
         except KeyboardInterrupt:
             raise Stopped(f"interrupted; what was finished is kept in {out}: repeat the command to go on") from None
-    done = sum(row.status == "done" for row in rows)
-    say(f"{out}: {done} of {len(rows)} series done. Look at {out / 'summary.html'}")
+    if dry_run:
+        return
+    rows = done.rows
+    n_done = sum(row.status == "done" for row in rows)
+    say(f"{out}: {n_done} of {len(rows)} series done. Look at {out / 'summary.html'}")
     lost = [row for row in rows if row.status in ("failed", "skipped")]
-    if lost or plan.damaged:
+    if lost or done.plan.damaged:
         parts = [f"{sum(row.status == status for row in lost)} {status}" for status in ("failed", "skipped")]
-        say(f"{', '.join(parts)}, {len(plan.damaged)} damaged files: see the summary and sources.csv", err=True)
+        say(f"{', '.join(parts)}, {len(done.plan.damaged)} damaged files: see the summary and sources.csv", err=True)
         raise typer.Exit(options.SOME_FAILED)
 
 

@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
+from ctresample.cli import options
 from ctresample.cli.screen import say, screen
 
 
 def dataset(
     places: Annotated[
         list[Path],
-        typer.Argument(metavar="DICOM...", exists=True, help="CT images: folder trees, zip files or DICOM files."),
+        typer.Argument(
+            metavar="DICOM...", exists=True, help="CT images: folder trees, archives, DICOM or volume files."
+        ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="New or empty folder for the shards.")],
     licence: Annotated[
@@ -22,6 +25,7 @@ def dataset(
     validation_share: Annotated[
         float, typer.Option(metavar="SHARE", min=0, max=1, help="Share of the patients that are kept for validation.")
     ] = 0.1,
+    any_class: options.AnyClass = False,
 ) -> None:
     """Make a training set of your own CT images: shards that train faster than DICOM and hold no identifiers.
 
@@ -36,7 +40,12 @@ def dataset(
         from ctresample.data_tools.shards.write import write_dataset
 
         manifest, rejected = write_dataset(
-            places, folder, licence=licence, validation_share=validation_share, progress=show.progress
+            places,
+            folder,
+            licence=licence,
+            validation_share=validation_share,
+            any_class=any_class,
+            progress=show.progress,
         )
     for line in summary_lines(manifest, rejected, out):
         say(line)

@@ -25,6 +25,15 @@ def import_(
     preset: Annotated[
         Literal["lodopab"] | None, typer.Option(help="The published scan of a dataset whose files do not say it.")
     ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="NPY or TIFF, not 0 where readings are bad: of each bin, each ray of a view, or each reading.",
+        ),
+    ] = None,
     mu_water: Annotated[
         float | None, typer.Option(metavar="1/MM", help="Attenuation of water that HU refer to, such as 0.0192.")
     ] = None,
@@ -42,7 +51,9 @@ def import_(
         from ctresample.data_tools.importers import import_sinogram
         from ctresample.data_tools.sinogram_file import write_sinogram
 
-        sinogram = import_sinogram(file, sidecar=geometry, preset=preset, mu_water_per_mm=mu_water, on_note=show.note)
+        sinogram = import_sinogram(
+            file, sidecar=geometry, preset=preset, mu_water_per_mm=mu_water, mask=mask, on_note=show.note
+        )
         write_sinogram(sinogram, out)
     bins = " x ".join(map(str, sinogram.geometry.view_shape))
     n = sinogram.n_slices

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
 import traceback
@@ -14,7 +15,8 @@ from typer.core import TyperGroup
 from ctresample.cli.screen import say
 from ctresample.errors import CTResampleError
 
-DEBUG = "--debug"
+DEBUG, SHARE = "--debug", "--share"
+_OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "not enough memory")  # as torch says it
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
@@ -33,7 +35,11 @@ class OneLineErrors(TyperGroup):
         """Run the command line and leave with its exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
         words = list(sys.argv[1:] if args is None else args)
         debug = DEBUG in words  # at any place, for one adds it to a command that has just failed
-        words = [word for word in words if word != DEBUG]
+        share = SHARE in words
+        words = [word for word in words if word not in (DEBUG, SHARE)]
+        before = os.umask(0o077)  # nearly all that is written holds patient data
+        if share:
+            os.umask(before)
         try:
             # Not standalone: typer would print boxes of several lines, and the usage above them.
             status = super().main(words, "ctresample", complete_var, False, windows_expand_args, **extra)
@@ -45,6 +51,8 @@ class OneLineErrors(TyperGroup):
         else:
             if status == _INTERRUPTED:
                 _complain("interrupted; no result was written")
+        finally:
+            os.umask(before)
         sys.exit(status or 0)
 
 
@@ -57,6 +65,8 @@ def _line_and_status(error: Exception) -> tuple[str, int]:
         context = getattr(error, "ctx", None)
         hint = f" (see {context.command_path} --help)" if context else ""
         return f"{error.format_message().rstrip('.')}{hint}", getattr(error, "exit_code", 1)
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY):
+        return "memory ran out; take fewer slices together (--batch-size), a smaller --size, or a larger machine", 1
     return f"{type(error).__name__}: {error} (unexpected; add {DEBUG} to see where it happened)", 1
 
 

@@ -26,7 +26,7 @@ from ctresample.cli.finetune import finetune
 from ctresample.cli.import_ import import_
 from ctresample.cli.info import info
 from ctresample.cli.lower_dose import lower_dose
-from ctresample.cli.one_line_errors import DEBUG, OneLineErrors
+from ctresample.cli.one_line_errors import DEBUG, SHARE, OneLineErrors
 from ctresample.cli.prior import prior
 from ctresample.cli.reconstruct import reconstruct
 from ctresample.cli.send import send
@@ -56,6 +56,9 @@ def _all_verbs(
     ] = False,
     # Taken off by OneLineErrors before typer sees it; here for the help.
     _debug: Annotated[bool, typer.Option(DEBUG, help="On an error, show where it happened.")] = False,
+    _share: Annotated[
+        bool, typer.Option(SHARE, help="Let others read the results as far as the umask does; else only you can.")
+    ] = False,
 ) -> None:
     """CT images from few views: a learned prior (ReSample) beside its rivals and classical methods, DICOM in and out.
 

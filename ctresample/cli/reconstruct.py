@@ -4,42 +4,47 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ctresample.cli import deidentification, options
+from ctresample.cli.from_settings import with_settings
 from ctresample.cli.screen import say, screen
-from ctresample.pipelines.methods import METHODS
+from ctresample.pipelines.results.options import ResultOptions
 
-if TYPE_CHECKING:
-    from ctresample.result import Reconstruction
+ON_ANY_DEVICE = ResultOptions(device="auto")
 
 
+@with_settings
 def reconstruct(
     scan: Annotated[
         Path, typer.Argument(metavar="SCAN", exists=True, dir_okay=False, help="Sinogram file, such as scan.h5.")
     ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="New or empty folder for the results.")],
-    method: options.Method = "resample",
-    preset: options.Preset = "fast",
     every: options.Every = 1,
-    window: options.FbpWindow = "hann",
-    model: options.FitModel = "line-integrals",
-    tube_kilovolts: options.TubeKilovolts = None,
-    prior: options.Prior = None,
-    seed: options.Seed = 0,
-    device: options.Device = "auto",
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=16,
+            help="Rows and columns of the image. By default those of the file; learned methods need multiples of 32.",
+        ),
+    ] = None,
+    pixel_size: Annotated[
+        float | None,
+        typer.Option(
+            "--pixel-size", min=1e-6, metavar="MM", help="Of the image. By default, what keeps the field of view."
+        ),
+    ] = None,
+    result: ResultOptions = ON_ANY_DEVICE,
     against: Annotated[
         Path | None,
         typer.Option(metavar="DICOM", exists=True, help="Where the scanned series is, to compute PSNR, SSIM, RMSE."),
     ] = None,
     batch_size: options.BatchSize = 8,
-    formats: options.Formats = "dicom",
-    residual_map: options.ResidualMap = False,
-    uncertainty: options.Uncertainty = None,
     deidentify: deidentification.Deidentify = False,
     deidentification_key: deidentification.DeidentificationKey = None,
+    retain_device: deidentification.RetainDevice = False,
 ) -> None:
     """Reconstruct a sinogram into a DICOM series.
 
@@ -51,92 +56,41 @@ def reconstruct(
     formats OUT/reconstruction.nii.gz or .nrrd; maps beside it; with --deidentify OUT/deidentification.json.
     """
     began = time.perf_counter()
-    wanted = options.formats(formats)
-    options.check_uncertainty(method, uncertainty)
-    chosen = METHODS[method]
-    from ctresample.files import whole_folder
+    from ctresample.files import check_new_folder
 
-    with screen() as show, whole_folder(out) as folder:
+    check_new_folder(out)
+    with screen() as show:
         show.progress(0, "loading")
-        from ctresample.data_tools.deidentify import UNDATED
         from ctresample.data_tools.sinogram_file import read_sinogram
-        from ctresample.device import pick_device
-        from ctresample.pipelines.against import compare, read_source, truth_for
-        from ctresample.pipelines.deidentification_report import REPORT_NAME, write_report
-        from ctresample.pipelines.loaded_prior import LoadedPrior
-        from ctresample.pipelines.physics import Physics
-        from ctresample.pipelines.reconstruct import reconstruct as solve
-        from ctresample.pipelines.reconstruction_run import write_record
-        from ctresample.pipelines.result_images import check_export, write_images
-        from ctresample.pipelines.result_maps import result_maps
+        from ctresample.pipelines.against import read_source, truth_for
+        from ctresample.pipelines.results.run import make_result
 
-        deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key)
-        place = pick_device(device)
-        sinogram = read_sinogram(scan).every(every)
+        deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key, retain_device)
+        sinogram = read_sinogram(scan).every(every).on_grid(size, pixel_size)
         truth = truth_for(sinogram, read_source(against, sinogram, show.note)) if against else None
-        if deidentifier:
-            sinogram = deidentifier.sinogram(sinogram)  # not before the source was found, by its own UID
-        check_export(sinogram, wanted)
-        learned = LoadedPrior.load(prior or chosen.bundled_model(), place, chosen.needs) if chosen.needs else None
-        physics = Physics(model, tube_kilovolts)
-        n, n_views, n_runs = sinogram.n_slices, sinogram.geometry.n_views, uncertainty or 1
-        slices = f"{n} slice{'s'[: n > 1]}"
-        step = f"{method}, {slices}, {n_views} views"
-        show.progress(0, step)
-        loaded = time.perf_counter()
-
-        def run(number: int) -> Reconstruction:
-            return solve(
-                sinogram,
-                method=method,
-                preset=preset,
-                prior=learned.model if learned else None,
-                seed=seed + number,
-                window=window,
-                physics=physics,
-                device=place,
-                batch_size=batch_size,
-                progress=lambda fraction: show.progress((number + fraction) / n_runs, step),
-            )
-
-        result = run(0)
-        made = result_maps(
+        made = make_result(
             sinogram,
             result,
-            run,
-            seed=seed,
-            residual=residual_map,
-            uncertainty=uncertainty,
-            physics=physics,
-            device=place,
+            out,
+            truth_hu=truth,
+            deidentifier=deidentifier,
             batch_size=batch_size,
+            began=began,
+            progress=show.progress,
         )
-        show.progress(1, "writing")
-        solved = time.perf_counter()
-        metrics = None if truth is None else compare(result.image_hu, truth)
-        created = UNDATED if deidentifier else None
-        write_images(folder, result, sinogram, learned, formats=wanted, maps=made, created=created)
-        seconds = {"load": loaded - began, "reconstruct": solved - loaded, "write": time.perf_counter() - solved}
-        write_record(
-            folder,
-            result,
-            sinogram,
-            prior=learned,
-            device=str(place),
-            seconds=seconds,
-            metrics=metrics,
-            maps=made,
-            created=created,
-        )
-        if deidentifier:
-            show.note(write_report(folder / REPORT_NAME, deidentifier))
-    ratio = sum(result.residual_ratio) / n
-    say(f"{out}: {slices} by {method}, data residual {ratio:.2f} of what the noise predicts")
-    if metrics:
-        mean = metrics["mean"]
+        for doubt in made.reconstruction.doubts:
+            show.doubt(doubt)
+        if made.note:
+            show.note(made.note)
+    ratios = made.reconstruction.residual_ratio
+    n, ratio = len(ratios), sum(ratios) / len(ratios)
+    slices = f"{n} slice{'s'[: n > 1]}"
+    say(f"{out}: {slices} by {result.method}, data residual {ratio:.2f} of what the noise predicts")
+    if made.metrics:
+        mean, data_range = made.metrics["mean"], made.metrics["data_range_hu"]
         say(
-            f"PSNR {mean['psnr_db']:.2f} dB over {metrics['data_range_hu']:g} HU, SSIM {mean['ssim']:.3f}, "
+            f"PSNR {mean['psnr_db']:.2f} dB over {data_range:g} HU, SSIM {mean['ssim']:.3f}, "
             f"RMSE {mean['rmse_hu']:.1f} HU (means over slices)"
         )
-    for one in made:
+    for one in made.maps:
         say(f"{one.kind} map: root mean square {one.rms_hu:.1f} HU over the image")

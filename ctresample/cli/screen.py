@@ -46,6 +46,12 @@ class Screen:
             self.note(f"{step}{estimate}")
         self._step = step
 
+    def doubt(self, message: str) -> None:
+        """A line in red that stays: what may be wrong with the image."""
+        self._console.print(
+            shown(f"doubtful: {message}"), style="bold red", markup=False, highlight=False, soft_wrap=True
+        )
+
     def note(self, message: str) -> None:
         """A line that stays."""
         self._console.print(shown(message), markup=False, highlight=False, soft_wrap=True)

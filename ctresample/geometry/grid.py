@@ -14,18 +14,24 @@ from ctresample.errors import GeometryError
 Array = NDArray[np.floating]
 
 
+_LONGEST, _SHORTEST = 1e9, 1e-9
+"""Of a length in millimetres, or a number of things: beyond that their products overflow."""
+
+
 def check_positive(owner: str, **values: float) -> None:
-    """`GeometryError` naming the first value that is not a finite number above 0."""
+    """`GeometryError` naming the first value that is not a finite number above 0, or of no possible size."""
     for name, value in values.items():
         if not (math.isfinite(value) and value > 0):
             raise GeometryError(f"{owner}: {name} is {value}; expected a number above 0")
+        if not _SHORTEST <= value <= _LONGEST:
+            raise GeometryError(f"{owner}: {name} is {value}; expected {_SHORTEST:g} to {_LONGEST:g}; check its unit")
 
 
 def check_finite(owner: str, **values: float) -> None:
     """`GeometryError` naming the first value that is not a finite number."""
     for name, value in values.items():
-        if not math.isfinite(value):
-            raise GeometryError(f"{owner}: {name} is {value}; expected a finite number")
+        if not abs(value) <= _LONGEST:
+            raise GeometryError(f"{owner}: {name} is {value}; expected a finite number up to {_LONGEST:g}")
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,16 @@ class ImageGrid:
         rows, columns = self.shape
         check_positive("image grid", rows=rows, columns=columns, pixel_size_mm=self.pixel_size_mm, aspect=self.aspect)
         check_finite("image grid", centre_x_mm=self.centre_mm[0], centre_y_mm=self.centre_mm[1])
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether it has slices of its own."""
+        return False
+
+    @property
+    def slice_grid(self) -> ImageGrid:
+        """The grid of each slice: itself."""
+        return self
 
     @property
     def pixel_height_mm(self) -> float:
@@ -108,6 +124,11 @@ class VolumeGrid:
         check_positive("volume grid", **sizes, pixel_size_mm=self.pixel_size_mm, slice_step_mm=self.slice_step_mm)
         x, y, z = self.centre_mm
         check_finite("volume grid", centre_x_mm=x, centre_y_mm=y, centre_z_mm=z)
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether it has slices of its own."""
+        return True
 
     @property
     def slice_grid(self) -> ImageGrid:

@@ -9,6 +9,8 @@ from ctresample.arrays import as_array
 from ctresample.errors import UsageError
 from ctresample.noise.detector import with_crosstalk
 
+_MOST_NEGATIVE = 80.0  # values that are no line integrals must not overflow
+
 COUNT_FLOOR = 1.0
 """Smallest count the logarithm sees (the usual floor of low-dose simulations): a starved ray reads ln(photons)."""
 
@@ -57,7 +59,9 @@ def line_integral_variance(
     ``N = photons * exp(-values)`` is the count behind the value (Sauer and Bouman, IEEE TSP 41(2), 1993). Photons
     ``[view, detector]`` hold for every slice, or row of a flat panel.
     """
-    counts = np.maximum(photons * np.exp(-as_array(values, "values", np.float64)), COUNT_FLOOR)
+    counts = np.maximum(
+        photons * np.exp(np.minimum(-as_array(values, "values", np.float64), _MOST_NEGATIVE)), COUNT_FLOOR
+    )
     return ((counts + electronic_noise**2) / counts**2).astype(np.float32)
 
 

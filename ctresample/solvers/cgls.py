@@ -9,6 +9,7 @@ import torch
 
 from ctresample.consistency import fit_to_noise
 from ctresample.operators import LinearOperator, Weighted
+from ctresample.operators.given import measured
 from ctresample.status import Callback
 
 
@@ -32,5 +33,6 @@ def cgls(
         max_iterations: pairs of projection and back projection at most.
         callback: told of every iteration.
     """
+    y, sigma = measured(A, y, sigma)
     start = y.new_zeros(len(y), 1, *A.domain_shape)
     return fit_to_noise(start, y / sigma, Weighted(A, 1 / sigma), max_iterations=max_iterations, callback=callback)

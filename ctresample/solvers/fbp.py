@@ -12,15 +12,25 @@ import math
 import numpy as np
 import torch
 
-from ctresample.choices import Window
+from ctresample.choices import ViewWeights, Window
 from ctresample.errors import GeometryError
 from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, ImageGrid, ParallelBeam
+from ctresample.operators.given import as_tensor
 from ctresample.solvers.ramp import ramp_filter
 from ctresample.solvers.redundancy import weigh
+from ctresample.units import MU_WATER_PER_MM
 
 
 def fbp(
-    y: torch.Tensor, geometry: Geometry, grid: Grid, *, window: Window = "ramp", cutoff: float = 1.0
+    y: torch.Tensor,
+    geometry: Geometry,
+    grid: Grid,
+    *,
+    window: Window = "ramp",
+    cutoff: float = 1.0,
+    view_weights: ViewWeights = "arcs",
+    mu_water_per_mm: float = MU_WATER_PER_MM,
+    extrapolate: bool = True,
 ) -> torch.Tensor:
     """Attenuation in 1/mm from line integrals.
 
@@ -42,6 +52,10 @@ def fbp(
         grid: the image grid.
         window: of the ramp filter; see `ramp_filter`.
         cutoff: of the ramp filter, as a fraction of the detector's highest frequency.
+        view_weights: "arcs": each view counts by the arc to its neighbours. "equal": all the same, for views in
+            bursts, as of a gated scan, whose ends would carry most of the image and its noise.
+        mu_water_per_mm: attenuation of water, of which an object that is wider than the detector goes on.
+        extrapolate: whether it does; not for what is no object, such as a misfit.
 
     Returns:
         ``(B, 1, rows, columns)``, same device and type as ``y``.
@@ -52,7 +66,8 @@ def fbp(
     pitch = geometry.detector_pitch_mm
     if isinstance(geometry, FanBeam):  # as seen at the axis, or as an angle
         pitch /= geometry.source_to_detector_mm if geometry.is_curved else geometry.magnification
-    y, geometry = weigh(y, geometry)
+    y = as_tensor(y, "y")
+    y, geometry = weigh(y, geometry, view_weights, mu_water_per_mm=mu_water_per_mm, extrapolate=extrapolate)
     y = y * torch.as_tensor(_obliquity(geometry), dtype=y.dtype, device=y.device)
     filtered = ramp_filter(y, pitch, window=window, cutoff=cutoff, equal_angles=geometry.is_curved)
     x_mm = torch.as_tensor(grid.x_mm, dtype=y.dtype, device=y.device)[None, :]

@@ -12,15 +12,25 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ctresample.choices import Window
+from ctresample.choices import ViewWeights, Window
 from ctresample.errors import GeometryError
 from ctresample.geometry import ConeBeam, Geometry, Grid, VolumeGrid
+from ctresample.operators.given import as_tensor
 from ctresample.solvers.ramp import ramp_filter
 from ctresample.solvers.redundancy import weigh
+from ctresample.units import MU_WATER_PER_MM
 
 
 def fdk(
-    y: torch.Tensor, geometry: Geometry, grid: Grid, *, window: Window = "ramp", cutoff: float = 1.0
+    y: torch.Tensor,
+    geometry: Geometry,
+    grid: Grid,
+    *,
+    window: Window = "ramp",
+    cutoff: float = 1.0,
+    view_weights: ViewWeights = "arcs",
+    mu_water_per_mm: float = MU_WATER_PER_MM,
+    extrapolate: bool = True,
 ) -> torch.Tensor:
     """Attenuation in 1/mm from line integrals.
 
@@ -30,6 +40,10 @@ def fdk(
         grid: the volume grid.
         window: of the ramp filter; see `ramp_filter`.
         cutoff: of the ramp filter, as a fraction of the detector's highest frequency.
+        view_weights: "arcs": each view counts by the arc to its neighbours. "equal": all the same, for views in
+            bursts, as of a gated scan, whose ends would carry most of the image and its noise.
+        mu_water_per_mm: attenuation of water, of which an object that is wider than the detector goes on.
+        extrapolate: whether it does; not for what is no object, such as a misfit.
 
     Returns:
         ``(B, 1, slices, rows, columns)``, same device and type as ``y``.
@@ -37,11 +51,12 @@ def fdk(
     if not isinstance(geometry, ConeBeam) or not isinstance(grid, VolumeGrid):
         raise GeometryError("fdk reconstructs volumes; expected a cone beam and a volume grid; use fbp")
     geometry.check_outside(grid)
+    y = as_tensor(y, "y")
 
     def tensor(array: np.ndarray) -> torch.Tensor:
         return torch.as_tensor(array, dtype=y.dtype, device=y.device)
 
-    y, geometry = weigh(y, geometry)
+    y, geometry = weigh(y, geometry, view_weights, mu_water_per_mm=mu_water_per_mm, extrapolate=extrapolate)
     distance, to_detector = geometry.source_to_axis_mm, geometry.source_to_detector_mm
     u, v = geometry.detector_mm[None, :], geometry.detector_rows_mm[:, None]
     obliquity = to_detector / np.sqrt(to_detector**2 + u**2 + v**2)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import torch
 
+from ctresample.bad_rays import BAD_RAY_SIGMA
 from ctresample.consistency import per_slice, residual_ratio
 from ctresample.operators import LinearOperator
+from ctresample.operators.given import measured
 from ctresample.status import Callback, report
 
 
@@ -32,8 +34,10 @@ def sirt(
         max_iterations: pairs of projection and back projection at most.
         callback: told of every iteration.
     """
-    row_sums, column_sums = A(y.new_ones(1, 1, *A.domain_shape)), A.T(y.new_ones(1, 1, *A.range_shape))
-    R = torch.where(row_sums > 0, 1 / row_sums, 0.0)
+    y, sigma = measured(A, y, sigma)
+    known = (sigma < BAD_RAY_SIGMA).to(y.dtype).expand_as(y)
+    row_sums, column_sums = A(y.new_ones(1, 1, *A.domain_shape)), A.T(known)
+    R = known * torch.where(row_sums > 0, 1 / row_sums, 0.0)
     C = torch.where(column_sums > 0, 1 / column_sums, 0.0)
     x = y.new_zeros(len(y), 1, *A.domain_shape)
     for step in range(1, max_iterations + 1):

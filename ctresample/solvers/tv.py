@@ -14,6 +14,7 @@ import torch
 
 from ctresample.consistency import per_slice, residual_ratio
 from ctresample.operators import LinearOperator, Weighted
+from ctresample.operators.given import measured
 from ctresample.solvers.differences import add_gradient_, divergence
 from ctresample.status import Callback, report
 from ctresample.units import MU_WATER_PER_MM
@@ -63,6 +64,7 @@ def tv(
         spacing: distance of pixels along each axis of an image, relative to its columns; by default all are 1.
         callback: told at every look at the stopping rule.
     """
+    y, sigma = measured(A, y, sigma)
     W = Weighted(A, MU_WATER_PER_MM / sigma)  # acts on u = x / mu_water
     y = y / sigma
     # Steps are the inverse sums of absolute entries of K = [W; edge * gradient]: a pixel takes part in two

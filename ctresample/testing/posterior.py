@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
 
 
 def gaussian_posterior(matrix: Array, y: Array, sigma: Array, *, mean: float, spread: float) -> tuple[Array, Array]:

@@ -10,7 +10,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal
 
-from pydicom.datadict import dictionary_is_retired, dictionary_VR
+from pydicom.datadict import dictionary_is_retired, dictionary_VR, keyword_for_tag
+
+from ctresample.data_tools.deidentify.kept_words import DEVICE_WORDS, KEPT_WORDS, WORD_VRS
 
 Action = Literal["removed", "emptied", "replaced by a dummy", "UID replaced", "kept"]
 
@@ -31,7 +33,7 @@ _DATES_IN_WORDS = {"00100033", "00100034"}
 """Birth and death in another calendar than the Gregorian, which the table does not name either."""
 
 
-def action_for(tag: str, *, nested: bool) -> Action:
+def action_for(tag: str, *, nested: bool, retain_device: bool = False) -> Action:
     """What is done to an attribute of a CT image.
 
     Where the table leaves a choice, such as ``X/Z/D``, it is to be the first that the image may have. At the top level
@@ -42,9 +44,13 @@ def action_for(tag: str, *, nested: bool) -> Action:
     Args:
         tag: eight hexadecimal digits, upper case.
         nested: whether it stands in an item of a sequence.
+        retain_device: keep what names the scanner (Retain Device Identity Option, PS3.15 E.3.8).
     """
-    if int(tag[:4], 16) % 2 or int(tag[:4], 16) < 0x0008:  # private; of messages, files and directories
+    group = int(tag[:4], 16)
+    if group % 2 or group < 0x0008 or group == 0xFFFE:  # private; of messages, files and directories; no elements
         return "removed"
+    if retain_device and keyword_for_tag(int(tag, 16)) in DEVICE_WORDS:
+        return "kept"
     if tag in _SORTED_BY and not nested:
         return "replaced by a dummy"
     codes = map(_table().get, (tag, f"{tag[:2]}XX{tag[4:]}", f"{tag[:2]}XXXXXX"))
@@ -57,6 +63,8 @@ def action_for(tag: str, *, nested: bool) -> Action:
         return "removed"  # of no known meaning, as good as private
     # of what is retired the table names a part only: old order numbers are not in it
     if vr in _BULK_VRS or vr in _IDENTIFYING_VRS or tag in _DATES_IN_WORDS or dictionary_is_retired(int(tag, 16)):
+        return "removed"
+    if vr in WORD_VRS and keyword_for_tag(int(tag, 16)) not in KEPT_WORDS:
         return "removed"
     return "UID replaced" if vr == "UI" else "kept"
 

@@ -26,7 +26,7 @@ UNDATED = datetime(1900, 1, 1)
 NOT_HANDLED = (
     "text burned into the pixels",
     "faces and other anatomy that a person can be recognised by",
-    "free text of the attributes that the profile keeps",
+    "words in the attributes that are kept (codes, kernel, body part and so on)",
 )
 _DUMMIES: dict[str, Any] = {
     "AS": "000Y",
@@ -49,10 +49,11 @@ class Deidentifier:
 
     Args:
         key: secret, at least 16 bytes; from `read_or_make_key`, or `new_key` where nothing shall be linked later.
+        retain_device: keep what names the scanner: maker, model, software, serial number, station.
     """
 
-    def __init__(self, key: bytes) -> None:
-        self._pseudonyms = Pseudonyms(key)
+    def __init__(self, key: bytes, *, retain_device: bool = False) -> None:
+        self._pseudonyms, self._retain_device = Pseudonyms(key), retain_device
         self._counts: Counter[tuple[str, str, str]] = Counter()
         self._n_headers = 0
 
@@ -75,7 +76,7 @@ class Deidentifier:
             DicomError: it is no DICOM JSON.
         """
         try:
-            kept = self._elements(header, nested=False) | self._identity(header) | _statement()
+            kept = self._elements(header, nested=False) | self._identity(header) | _statement(self._retain_device)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DicomError(
                 f"the header of a slice is no DICOM JSON ({type(error).__name__}); read the series anew"
@@ -112,7 +113,7 @@ class Deidentifier:
         kept = {}
         for tag, entry in elements.items():
             tag = tag.upper()
-            action = action_for(tag, nested=nested)
+            action = action_for(tag, nested=nested, retain_device=self._retain_device)
             new = self._applied(action, tag, entry)
             if new is None:
                 action = "removed"
@@ -138,8 +139,13 @@ class Deidentifier:
             return _element("SQ", *(self._elements(item, nested=True) for item in values))
         if not all(isinstance(value, str | int | float | None) for value in values) or "InlineBinary" in entry:
             return None  # not what the attribute is meant to be
+        if vr == "UI" and action == "kept":
+            return _element("UI", *map(str, values))
         if vr == "UI":
             return _element("UI", *(self._pseudonyms.uid(str(value)) for value in values if value))
+        # numbers in words, too, would be a way to say anything
+        if vr in ("DS", "IS") and not all(isinstance(value, int | float | None) for value in values):
+            return None
         return _element(str(entry["vr"]), *values)
 
     def _count(self, tag: str, action: Action) -> None:
@@ -159,12 +165,14 @@ def _first(header: Header, tag: str) -> str:
     return str(values[0] or "").strip()
 
 
-def _statement() -> dict[str, Any]:
+def _statement(retain_device: bool) -> dict[str, Any]:
     """What a header says about its own de-identification."""
+    codes = [_code("113100", "Basic Application Confidentiality Profile")]
+    codes += [_code("113109", "Retain Device Identity Option")] * retain_device
     return {
         "00120062": _element("CS", "YES"),
         "00120063": _element("LO", PROFILE, f"ctresample {version('ctresample')}"),
-        "00120064": _element("SQ", _code("113100", "Basic Application Confidentiality Profile")),
+        "00120064": _element("SQ", *codes),
         "00280303": _element("CS", "REMOVED"),  # longitudinal temporal information
     }
 

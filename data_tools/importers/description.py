@@ -22,6 +22,8 @@ from ctresample.errors import SinogramError
 from ctresample.geometry import ConeBeam, FanBeam, Geometry, ParallelBeam
 
 _MAX_VIEWS = 1_000_000
+_MANY_VIEWS, _RADIANS_OF_A_CIRCLE = 8, 2 * math.pi * 1.02
+"""Nobody takes that many views within 6.4 degrees, but for a reason worth telling."""
 
 
 class EqualAngles(Strict):
@@ -53,6 +55,7 @@ _Angles = Annotated[
 
 class _Scan(Strict):
     angles_deg: _Angles
+    angle_unit: Literal["deg", "rad"] | None = None
     angle_direction: Literal["counterclockwise", "clockwise"] = "counterclockwise"
     detector_pitch_mm: PositiveFloat
     detector_offset_mm: float = 0.0
@@ -60,9 +63,24 @@ class _Scan(Strict):
 
     def angles_rad(self) -> tuple[float, ...]:
         """In the direction that `ctresample.geometry` counts."""
-        degrees = self.angles_deg.degrees() if isinstance(self.angles_deg, EqualAngles) else self.angles_deg
         sign = 1 if self.angle_direction == "counterclockwise" else -1
-        return tuple(sign * math.radians(angle) for angle in degrees)
+        if self.angle_unit == "rad":
+            return tuple(sign * angle for angle in self.angles())
+        return tuple(sign * math.radians(angle) for angle in self.angles())
+
+    def angles(self) -> list[float]:
+        """As they are written down, in degrees unless ``angle_unit`` is "rad"."""
+        return self.angles_deg.degrees() if isinstance(self.angles_deg, EqualAngles) else self.angles_deg
+
+    def check_unit(self) -> None:
+        """`SinogramError` for angles that are taken for degrees by default and look like radians."""
+        angles = self.angles()
+        arc = max(angles) - min(angles)
+        if self.angle_unit is None and len(angles) >= _MANY_VIEWS and 0 < arc <= _RADIANS_OF_A_CIRCLE:
+            raise SinogramError(
+                f"{len(angles)} views span {arc:.4g} degrees; are the angles radians, {math.degrees(arc):.4g} degrees? "
+                "Add geometry.angle_unit, rad or deg"
+            )
 
 
 class ParallelScan(_Scan):
@@ -150,7 +168,10 @@ class Description(Strict):
         dark: reading without a beam, likewise.
         slice_step_mm: between slices of a stack.
         image: the grid to reconstruct on.
-        array: name of the readings in an NPZ file; ``flat_array`` and ``dark_array`` name the flat and dark fields.
+        bad_bins: detector bins, counted from 0, that are dead or flicker: they weigh nothing.
+        bad_views: views, counted from 0, that are left out.
+        array: name of the readings in an NPZ file, or of a TIFF file in a folder; ``flat_array`` and ``dark_array``
+            name the flat and dark fields.
         origin: how the values came about, in words.
     """
 
@@ -167,6 +188,8 @@ class Description(Strict):
     dark: NonNegativeFloat | None = None
     slice_step_mm: PositiveFloat | None = None
     image: Image | None = None
+    bad_bins: list[Annotated[int, Field(ge=0)]] | None = None
+    bad_views: list[Annotated[int, Field(ge=0)]] | None = None
     array: str | None = None
     flat_array: str | None = None
     dark_array: str | None = None

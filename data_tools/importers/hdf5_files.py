@@ -20,35 +20,39 @@ from ctresample.errors import SinogramError
 
 _MM = {"m": 1e3, "cm": 10.0, "mm": 1.0, "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "nm": 1e-6}
 _DEGREES = {"deg": 1.0, "degree": 1.0, "degrees": 1.0, "rad": math.degrees(1), "radian": math.degrees(1)}
-_DEGREES["radians"] = _DEGREES["rad"]
+_DEGREES |= {"radians": _DEGREES["rad"], "deg.": 1.0, "°": 1.0, "º": 1.0, "arcdeg": 1.0, "angle_deg": 1.0}
+_DEGREES |= {"rads": _DEGREES["rad"], "mrad": _DEGREES["rad"] / 1e3, "turn": 360.0, "turns": 360.0, "rev": 360.0}
+_KNOWN = {"image_key_control", "type", "description", "local_name", "name", "sample_description", "depends_on"}
+_TRANSLATIONS = ("x_translation", "y_translation", "z_translation")
 _MAX_GROUPS = 1000
 _PROJECTION, _FLAT, _DARK = 0, 1, 2  # image_key of NXtomo
 
 
-def read_hdf5(path: Path, preset: str | None, beam: str, on_note: Note) -> Readings:
+def read_hdf5(path: Path, preset: str | None, scan: Facts, on_note: Note) -> Readings:
     """Whatever sinogram the file holds.
 
     Args:
         path: the file.
         preset: "lodopab" for what says nothing about itself.
-        beam: "parallel", "fan" or "cone", as the sidecar has it: what sizes and axes mean depends on it.
+        scan: ``geometry`` of the sidecar: what sizes and axes mean depends on its type.
         on_note: told what was assumed or left out.
 
     Raises:
         SinogramError: none of the known formats, incomplete, damaged or made to do harm.
     """
+    beam = str(scan.get("type"))
     with open_hdf5(path) as file:
         if child(file, OWN, path) is not None:
             raise SinogramError(f"{path} is a ctresample sinogram already; there is nothing to import")
         if preset == "lodopab":
             return lodopab.read(file, path)
         if is_mat73(file, path):
-            return read_mat73(file, path)
+            return read_mat73(file, path, on_note)
         if child(file, "/exchange/data", path) is not None:
             return _dxchange(file, path, beam, on_note)
         detector = _nxtomo_detector(file, path)
         if detector:
-            return _nxtomo(file, detector, path, beam, on_note)
+            return _nxtomo(file, detector, path, scan, on_note)
         hint = "; is it LoDoPaB-CT? add --preset lodopab" if child(file, "/data", path) is not None else ""
     raise SinogramError(f"{path} is HDF5, but neither DXchange, NXtomo nor a Helsinki file{hint}; or save it as NPY")
 
@@ -69,9 +73,12 @@ def _dxchange(file: h5py.File, path: Path, beam: str, on_note: Note) -> Readings
         if not unit:
             on_note("theta names no unit: in degrees, as DXchange defines it")
         facts["geometry"]["angles_deg"] = _scaled(theta, _DEGREES, unit or "degrees", path)
+        if unit:
+            facts["geometry"]["angle_unit"] = "deg"
     white, dark = (dataset(file, f"/exchange/data_{name}", path, ndim=3, kind="real") for name in ("white", "dark"))
     if white is not None:
         facts["quantity"] = "counts"
+    _tell_unused(file, "/exchange", {"data", "data_white", "data_dark", "theta"}, on_note)
     return Readings(
         "DXchange (HDF5)",
         _whole(dataset(file, "/exchange/data", path, ndim=3, kind="real")),
@@ -99,12 +106,12 @@ def _nxtomo_detector(file: h5py.File, path: Path) -> str:
     return ""
 
 
-def _nxtomo(file: h5py.File, entry: str, path: Path, beam: str, on_note: Note) -> Readings:
+def _nxtomo(file: h5py.File, entry: str, path: Path, scan: Facts, on_note: Note) -> Readings:
     """Frames of all kinds in one stack ``[frame, row, column]``, told apart by ``image_key`` (NeXus definition NXtomo).
 
     Pixel sizes and distances count where they name their unit; the kind of beam is never stated.
     """
-    detector = f"{entry}/instrument/detector"
+    detector, beam = f"{entry}/instrument/detector", str(scan.get("type"))
     frames = dataset(file, f"{detector}/data", path, ndim=3, kind="real")
     keys = dataset(file, f"{detector}/image_key", path, ndim=1, kind="integer")
     angles = dataset(file, f"{entry}/sample/rotation_angle", path, ndim=1, kind="real")
@@ -121,6 +128,7 @@ def _nxtomo(file: h5py.File, entry: str, path: Path, beam: str, on_note: Note) -
     if angles is not None and angles.shape == frames.shape[:1] and _unit(angles):
         degrees = _scaled(angles, _DEGREES, _unit(angles), path)
         geometry["angles_deg"] = [degrees[view] for view in views]
+        geometry["angle_unit"] = "deg"
     row_mm = _length(file, f"{detector}/y_pixel_size", path)
     source, beyond = (_length(file, f"{place}/distance", path) for place in (f"{entry}/instrument/source", detector))
     geometry["detector_pitch_mm"] = _length(file, f"{detector}/x_pixel_size", path)
@@ -129,6 +137,12 @@ def _nxtomo(file: h5py.File, entry: str, path: Path, beam: str, on_note: Note) -
     if beam != "parallel" and source is not None and beyond is not None:
         geometry["source_to_axis_mm"] = abs(source)
         geometry["source_to_detector_mm"] = abs(source) + beyond
+    geometry |= _axis_position(file, detector, frames.shape[2], scan, path, on_note)
+    _tell_movements(file, entry, views, path, on_note)
+    used = {"data", "image_key", "x_pixel_size", "y_pixel_size", "distance", "field_of_view", "count_time"}
+    used |= {"x_rotation_axis_pixel_position", "x_flipped", "y_flipped", "transformations"}
+    _tell_unused(file, detector, used, on_note)
+    _tell_unused(file, f"{entry}/sample", {"rotation_angle", *_TRANSLATIONS}, on_note)
     facts: Facts = {
         "axes": _axes(beam),
         "geometry": {key: value for key, value in geometry.items() if value is not None},
@@ -137,13 +151,119 @@ def _nxtomo(file: h5py.File, entry: str, path: Path, beam: str, on_note: Note) -
         facts["slice_step_mm"] = row_mm
     if len(flats):
         facts["quantity"] = "counts"
+    values, dark = _whole(frames, views), _mean(frames, darks) if len(darks) else None
+    flat = _mean(frames, flats) if len(flats) else None
+    if flat is not None:
+        strength = _strength(file, entry, detector, len(kinds), path, on_note)
+        if strength is not None:  # everything as at the open beam's mean strength; the dark signal does not follow it
+            base = 0.0 if dark is None else dark
+            mean = float(strength[flats].mean())
+            flat = np.mean([base + (frames[k] - base) * (mean / strength[k]) for k in flats], axis=0)
+            for value, k in zip(values, views, strict=True):
+                value[...] = base + (value - base) * (mean / strength[k])
     return Readings(
         "NXtomo (HDF5)",
-        _whole(frames, views),
+        values,
         {key: value for key, value in facts.items() if value is not None},
-        _mean(frames, flats) if len(flats) else None,
-        _mean(frames, darks) if len(darks) else None,
+        flat,
+        dark,
     )
+
+
+def _axis_position(file: h5py.File, detector: str, n: int, scan: Facts, path: Path, on_note: Note) -> Facts:
+    """``rotation_axis_bin``, where the file has it: counted from the middle, or as some writers do from bin 0."""
+    half = _text(file, f"{detector}/field_of_view", path).lower() == "half"
+    stored = _number(file, f"{detector}/x_rotation_axis_pixel_position", path)
+    for name in ("x_flipped", "y_flipped"):
+        if _number(file, f"{detector}/{name}", path):
+            on_note(f"{name} says that frames are mirrored, and is not applied: if the image is, use angle_direction")
+    if scan.get("type") != "parallel":
+        if stored:
+            on_note(
+                f"the rotation axis is said to be at pixel {stored:g}, which is not applied to fan and cone beams: a "
+                "shift of the detector, or of the axis; add geometry.detector_offset_mm or geometry.axis_offset_mm"
+            )
+        return {}
+    stated = {"rotation_axis_bin", "detector_offset_mm"} & scan.keys()
+    if stored is None:
+        if half and not stated:
+            raise SinogramError(
+                f"{path}: field_of_view is Half, so the rotation axis is off the middle, but the file does not say "
+                "where; add geometry.rotation_axis_bin"
+            )
+        return {}
+    middle = (n - 1) / 2
+    from_middle, from_zero = middle + stored, stored
+    inside = [place for place in (from_middle, from_zero) if 0 <= place <= n - 1]
+    if not inside:
+        raise SinogramError(
+            f"{path}: the rotation axis is said to be at pixel {stored:g} of {n}; expected one on the detector; add "
+            "geometry.rotation_axis_bin"
+        )
+    # in a full field of view the axis is near the middle; NXtomo counts from there
+    place = inside[0] if half else min(inside, key=lambda bin_: abs(bin_ - middle))
+    origin = "the middle of the detector" if place == from_middle else "bin 0"
+    if not stated:
+        on_note(f"the rotation axis is at bin {place:g} of {n}: pixel {stored:g} in the file, counted from {origin}")
+    return {} if stated else {"rotation_axis_bin": place}
+
+
+def _strength(
+    file: h5py.File, entry: str, detector: str, n: int, path: Path, on_note: Note
+) -> NDArray[np.float64] | None:
+    """How strong the beam was at each frame: its current times the exposure; None where neither changes."""
+    found = np.ones(n)
+    for name, what in ((f"{entry}/control/data", "beam current"), (f"{detector}/count_time", "exposure time")):
+        stored = child(file, name, path)
+        if not isinstance(stored, h5py.Dataset) or stored.shape != (n,):
+            continue
+        values = dataset(file, name, path, ndim=1, kind="real")
+        numbers = np.ones(n) if values is None else np.asarray(values[()], np.float64)
+        if not (np.isfinite(numbers).all() and (numbers > 0).all()):
+            on_note(f"the {what} of some frames is not above 0: not applied")
+        elif np.ptp(numbers) > 1e-6 * numbers.mean():
+            on_note(f"frames are scaled by the {what}, which changes by {np.ptp(numbers) / numbers.mean():.1%}")
+            found *= numbers
+    return None if np.ptp(found) == 0 else found
+
+
+def _tell_movements(file: h5py.File, entry: str, views: NDArray[np.integer], path: Path, on_note: Note) -> None:
+    for name in _TRANSLATIONS:
+        stored = child(file, f"{entry}/sample/{name}", path)
+        if not isinstance(stored, h5py.Dataset) or stored.ndim != 1 or len(stored) <= views.max():
+            continue
+        values = dataset(file, f"{entry}/sample/{name}", path, ndim=1, kind="real")
+        if values is not None and np.ptp(places := np.asarray(values[()], np.float64)[views]) > 1e-9:
+            on_note(
+                f"{name} moves the sample by {np.ptp(places):.4g} {_unit(values)} from view to view, which is not "
+                "applied: the image is blurred unless that is far less than a pixel"
+            )
+
+
+def _tell_unused(file: h5py.File, group: str, used: set[str], on_note: Note) -> None:
+    """Numbers in a group that nothing here has a use for may matter: name them."""
+    here = file.get(group)
+    if isinstance(here, h5py.Group):
+        unused = sorted(set(list(here)[:_MAX_GROUPS]) - used - _KNOWN)
+        if unused:
+            more = f" and {len(unused) - 8} more" if len(unused) > 8 else ""
+            on_note(f"not used of {one_line(group, 60)}: {one_line(', '.join(unused[:8]), 200)}{more}")
+
+
+def _text(file: h5py.File, name: str, path: Path) -> str:
+    found = child(file, name, path)
+    stored = dataset(file, name, path, ndim=0, kind="text") if isinstance(found, h5py.Dataset) else None
+    return "" if stored is None else stored.asstr("utf-8", "replace")[()].strip()
+
+
+def _number(file: h5py.File, name: str, path: Path) -> float | None:
+    found = child(file, name, path)
+    if not isinstance(found, h5py.Dataset) or found.size != 1 or found.dtype.kind not in "iufb":
+        return None
+    if found.dtype.kind == "b":
+        return float(found[()])
+    stored = dataset(file, name, path, ndim=found.ndim, kind="real")
+    return None if stored is None else float(np.ravel(stored[()])[0])
 
 
 def _axes(beam: str) -> str:

@@ -34,6 +34,13 @@ def read_npy(path: Path) -> Readings:
         return Readings("NumPy file (NPY)", _stack(_array(file, size, str(path), size, np.float32), path))
 
 
+def read_array(path: Path) -> NDArray[np.float32]:
+    """The one array of an NPY file, of any number of axes, truth values too."""
+    with _sound(path), path.open("rb") as file:
+        size = path.stat().st_size
+        return cast("NDArray[np.float32]", _array(file, size, str(path), size, np.float32, kinds="iufb"))
+
+
 def read_npz(path: Path, names: dict[str, str]) -> Readings:
     """An NPZ file.
 
@@ -119,7 +126,9 @@ def _sound(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _array(file: BinaryIO, size: int, place: str, file_bytes: int, wanted: DTypeLike) -> NDArray[np.floating]:
+def _array(
+    file: BinaryIO, size: int, place: str, file_bytes: int, wanted: DTypeLike, kinds: str = "iuf"
+) -> NDArray[np.floating]:
     """The array in an NPY stream of ``size`` bytes, out of a file of ``file_bytes``, converted to a wanted type."""
     version = npy.read_magic(file)
     if version not in ((1, 0), (2, 0)):
@@ -130,7 +139,7 @@ def _array(file: BinaryIO, size: int, place: str, file_bytes: int, wanted: DType
         raise SinogramError(f"{place} has a header of {length:,} bytes; expected at most {_MAX_HEADER:,}")
     read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, fortran, dtype = read_header(io.BytesIO(prefix + file.read(length)))
-    if dtype.kind not in "iuf" or dtype.itemsize > 8:
+    if dtype.kind not in kinds or dtype.itemsize > 8:
         raise SinogramError(
             f"{place} holds {one_line(str(dtype), 40)} values; expected numbers; objects are never opened"
         )

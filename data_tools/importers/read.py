@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ctresample.data_tools.importers.assemble import assemble
 from ctresample.data_tools.importers.description import describe_readings
 from ctresample.data_tools.importers.formats import format_of
 from ctresample.data_tools.importers.readings import Facts, Note, Readings
 from ctresample.data_tools.importers.sidecar import find_sidecar, read_sidecar
+from ctresample.data_tools.plausibility import findings
 from ctresample.errors import CTResampleError, SinogramError
 from ctresample.paths import StrPath, as_path
 from ctresample.sinogram import Sinogram
@@ -23,6 +27,7 @@ def import_sinogram(
     sidecar: StrPath | None = None,
     preset: Preset | None = None,
     mu_water_per_mm: float | None = None,
+    mask: StrPath | None = None,
     on_note: Note = lambda message: None,
 ) -> Sinogram:
     """Read a sinogram in the format of another program.
@@ -35,6 +40,7 @@ def import_sinogram(
         sidecar: JSON or YAML; None to look beside the file.
         preset: "lodopab": the file is of LoDoPaB-CT, whose scan is published.
         mu_water_per_mm: attenuation of water that HU refer to, instead of the sidecar's.
+        mask: an NPY or TIFF file, not 0 where readings are bad: for each bin, each ray of a view, or each reading.
         on_note: told, in a line each, what was chosen, floored, left out or overridden.
 
     Raises:
@@ -52,7 +58,10 @@ def import_sinogram(
     facts = _together(readings.facts, said, str(sidecar or "the command line"), on_note)
     described = describe_readings(facts, str(path), where)
     try:
-        return assemble(readings, described, on_note)
+        sinogram = assemble(readings, described, on_note, None if mask is None else _mask(as_path(mask, "mask")))
+        for doubt in findings(sinogram):
+            on_note(f"doubtful: {doubt}")
+        return sinogram
     except CTResampleError as error:
         raise SinogramError(f"{path}: {error}") from error
     except MemoryError as error:
@@ -69,26 +78,40 @@ def _read(path: Path, preset: Preset | None, said: Facts, on_note: Note) -> Read
     if preset and kind != "HDF5":
         raise SinogramError(f"{path} is no HDF5 file; preset {preset} is for the files of LoDoPaB-CT; leave it out")
     names = {key: said[key] for key in ("array", "flat_array", "dark_array") if isinstance(said.get(key), str)}
-    if names and kind != "NPZ":
+    if names and kind not in ("NPZ", "TIFF"):
         raise SinogramError(f"{path} is no NPZ file, and {next(iter(names))} names an array of one; leave it out")
     if kind == "HDF5":
         from ctresample.data_tools.importers.hdf5_files import read_hdf5
 
         scan = said.get("geometry")
-        return read_hdf5(path, preset, str(scan.get("type")) if isinstance(scan, dict) else "", on_note)
+        return read_hdf5(path, preset, scan if isinstance(scan, dict) else {}, on_note)
     if kind == "TIFF":
         from ctresample.data_tools.importers.tiff import read_tiff
 
-        return read_tiff(path)
+        return read_tiff(path, names, on_note)
     if kind == "MATLAB":
         from ctresample.data_tools.importers.matlab import read_mat5
 
-        return read_mat5(path)
+        return read_mat5(path, on_note)
     from ctresample.data_tools.importers.numpy_files import read_npy, read_npz
 
     if kind == "NPY":
         return read_npy(path)
     return read_npz(path, names)
+
+
+def _mask(path: Path) -> NDArray[np.bool_]:
+    """Any reader of arrays will do; a mask has no description."""
+    kind = format_of(path)
+    if kind == "NPY":
+        from ctresample.data_tools.importers.numpy_files import read_array
+
+        return read_array(path) != 0
+    if kind == "TIFF":
+        from ctresample.data_tools.importers.tiff import read_tiff
+
+        return read_tiff(path, {}, lambda message: None).values != 0
+    raise SinogramError(f"{path} is no mask; expected an NPY or TIFF file that is not 0 where readings are bad")
 
 
 def _together(file: Facts, said: Facts, sidecar: str, on_note: Note, place: str = "") -> Facts:

@@ -10,31 +10,54 @@ import numpy as np
 import tifffile
 
 from ctresample.data_tools.hdf5_checks import MAX_BYTES
-from ctresample.data_tools.importers.readings import Readings
+from ctresample.data_tools.importers.readings import Note, Readings
+from ctresample.data_tools.plain_text import one_line
 from ctresample.errors import CTResampleError, SinogramError
 
 SUFFIXES = (".tif", ".tiff")
 _MAX_PAGES = 100_000
+_NO_READINGS = re.compile(r"(flat|dark|white|open|ref|bright|empty|di0|io0)(s|_?field)?[^a-z]", re.IGNORECASE)
 
 # its complaints about damaged files go to the log, and what matters comes as our error
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
-def read_tiff(path: Path) -> Readings:
+def read_tiff(path: Path, names: dict[str, str], on_note: Note) -> Readings:
     """A stack of uncompressed grey pages of one shape; the pages are the first axis.
+
+    Flat and dark fields are TIFF files beside the readings. Files of a folder that are called flat, dark, white, open
+    or ref and are not named are no readings, and are left out.
 
     Compressed pages are refused: how much they unpack to is known only afterwards.
 
     Args:
         path: a file, or a folder whose TIFF files, one page each, are taken in order of the numbers in their names.
+        names: without suffix, of the files "array", "flat_array" and "dark_array", where the sidecar has them; several
+            with commas between are averaged.
+        on_note: told which files were left out.
 
     Raises:
         SinogramError: no page, pages of several shapes or colours, compressed, damaged, or absurdly large.
     """
-    folder = path.is_dir()
-    files = [path]
+    place = path if path.is_dir() else path.parent
+    fields = {key: _named(place, names[key]) for key in ("flat_array", "dark_array") if key in names}
+    flat, dark = (
+        np.mean([read_tiff(file, {}, on_note).values.mean(0, np.float64) for file in fields[key]], axis=0)
+        if key in fields
+        else None
+        for key in ("flat_array", "dark_array")
+    )
+    folder = path.is_dir() and "array" not in names
+    files = _named(place, names["array"])[:1] if "array" in names else [path]
     if folder:
         files = sorted((entry for entry in path.iterdir() if entry.suffix.lower() in SUFFIXES), key=_by_number)
+        known = {file for found in fields.values() for file in found}
+        extra = [file for file in files if file not in known and _NO_READINGS.match(file.name)]
+        if len(extra) == len(files):
+            extra = []
+        if extra:
+            on_note(f"{len(extra)} files are no readings by their names, left out: {one_line(extra[0].name, 60)} ...")
+        files = [file for file in files if file not in known and file not in extra]
         if not 0 < len(files) <= _MAX_PAGES:
             raise SinogramError(f"{path} holds {len(files)} TIFF files; expected 1 to {_MAX_PAGES}")
     stack: np.ndarray | None = None
@@ -51,7 +74,17 @@ def read_tiff(path: Path) -> Readings:
                 raise SinogramError(f"{file} has pages of shape {pages.shape}; expected {stack.shape[1:]} as before")
             pages.read_into(stack[number : number + 1] if folder else stack)
     assert stack is not None  # noqa: S101 - for mypy: there is at least one file
-    return Readings("TIFF stack", stack)
+    return Readings("TIFF stack", stack, flat=flat, dark=dark)
+
+
+def _named(folder: Path, names: str) -> list[Path]:
+    found = []
+    for name in (part.strip() for part in names.split(",")):
+        files = [file for suffix in ("", *SUFFIXES) if (file := folder / f"{name}{suffix}").is_file()]
+        if not files or Path(name).name != name:
+            raise SinogramError(f"{folder} has no TIFF file {one_line(repr(name), 60)}; correct its name")
+        found.append(files[0])
+    return found
 
 
 def _by_number(path: Path) -> list[tuple[int, str]]:

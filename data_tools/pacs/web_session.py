@@ -88,7 +88,7 @@ class _BoundedAdapter(HTTPAdapter):
 def _pool(pool: type, connection: type, session: WebSession) -> type:
     """A class of connection pools whose connections end when the time is over."""
 
-    class Watched(connection):  # type: ignore[misc]
+    class Watched(connection):
         def _new_conn(self) -> Any:
             opened = super()._new_conn()
             if session.limit:

@@ -118,7 +118,11 @@ class TrainingImage:
 
 
 def find_sources(
-    places: StrPath | Sequence[StrPath], rejected: Rejections, on_progress: Progress | None = None
+    places: StrPath | Sequence[StrPath],
+    rejected: Rejections,
+    on_progress: Progress | None = None,
+    *,
+    any_class: bool = False,
 ) -> list[Source]:
     """Every axial CT image of the places that can be told to be one from its header, in the order of the paths.
 
@@ -126,9 +130,10 @@ def find_sources(
     rescaled in different ways (RescaleSlope, RescaleIntercept) is left out whole: nobody can tell which of them are HU.
 
     Args:
-        places: folders, searched with all their subfolders; zip files; DICOMDIRs; or DICOM files.
+        places: folders, searched with all their subfolders; archives; DICOMDIRs; DICOM, NIfTI, NRRD or MetaImage files.
         rejected: gets the other files.
         on_progress: told files read and files in all.
+        any_class: take CT images that are stored as another class.
     """
     roots = as_paths(places, "places")
 
@@ -137,7 +142,7 @@ def find_sources(
 
     files = list(dict.fromkeys(file for place in roots for file in iter_files(place, damaged)))
     volumes = [file for file in files if file.index is None and is_volume_file(file.path)]
-    files = [file for file in files if file not in set(volumes)]
+    files = [file for file in files if file.index is not None or not is_volume_file(file.path)]
     seen: set[tuple[str, int | None]] = set()
     found: list[Source] = []
     scalings: defaultdict[str, set[_Scaling]] = defaultdict(set)
@@ -145,7 +150,7 @@ def find_sources(
         if on_progress:
             on_progress(n, len(files))
         try:
-            headers = read_axial_headers(file)
+            headers = read_axial_headers(file, any_class=any_class)
             patient, scaling = _read_identity(file)
         except (SkippedFile, DicomError) as error:
             damaged(file, error)

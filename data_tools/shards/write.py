@@ -36,6 +36,7 @@ def write_dataset(
     licence: str = "",
     validation_share: float = 0.1,
     slices_per_shard: int = SLICES_PER_SHARD,
+    any_class: bool = False,
     progress: Callable[[float, str], None] | None = None,
 ) -> tuple[Manifest, Rejections]:
     """Write every axial CT slice of ``places`` into shards, and ``dataset.json`` beside them.
@@ -44,11 +45,12 @@ def write_dataset(
     more data (but see `split_patients`). Equal images give equal files.
 
     Args:
-        places: folders, searched with all their subfolders; zip files; DICOMDIRs; or DICOM files.
+        places: folders, searched with all their subfolders; archives; DICOMDIRs; DICOM, NIfTI, NRRD or MetaImage files.
         out: an empty folder that exists; see `ctresample.files.whole_folder` for all or nothing.
         licence: of the images; kept in each shard.
         validation_share: of the patients, 0 to 1.
         slices_per_shard: the most that a file holds.
+        any_class: take CT images that are stored as another class.
         progress: told the fraction done and what is being done.
 
     Returns:
@@ -67,7 +69,10 @@ def write_dataset(
     show = progress or (lambda fraction, step: None)
     rejected = Rejections()
     sources = find_sources(
-        found, rejected, lambda n, total: show(_HEADER_SHARE * n / total, f"reading headers of {total} files")
+        found,
+        rejected,
+        lambda n, total: show(_HEADER_SHARE * n / total, f"reading headers of {total} files"),
+        any_class=any_class,
     )
     rejected.check_some_left(found, len(sources))
     split_of = split_patients({source.patient for source in sources}, validation_share)

@@ -184,13 +184,14 @@ def run_on_cluster(client: Any, jobs: Sequence[Job], on_start: Callable[[Job], N
     from distributed import CancelledError, KilledWorker, as_completed
 
     running: dict[Any, Job] = {}
+    os.umask(mask := os.umask(0o077))  # there is no other way to ask
     waiting = iter(jobs)
     ended: Any = as_completed()
     watch = WorkerWatch(client)
 
     def hand_out(job: Job) -> None:
         on_start(job)
-        future = client.submit(_on_worker, job, key=f"{job.key}-{secrets.token_hex(4)}", pure=False)
+        future = client.submit(_on_worker, job, mask, key=f"{job.key}-{secrets.token_hex(4)}", pure=False)
         running[future] = job
         ended.add(future)
 
@@ -230,13 +231,14 @@ def run_on_cluster(client: Any, jobs: Sequence[Job], on_start: Callable[[Job], N
         client.cancel(list(running))
 
 
-def _on_worker(job: Job) -> Outcome | OutputError:
-    """Runs in the worker, which serves one GPU where there are several.
+def _on_worker(job: Job, mask: int) -> Outcome | OutputError:
+    """Runs in the worker, where others may read the result as far as they may here; it serves one of several GPUs.
 
     Hands the error back, for dask would write the job with the names of its files into its log.
     """
     from distributed import get_worker
 
+    os.umask(mask)
     name = str(get_worker().name)
     try:
         return run_one(on_gpu(job, int(name) if name.isdecimal() else os.getpid()))

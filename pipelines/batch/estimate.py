@@ -13,12 +13,12 @@ import torch
 
 from ctresample.data_tools.dicom_series import FoundSeries
 from ctresample.errors import CTResampleError, PriorError
-from ctresample.geometry import ConeBeam
 from ctresample.pipelines.batch.inputs import BatchInput
 from ctresample.pipelines.batch.manifest import DONE
 from ctresample.pipelines.batch.settings import BatchSettings
-from ctresample.pipelines.batch.work_on import images_of, learned_model, measured
+from ctresample.pipelines.batch.work_on import learned_model, measured
 from ctresample.pipelines.maps import residual_map
+from ctresample.pipelines.results.run import reconstructed
 
 MEASURING_S = 20.0
 """After so long a reconstruction is stopped, and its time computed from the part that is done."""
@@ -83,7 +83,7 @@ def _measured_pace(found: BatchInput, settings: BatchSettings, batch_size: int) 
     if isinstance(source, FoundSeries):
         source = replace(source, headers=source.headers[: max(1, batch_size)])
     sinogram, _ = measured(source, settings)
-    if not isinstance(sinogram.geometry, ConeBeam):
+    if not sinogram.geometry.is_volume:
         some = slice(batch_size)
         sinogram = replace(
             sinogram, values=sinogram.values[some], headers=sinogram.headers[some], slice_offsets_mm=None
@@ -99,7 +99,7 @@ def _measured_pace(found: BatchInput, settings: BatchSettings, batch_size: int) 
             raise _Enough
 
     with suppress(_Enough):
-        result = images_of(sinogram, settings, batch_size, watch)
+        result = reconstructed(sinogram, settings, model=learned_model(settings), batch_size=batch_size, progress=watch)
     seconds += settings.n_runs * (time.perf_counter() - began) / share
     if settings.residual_map and share == 1:  # of methods that take longer it is a small part
         began = time.perf_counter()

@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ctresample.errors import OutputError
+from ctresample.data_tools.plain_text import one_line
+from ctresample.errors import OutputError, UsageError
 from ctresample.journal import Journal, read_journal, same_settings
 
 MANIFEST_NAME = "manifest.jsonl"
 
 BEGIN, GO_ON, START, DONE, FAILED, SKIPPED, END = "begin", "go on", "start", "done", "failed", "skipped", "end"
 """Events. The first line is the beginning, with the settings; of a series the last line counts."""
+
+_FACTS: dict[str, dict[str, Any]] = {
+    BEGIN: {"format": int, "begun": str, "threads": int, "settings": dict},
+    GO_ON: {},
+    START: {"key": str},
+    DONE: {
+        "key": str,
+        "fingerprint": str,
+        "stamp": str,
+        "files": int,
+        "n_bytes": int,
+        "sha256": str,
+        "slices": int,
+        "seconds": (int, float),
+    },
+    FAILED: {"key": str, "reason": str, "seconds": (int, float)},
+    SKIPPED: {"key": str, "reason": str},
+    END: {},
+}
+_RANGES = {"threads": (1, 4096), "slices": (1, 10**7)}
+_FIGURES = ("residual_ratio", "psnr_db", "ssim", "rmse_hu")
 
 
 class Manifest(Journal):
@@ -40,11 +63,11 @@ class Manifest(Journal):
         self.events = read_events(folder)
         if self.events:
             check_same(folder, self.events, settings)
+        begun = _moment_of_beginning().isoformat(timespec="seconds")
         super().__init__(folder / MANIFEST_NAME)
         if self.events:
             self.note(GO_ON)
         else:
-            begun = _moment_of_beginning().isoformat(timespec="seconds")
             self.note(BEGIN, format=1, begun=begun, threads=threads, settings=dict(settings))
         first = self.events[0]
         self.begun, self.threads = datetime.fromisoformat(first["begun"]), int(first["threads"])
@@ -67,10 +90,37 @@ def read_events(folder: Path) -> list[dict[str, Any]]:
     """
     path = folder / MANIFEST_NAME
     events = read_journal(path)
-    first = events[0] if events else {"event": BEGIN, "format": 1}
-    if not isinstance(first, dict) or (first.get("event"), first.get("format")) != (BEGIN, 1):
-        raise OutputError(f"{path} is no manifest of a batch (another format); choose a new folder for the results")
+    for number, event in enumerate(events):
+        wrong = _wrong(event, first=number == 0)
+        if wrong:
+            what = "is no manifest of a batch" if number == 0 else f"was altered: line {number + 1}"
+            raise OutputError(f"{path} {what} ({wrong}); choose a new folder for the results")
     return events
+
+
+def _wrong(event: Any, *, first: bool) -> str:
+    """What is not as `Manifest` writes it; empty if nothing."""
+    kind = event.get("event") if isinstance(event, dict) else None
+    if kind not in _FACTS or (kind == BEGIN) != first:
+        return "another format" if first else "no event"
+    for name, kinds in _FACTS[kind].items():
+        value = event.get(name)
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            return f"{name} is missing or of another kind"
+        least, most = _RANGES.get(name, (0, 1e15))
+        if isinstance(value, int | float) and not least <= value <= most:
+            return f"{name} is out of range"
+    for name in _FIGURES:
+        if not isinstance(event.get(name), int | float | None):
+            return f"{name} is no number"
+    if first and event["format"] != 1:
+        return "another format"
+    if first:
+        try:
+            datetime.fromisoformat(event["begun"])
+        except ValueError:
+            return "begun is no time"
+    return ""
 
 
 def check_same(folder: Path, events: list[dict[str, Any]], settings: Mapping[str, Any]) -> None:
@@ -86,4 +136,10 @@ def last_events(events: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 def _moment_of_beginning() -> datetime:
     """Now, or the moment that reproducible builds give (reproducible-builds.org/specs/source-date-epoch)."""
     stated = os.environ.get("SOURCE_DATE_EPOCH", "")
-    return datetime.fromtimestamp(int(stated), UTC) if stated.isdecimal() else datetime.now().astimezone()
+    if not stated:
+        return datetime.now().astimezone()
+    if not re.fullmatch("[0-9]{1,11}", stated):
+        raise UsageError(
+            f"SOURCE_DATE_EPOCH is {one_line(stated, 40)!r}; expected whole seconds since 1970, or leave it unset"
+        )
+    return datetime.fromtimestamp(int(stated), UTC)

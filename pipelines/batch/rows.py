@@ -71,7 +71,7 @@ def _row(planned: PlanRow, last: Mapping[str, Any]) -> SummaryRow:
         return SummaryRow(**asdict(row) | {"status": "failed", "reason": last["reason"], "seconds": last["seconds"]})
     if event == DONE:
         folder = f"{RESULTS_NAME}/{found.key}"
-        figures = {name: last[name] for name in ("slices", *_FIGURES)}
+        figures = {name: last.get(name) for name in ("slices", *_FIGURES)}
         places = {"folder": folder, "preview": f"{folder}/{PREVIEW_NAME}"}
         return SummaryRow(**asdict(row) | figures | places | {"status": "done"})
     return row

@@ -10,22 +10,17 @@ from typing import Any
 
 import torch
 
-from ctresample.data_tools.deidentify import UNDATED, Deidentifier, read_key
+from ctresample.data_tools.deidentify import Deidentifier, read_key
 from ctresample.errors import CTResampleError, DicomError, OutputError
-from ctresample.files import EVERYTHING, as_output_error, whole_folder
-from ctresample.pipelines.against import compare
+from ctresample.files import EVERYTHING, whole_folder
 from ctresample.pipelines.batch.fingerprint import contents_of, stamp_of
 from ctresample.pipelines.batch.job import Job, Outcome
-from ctresample.pipelines.batch.memory import OutOfMemoryError, with_smaller_batches
 from ctresample.pipelines.batch.no_places import without_places
 from ctresample.pipelines.batch.preview import PREVIEW_NAME, write_preview
 from ctresample.pipelines.batch.result_folder import content_of
-from ctresample.pipelines.batch.work_on import Share, images_of, learned_model, measured
-from ctresample.pipelines.deidentification_report import REPORT_NAME, write_report
-from ctresample.pipelines.reconstruction_run import write_record
-from ctresample.pipelines.result_images import check_export, write_images
-from ctresample.pipelines.result_maps import result_maps
-from ctresample.result import Reconstruction
+from ctresample.pipelines.batch.work_on import Share, learned_model, measured
+from ctresample.pipelines.results.memory import OutOfMemoryError
+from ctresample.pipelines.results.run import make_result
 
 SCAN_SHARE = 0.2
 """Of the time of a series, for progress only."""
@@ -78,70 +73,40 @@ def run_one(job: Job, progress: Share | None = None) -> Outcome:
 def _fill(folder: Path, job: Job, progress: Share) -> Mapping[str, Any]:
     """Write the result into the folder; returns the figures of the outcome."""
     settings = job.settings
+    notes: list[str] = []
     try:
-        sinogram, truth = measured(job.source, settings, lambda share: progress(SCAN_SHARE * share))
+        sinogram, truth = measured(job.source, settings, lambda share: progress(SCAN_SHARE * share), notes.append)
     except MemoryError:
         raise OutOfMemoryError("memory ran out while the series was loaded and scanned") from None
     if settings.short_hash(stamp_of(job.source), may_make_key=False) != job.stamp:
         raise DicomError("the files have changed since they were found; repeat the command when nobody writes to them")
-    check_export(sinogram, settings.formats)
-
-    def images(number: int, size: int) -> Reconstruction:
-        def part_done(share: float) -> None:
-            progress(SCAN_SHARE + (1 - SCAN_SHARE) * (number + share) / settings.n_runs)
-
-        return images_of(sinogram, replace(settings, seed=settings.seed + number), size, part_done)
-
-    result, batch_size = with_smaller_batches(lambda size: images(0, size), min(job.batch_size, sinogram.n_slices))
-    maps, batch_size = with_smaller_batches(
-        lambda size: result_maps(
-            sinogram,
-            result,
-            lambda number: images(number, size),
-            seed=settings.seed,
-            residual=settings.residual_map,
-            uncertainty=settings.uncertainty,
-            physics=settings.physics,
-            device=settings.device,
-            batch_size=size,
-        ),
-        batch_size,
+    key = settings.deidentification_key
+    result = make_result(
+        sinogram,
+        settings,
+        folder,
+        truth_hu=truth,
+        deidentifier=Deidentifier(read_key(key), retain_device=settings.retain_device) if key else None,
+        keep_origin=truth is not None,  # of our own simulation
+        model=learned_model(settings),
+        batch_size=min(job.batch_size, sinogram.n_slices),
+        created=job.created,
+        notes=[without_places(note, job.source) for note in notes],
+        progress=lambda share, step: progress(SCAN_SHARE + (1 - SCAN_SHARE) * share),
     )
-    created = job.created
-    if settings.deidentification_key:
-        deidentifier = Deidentifier(read_key(settings.deidentification_key))
-        origin = sinogram.origin  # of our own simulation it names nobody
-        sinogram, created = deidentifier.sinogram(sinogram), UNDATED
-        if truth is not None:
-            sinogram = replace(sinogram, origin=origin)
-        write_report(folder / REPORT_NAME, deidentifier)
-    learned = learned_model(settings)
-    metrics = None if truth is None else compare(result.image_hu, truth)
-    with as_output_error(job.folder):  # whichever library writes
-        write_images(folder, result, sinogram, learned, formats=settings.formats, maps=maps, created=created)
-        write_record(
-            folder,
-            result,
-            sinogram,
-            prior=learned,
-            device=torch.device(settings.device).type,
-            seconds=None,
-            metrics=metrics,
-            maps=maps,
-            created=created,
-        )
-        write_preview(folder / PREVIEW_NAME, [result.image_hu] if truth is None else [result.image_hu, truth])
+    image, metrics = result.reconstruction, result.metrics
+    write_preview(folder / PREVIEW_NAME, [image.image_hu] if truth is None else [image.image_hu, truth])
     return {
         "slices": sinogram.n_slices,
-        "batch_size": batch_size,
-        "residual_ratio": sum(result.residual_ratio) / len(result.residual_ratio),
+        "batch_size": result.batch_size,
+        "residual_ratio": sum(image.residual_ratio) / len(image.residual_ratio),
         **({} if metrics is None else metrics["mean"]),
     }
 
 
 def _failed(job: Job, error: Exception, began: float) -> Outcome:
     reason = without_places(str(error), job.source)
-    if not isinstance(error, CTResampleError | OutOfMemoryError):
+    if not isinstance(error, CTResampleError):
         reason = f"{type(error).__name__}: {reason} (unexpected)"
     return Outcome(
         key=job.key,

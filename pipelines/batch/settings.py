@@ -10,70 +10,43 @@ from pathlib import Path
 from typing import Any
 
 import ctresample
-from ctresample.choices import Window
 from ctresample.data_tools.deidentify import read_key, read_or_make_key
 from ctresample.finite_json import finite
 from ctresample.image_unet import find_image_unet
 from ctresample.pipelines.methods import method_named
-from ctresample.pipelines.physics import Physics
-from ctresample.pipelines.reconstruct import LINEAR
-from ctresample.pipelines.scan_settings import ScanSettings
+from ctresample.pipelines.results.options import ResultOptions
+from ctresample.pipelines.scan_settings import Scan
 from ctresample.prior import find_prior, weights_sha256
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchSettings:
+class BatchSettings(ResultOptions):
     """All that the results follow from, beside the inputs.
+
+    With the device "cuda" each worker process takes a GPU of its own; the seed is that of the noise, too, and each
+    series gets what it would get on its own.
 
     Attributes:
         scan: how DICOM series are scanned first.
         every: of sinogram files, take every so many-th view only.
-        method: the name of one of `ctresample.pipelines.methods.METHODS`.
-        preset: of a method that has presets.
-        window: of the ramp filter, for FBP.
-        physics: what the measurement is taken to be.
-        prior: name or folder of the learned model, for a method that needs one; None for the bundled one.
-        seed: of noise and of methods that sample; each series gets what it would get on its own.
         allow_gaps: take series with uneven steps.
         resample_tilt: take series of a tilted gantry, made upright.
         even_steps_mm: interpolate series with uneven steps at even ones.
         one_series: take the images of each folder as one series, whatever their UIDs.
         any_class: take CT images that are stored as another class.
-        formats: of `ctresample.choices.FORMATS`.
-        residual_map: write where the image disagrees with the data.
-        uncertainty: reconstruct so often, with the seeds after the first, and write how the images differ.
         deidentification_key: file of the secret key, to de-identify all headers; None to keep them.
-        device: "cpu", "cuda" or one of several GPUs. With "cuda" each worker process takes one of its own.
+        retain_device: with a key, keep what names the scanner.
     """
 
-    scan: ScanSettings
+    scan: Scan
     every: int = 1
-    method: str = "resample"
-    preset: str = "fast"
-    window: Window = "hann"
-    physics: Physics = LINEAR
-    prior: str | None = None
-    seed: int = 0
     allow_gaps: bool = False
     resample_tilt: bool = False
     even_steps_mm: float | None = None
     one_series: bool = False
     any_class: bool = False
-    formats: tuple[str, ...] = ("dicom",)
-    residual_map: bool = False
-    uncertainty: int | None = None
     deidentification_key: Path | None = None
-    device: str = "cpu"
-
-    @property
-    def n_runs(self) -> int:
-        """Reconstructions of each series."""
-        return self.uncertainty or 1
-
-    def prior_name(self) -> str | None:
-        """The learned model to load, None if the method needs none; `UsageError` if it has to be named."""
-        chosen = method_named(self.method)
-        return (self.prior or chosen.bundled_model()) if chosen.needs else None
+    retain_device: bool = False
 
     def record(self) -> dict[str, Any]:
         """The same as JSON, with version, solver's settings and hash of the weights: equal where results are.

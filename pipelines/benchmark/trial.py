@@ -61,7 +61,8 @@ class Trial:
 
     def _images(self, numbers: Sequence[int], progress: Callable[[float], None]) -> list[Tried]:
         kept, n = list(numbers), len(numbers)
-        part = replace(self.sinogram, values=self.sinogram.values[kept], headers=())
+        bad = None if self.sinogram.bad_rays is None else self.sinogram.bad_rays[kept]
+        part = replace(self.sinogram, values=self.sinogram.values[kept], headers=(), bad_rays=bad)
         tally = Tally()
         with counted_networks(self.model, tally), PeakMemory(self.device) as memory:
             result = reconstruct(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from ctresample.bounded_files import read_yaml
+from ctresample.data_tools.plain_text import one_line
 from ctresample.errors import PriorError
 
 _MUST_BE_SAID = object()
@@ -27,10 +27,10 @@ class OriginalConfig:
         if path is None:
             return
         try:
-            self._content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            self._content = read_yaml(path)
+        except (OSError, ValueError) as error:
             raise PriorError(
-                f"{path} cannot be read as YAML ({type(error).__name__}); expected the training config"
+                f"{path} cannot be read as YAML ({one_line(str(error), 120)}); expected the training config"
             ) from None
         if not isinstance(self._content, dict):
             raise PriorError(f"{path} is no training config; expected entries under model, params")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from ctresample.bounded_files import read_yaml
 from ctresample.errors import UsageError
 
 S = TypeVar("S")
@@ -30,10 +30,10 @@ def read_recipe(name_or_file: str, section: str, kind: type[S]) -> S:
         shipped = ", ".join(sorted(p.stem for p in FOLDER.glob("*.yaml")))
         raise UsageError(f"no recipe {name_or_file!r}: expected a YAML file or one of {shipped}")
     try:
-        return TypeAdapter(kind).validate_python(yaml.safe_load(path.read_text(encoding="utf-8"))[section])
+        return TypeAdapter(kind).validate_python(read_yaml(path)[section])
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in (section, *first["loc"]))
         raise UsageError(f"{path}: {where}: {first['msg']}") from None
-    except (yaml.YAMLError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path} has no usable section {section!r}: {type(error).__name__}") from None

@@ -163,17 +163,19 @@ def test_against_another_series(fails, make_series, scan, tmp_path, out):
     ("error", "status", "text"),
     [
         (KeyboardInterrupt(), 130, "interrupted"),
-        (RuntimeError("CUDA out of memory.\nTry less"), 1, "RuntimeError: CUDA out of memory. Try less"),
+        (RuntimeError("something\nodd"), 1, "RuntimeError: something odd (unexpected; add --debug"),
+        (RuntimeError("CUDA out of memory.\nTry less"), 1, "memory ran out; take fewer slices together (--batch-size)"),
+        (MemoryError(), 1, "memory ran out; take fewer slices together (--batch-size)"),
         (CTResampleError("two\nlines"), 1, "two lines"),
     ],
 )
 def test_failure_while_computing(cli, scan, tmp_path, monkeypatch, error, status, text):
-    from ctresample.pipelines import reconstruct
+    from ctresample.pipelines.results import run
 
     def fail(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr(reconstruct, "reconstruct", fail)
+    monkeypatch.setattr(run, "reconstruct", fail)
     done = cli("reconstruct", scan, "-o", tmp_path / "new" / "out", *FBP)
     assert done.exit_code == status
     assert text in done.stderr.splitlines()[-1]

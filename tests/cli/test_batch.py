@@ -209,3 +209,19 @@ def test_names_that_are_no_text_stop_nothing(cli, make_series, tmp_path):
     assert any("cannot be searched (File name too long)" in place for place in places)
     with (out / "summary.csv").open(newline="") as file:
         assert [row["status"] for row in csv.DictReader(file)].count("done") >= 3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such permissions")
+def test_results_are_for_their_owner_alone_unless_shared(cli, export, tmp_path):
+    for words, mode in ((), 0o077), (("--share",), 0o022):
+        before = os.umask(0o022)
+        try:
+            out = tmp_path / f"out{len(words)}"
+            assert cli("batch", export, "-o", out, *FBP, *words).exit_code == 0
+            assert os.umask(0o022) == 0o022  # as it was
+        finally:
+            os.umask(before)
+        made = [path for path in (out, *out.rglob("*")) if path.name != "work.lock"]
+        assert len(made) > 10
+        assert {path.stat().st_mode & 0o077 & ~mode for path in made} == {0} or words
+        assert any(path.stat().st_mode & 0o044 for path in made) == bool(words)

@@ -17,9 +17,16 @@ from pydicom.datadict import tag_for_keyword
 from ctresample.data_tools.deidentify import Deidentifier
 from ctresample.data_tools.dicom_discovery import find_series
 from ctresample.data_tools.dicom_files import quiet_pydicom
+from ctresample.data_tools.dicom_mend import mended
 from ctresample.data_tools.dicom_pixels import SliceDecoder
 from ctresample.data_tools.dicom_reader import read_ct_series, read_ct_slices
-from ctresample.data_tools.dicom_writer import Provenance, write_ct_series, write_ct_slices
+from ctresample.data_tools.dicom_writer import (
+    Provenance,
+    check_ct_series,
+    headers_changed,
+    write_ct_series,
+    write_ct_slices,
+)
 from ctresample.errors import DicomError, GeometryError, OutputError, UsageError
 from ctresample.regrid import to_square_grid
 from ctresample.volume import Volume
@@ -95,7 +102,19 @@ def mistyped(ds, z):
         ds.add_new(tag_for_keyword(keyword), "LT", ds[keyword].value)
 
 
+def touched(ds, z):
+    """Values that no rule allows, as editors of headers and anonymisers leave them."""
+    ds.StudyID, ds.AccessionNumber, ds.PatientID = "ABCDEFGHIJKLMNOPQRSTUVW", "1" * 20, "X" * 80
+    ds.PatientName = f"{'Y' * 70}^Jane"
+    ds.StudyDate, ds.StudyTime, ds.PatientBirthDate = "2020-03-04", "10:11:12", "4.3.1960"
+    ds.StudyDescription, ds.PatientAge, ds.ContrastBolusAgent = "D" * 70, "60", "C" * 65
+    ds.StudyInstanceUID = ds.FrameOfReferenceUID = "anonymized"
+    ds.SeriesInstanceUID, ds.SOPInstanceUID = "anonymized series", f"anonymized {z}"
+    ds.Manufacturer, ds.KVP = "M" * 65, "120"
+
+
 SOURCES = {
+    "touched by hand": {"edit": touched},
     "plain": {},
     "one slice": {"n": 1},
     "oblique": {"orientation": SLANTED},
@@ -113,6 +132,7 @@ SOURCES = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:(Invalid value for VR|The value length|The PN component)")
 @pytest.mark.parametrize("matrix", ["same", "resampled"])
 @pytest.mark.parametrize("source", SOURCES)
 def test_no_checker_complains(tmp_path, dicom, source, matrix):
@@ -479,6 +499,81 @@ def test_odd_study_uid(tmp_path):
         uids = [dcmread(write(study(text), tmp_path / (name + text[-4:]))[0]).StudyInstanceUID for name in "bc"]
         assert uids[0].is_valid
         assert uids[0] == uids[1]  # what is of one study stays of one
+
+
+@pytest.mark.filterwarnings("ignore:(Invalid value for VR|The value length|The PN component)")
+def test_values_that_no_rule_allows_are_mended_or_left_out_and_listed(tmp_path, dicom):
+    dicom.make_series(tmp_path / "source", n=2, edit=touched)
+    volume = read_ct_series(tmp_path / "source")
+    assert headers_changed(volume.headers) == {
+        "PatientName": "shortened",
+        "PatientID": "shortened",
+        "PatientBirthDate": "left out: invalid",  # day or month first, nobody knows
+        "StudyDate": "date rewritten",
+        "StudyTime": "time rewritten",
+        "StudyID": "shortened",
+        "AccessionNumber": "shortened",
+        "StudyDescription": "left out: invalid",
+        "PatientAge": "left out: invalid",
+        "ContrastBolusAgent": "left out: invalid",
+        "StudyInstanceUID": "replaced by a new UID",
+        "FrameOfReferenceUID": "replaced by a new UID",
+        "SourceImageSequence": "left out: the source's UIDs are missing or invalid",
+    }
+    ds = dcmread(write(volume, tmp_path / "out")[0])
+    assert (ds.StudyDate, ds.StudyTime, ds.PatientBirthDate) == ("20200304", "101112", "")
+    assert ds.PatientID.startswith("X" * 55 + "~")
+    assert "SourceImageSequence" not in ds
+    assert headers_changed(()) == headers_changed(({"0020000D": {"vr": "US", "Value": [4]}},)) == {}
+
+
+def test_what_is_cut_short_stays_apart(tmp_path, dicom):
+    """Two patients whose numbers differ in the last digit only."""
+    ids = []
+    for last in "12":
+        header = {"00100020": {"vr": "LO", "Value": ["X" * 80 + last]}}
+        ids.append(dcmread(write(scan(1, headers=(header,)), tmp_path / last)[0]).PatientID)
+    assert ids[0] != ids[1]
+    assert max(map(len, ids)) == 64
+
+
+@pytest.mark.parametrize(
+    ("vr", "values", "expected"),
+    [
+        ("DA", ["20200101"], ("20200101", "")),
+        ("DA", ["2020-1-1"], ("20200101", "date rewritten")),
+        ("DA", ["2020.01.31"], ("20200131", "date rewritten")),
+        ("DA", ["20201301"], (None, "left out: invalid")),
+        ("DA", ["01/02/2020"], (None, "left out: invalid")),
+        ("TM", ["101112.5"], ("101112.5", "")),
+        ("TM", ["10:11"], ("1011", "time rewritten")),
+        ("TM", ["10:11:12.1234567"], ("101112.123456", "time rewritten")),
+        ("TM", ["25"], (None, "left out: invalid")),
+        ("SH", ["A", "B"], ("A/B", "characters replaced")),
+        ("SH", ["A\nB "], ("AB", "characters replaced")),
+        ("LO", [], ("", "")),
+        ("PN", ["A^B^C^D^E^F"], ("A^B^C^D^E", "shortened")),
+        ("PN", ["REMOVED"], ("REMOVED", "")),
+    ],
+)
+def test_mended(vr, values, expected):
+    assert mended(vr, values) == expected
+
+
+def test_all_that_an_export_refuses_is_refused_before_there_are_values(tmp_path):
+    studies = tuple({"0020000D": {"vr": "UI", "Value": [f"1.2.{k}"]}} for k in (1, 2, 3))
+    sheared = np.eye(4)
+    sheared[0, 1] = 0.5
+    for affine, headers, error in (
+        (np.eye(4), studies, DicomError),
+        (np.eye(4), ({"0020000D": {"vr": "US", "Value": [4]}},), DicomError),
+        (sheared, (), GeometryError),
+    ):
+        with pytest.raises(error) as early:
+            check_ct_series(affine, headers)
+        with pytest.raises(error) as late:
+            write(scan(affine=affine, n=max(1, len(headers)), headers=headers), tmp_path / "out")
+        assert str(early.value) == str(late.value)
 
 
 def test_no_value_of_a_header_is_told(tmp_path, dicom, caplog, capfd):

@@ -15,7 +15,7 @@ from ctresample.errors import GeometryError, UsageError
 from ctresample.geometry import ConeBeam, FanBeam, Geometry, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.solvers.fbp import fbp
 from ctresample.solvers.ramp import WINDOWS, ramp_filter
-from ctresample.solvers.redundancy import ray_weights
+from ctresample.solvers.redundancy import ray_weights, unmeasured_rad, widest_step
 from ctresample.units import AIR_HU, MU_WATER_PER_MM, mu_to_hu
 
 GRID = ImageGrid((96, 96), 1.3)
@@ -122,7 +122,7 @@ def test_short_scan_weights_are_parkers(shape):
 
 @given(
     start=st.integers(-400, 400),
-    length=st.integers(20, 357) | st.just(360),
+    length=st.integers(20, 150) | st.integers(272, 339) | st.just(360),
     half_bins=st.integers(5, 60),
     offset_bins=st.integers(-30, 30),
 )
@@ -155,10 +155,23 @@ def test_full_circle_counts_half():
 
 
 def test_views_of_two_arcs_stand_for_what_they_cover():
-    """Gaps count for nothing: 90 + 60 degrees of parallel views, each line seen once."""
-    angles = np.radians(np.concatenate([np.arange(0, 90) + 0.5, 110 + np.arange(0, 60, 0.5) + 0.25]))
-    weights = ray_weights(PARALLEL.with_angles(angles))
-    assert weights.sum(axis=0) == pytest.approx(math.radians(150))
+    """Gaps count for nothing: 90 + 40 degrees of parallel views, each line seen once."""
+    angles = np.radians(np.concatenate([np.arange(0, 90) + 0.5, 115 + np.arange(0, 40, 0.5) + 0.25]))
+    geometry = PARALLEL.with_angles(angles)
+    assert ray_weights(geometry).sum(axis=0) == pytest.approx(math.radians(130))
+    assert np.degrees(unmeasured_rad(geometry)) == pytest.approx(np.array([(90, 115), (155, 180)]), abs=1e-6)
+
+
+def test_equal_weights_cover_the_same_arc():
+    """A gated scan: 20 bursts of 5 views, whose ends would count 14 times as much as the others."""
+    angles = np.radians(np.add.outer(np.arange(0, 180, 9), np.arange(5) * 0.5).ravel())
+    geometry = PARALLEL.with_angles(angles)
+    by_arc, equal = (ray_weights(geometry, how)[:, 0] for how in ("arcs", "equal"))
+    assert by_arc.max() > 5 * by_arc.min()
+    assert equal == pytest.approx(math.pi / 100)
+    assert by_arc.sum() == pytest.approx(math.pi)
+    with pytest.raises(UsageError, match="expected one of arcs, equal"):
+        ray_weights(geometry, "both")
 
 
 @given(angles=st.lists(st.floats(-20, 20), min_size=1, max_size=30), offset=st.floats(-30, 30))
@@ -171,6 +184,42 @@ def test_weights_of_any_views_are_finite_and_cover_at_most_the_circle(angles, of
         assert np.isfinite(weights).all()
         assert (weights >= 0).all()
         assert (weights.sum(axis=0) <= 2 * math.pi + 1e-6).all()
+
+
+# ---------------------------------------------------------------- views that are not evenly spaced
+
+
+def uneven(kind: str, arc_rad: float, n_views: int = 180) -> np.ndarray:
+    even, rng = np.arange(n_views) * arc_rad / n_views, np.random.default_rng(3)
+    if kind == "random":
+        return np.sort(rng.choice(720, 60, replace=False)) * arc_rad / 720
+    if kind == "bursts":
+        return np.delete(even, [start + k for start in (20, 60, 90, 140) for k in range(4)])
+    if kind == "ends dropped":
+        return even[6:-3]
+    return even + rng.uniform(-0.5, 0.5, n_views) * arc_rad / n_views
+
+
+@pytest.mark.parametrize("kind", ["random", "bursts", "ends dropped", "jitter"])
+@pytest.mark.parametrize("name", ["parallel", "axis off the middle", "flat", "curved", "short"])
+def test_uneven_views_keep_hu(name, kind, phantoms):
+    """Within 2 HU of evenly spaced views; a limited angle of 9 degrees fewer would be 50 HU off."""
+    geometry, arc_rad = PARALLEL, math.pi
+    if name == "axis off the middle":
+        geometry = replace(PARALLEL, detector_offset_mm=4.2)
+    elif name != "parallel":
+        geometry = fan("flat" if name == "short" else name)
+        arc_rad = geometry.short_scan_rad if name == "short" else 2 * math.pi
+    geometry = geometry.with_angles(uneven(kind, arc_rad))
+    sinogram = phantoms.line_integrals(geometry, [phantoms.disk(MU_WATER_PER_MM, CENTRE, RADIUS)])
+    hu = mu_to_hu(fbp(phantoms.as_batch(sinogram), geometry, GRID))[0, 0].numpy()
+    inside = hu[np.hypot(GRID.x_mm - CENTRE[0], GRID.y_mm[:, None] - CENTRE[1]) < RADIUS - 6]
+    assert abs(inside.mean()) < 2
+
+
+def test_widest_step():
+    degrees = np.delete(np.arange(180.0), [20, 21, 22])
+    assert np.degrees(widest_step(PARALLEL.with_angles(np.radians(degrees)))) == pytest.approx((4, 1), abs=1e-6)
 
 
 # ---------------------------------------------------------------- windows

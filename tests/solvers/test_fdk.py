@@ -26,6 +26,11 @@ CASES = {
     "panel shifted along the axis": replace(CONE, detector_row_offset_mm=3.0),
     "half a panel": replace(CONE, n_detectors=80, detector_offset_mm=45.0),
     "finer rows": replace(CONE, n_detector_rows=2 * CONE.n_detector_rows, detector_row_pitch_mm=1.6),
+    "random views": CONE.with_angles(np.random.default_rng(3).choice(720, 60, replace=False) * np.pi / 360),
+    "bursts dropped": CONE.with_angles(np.delete(CONE.angles_rad, [30, 31, 32, 33, 180, 181, 182, 183])),
+    "half-step jitter": CONE.with_angles(
+        CONE.angles_rad + np.random.default_rng(3).uniform(-0.5, 0.5, 300) * np.pi / 150
+    ),
     "short scan": CONE.with_angles(np.linspace(0.3, 0.3 + CONE.short_scan_rad, 300, endpoint=False)),
 }
 

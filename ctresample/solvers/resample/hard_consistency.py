@@ -17,6 +17,7 @@ from ctresample.consistency import (
     gauss_newton,
     proximal_step,
     residual_ratio,
+    spread_of_misfit,
 )
 from ctresample.operators import LinearOperator, MeasurementModel, Weighted, WeightedModel, weighted
 from ctresample.prior import LatentPrior
@@ -25,6 +26,9 @@ from ctresample.solvers.resample.defects import WEIGHT_DECAY, fixed_stop
 from ctresample.solvers.resample.frames import Frame
 from ctresample.solvers.resample.settings import ReSampleSettings, Stage
 from ctresample.units import hu_to_mu, mu_to_hu
+
+LEAST_SPREAD_HU = 3.0
+"""Of an image that fits noise: it may still move by so much."""
 
 
 @dataclass
@@ -98,7 +102,7 @@ class Problem:
             self.agreed = self.decode(z_0)
             return z_0
         x = self.decode(z_0)
-        agreed = self.fit_pixels(x, spread=scale * self.prior.spread_hu(step.t) * self.mu_water / 1000)
+        agreed = self.fit_pixels(x, spread=scale * self._spread_of(x, step.t))
         self.agreed = agreed
         if s.encoding == "plain":
             self.move_frame(generators)
@@ -106,7 +110,22 @@ class Problem:
         # the difference of two encodings carries the correction without the autoencoder's own error
         return z_0 + self.encode(agreed) - self.encode(x)
 
-    def fit_pixels(self, x: torch.Tensor, *, spread: float) -> torch.Tensor:
+    def round(self, z: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
+        """Latents of an image that agrees with the measurement, by the conditioned prior's estimate of those before."""
+        x = self.decode(self.prior.estimate(z))
+        agreed = self.fit_pixels(x, spread=self.settings.spread_scale * self._spread_of(x, t=None))
+        self.agreed = agreed
+        self.move_frame(generators)
+        return self.encode(agreed)
+
+    def _spread_of(self, x: torch.Tensor, t: int | None) -> torch.Tensor | float:
+        """How far estimates at step ``t`` lie from the truth, in 1/mm; without a step the misfit alone tells."""
+        hu = self.mu_water / 1000
+        if t is not None and self.settings.spread == "level":
+            return self.prior.spread_hu(t) * hu
+        return spread_of_misfit(x, self.y, self.A, least=LEAST_SPREAD_HU * hu)
+
+    def fit_pixels(self, x: torch.Tensor, *, spread: torch.Tensor | float) -> torch.Tensor:
         """The image near ``x`` that the measurement makes likely; AdamW knows no ``spread``, in 1/mm."""
         s = self.settings
         if s.pixel_optimiser == "adamw":
@@ -115,7 +134,7 @@ class Problem:
             )
         return self.proximal_step(x, spread)
 
-    def proximal_step(self, x: torch.Tensor, spread: float) -> torch.Tensor:
+    def proximal_step(self, x: torch.Tensor, spread: torch.Tensor | float) -> torch.Tensor:
         """``argmin_v |A v - y|^2 + |v - x|^2 / spread^2``."""
         n_cg, n_newton = self.settings.cg_iterations, self.settings.newton_iterations
         solve = dual_proximal_step if self.settings.pixel_optimiser == "dual" else proximal_step

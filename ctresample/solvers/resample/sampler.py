@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from ctresample.operators import MeasurementModel
+from ctresample.operators.given import measured
 from ctresample.prior import LatentPrior
 from ctresample.solvers.diffusion.checks import check_finite
 from ctresample.solvers.diffusion.schedule import Step, steps_of
@@ -63,6 +64,7 @@ def resample(
         PriorError: the image does not fit the prior's networks or HU range, or the sampling diverged.
     """
     prior.check_shape(A.domain_shape)
+    y, sigma = measured(A, y, sigma)
     check_inputs(len(y), settings, generators, start)
     if start is not None:
         check_hu_range(start, prior, mu_water_per_mm)
@@ -79,7 +81,8 @@ def resample(
     images: list[torch.Tensor] = []
     while running and len(images) < settings.chains:
         problem.move_frame(generators)
-        z_0, estimates = _chain(problem, steps, _start(problem, start, steps[0], generators), generators, told)
+        z, condition = _start(problem, start, steps[0], generators)
+        z_0, estimates = _chain(problem, steps, z, condition, generators, told)
         if settings.final == "latent":
             z_0 = problem.fit_latent(z_0, spread=SPREAD_AT_THE_END)
         images.append(torch.stack(estimates).mean(0) if estimates else problem.decode(z_0))
@@ -95,14 +98,18 @@ def _chain(
     problem: Problem,
     steps: Sequence[Step],
     z: torch.Tensor,
+    condition: torch.Tensor | None,
     generators: Sequence[torch.Generator],
     told: Callable[[], bool],
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Algorithm 1 from noisy latents ``z``: the last clean latents, and the last images as the prior estimates them."""
+    """Algorithm 1 from noisy latents ``z``: the last clean latents, and the last images as the prior estimates them.
+
+    A conditioned prior is also shown the last latents that agree with the data, ``condition`` being the first.
+    """
     s, prior = problem.settings, problem.prior
     z_0, estimates = z, []
     for i, step in enumerate(steps):
-        z_0, epsilon = prior.predict(z, step.t)
+        z_0, epsilon = prior.predict(z, step.t) if condition is None else prior.predict(z, step.t, condition)
         z = ddim(z_0, epsilon, step.alpha_bar_previous)
         z_0 = tweedie(z_0, epsilon, step.alpha_bar, s.defects)
         if len(steps) - i <= s.averaged_steps:
@@ -113,6 +120,7 @@ def _chain(
         if stage is not None:
             z_0 = _look_ahead(problem, z, z_0, steps[i:])
             z_0 = problem.agree(z_0, step, stage, generators, relative_level=step.t / max(steps[0].t, 1))
+            condition = z_0 if s.conditioned else None
             z = resampled(z_0, z, step, s, generators)
         check_finite("resample", z, i + 1, len(steps))
         if not told():
@@ -133,9 +141,12 @@ def _look_ahead(problem: Problem, z: torch.Tensor, z_0: torch.Tensor, steps: Seq
 
 def _start(
     problem: Problem, start: torch.Tensor | None, first: Step, generators: Sequence[torch.Generator]
-) -> torch.Tensor:
-    """Noisy latents at the first level; pure noise has no use for a start image."""
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Noisy latents at the first level, and the condition; pure noise has no use for a start image."""
     rows, columns = problem.A.domain_shape
-    probe = problem.encode(problem.y.new_zeros(1, 1, rows, columns) if start is None else start)
-    noise = normal_like(probe.expand(len(generators), -1, -1, -1), generators)
-    return noise if start is None else ddim(probe, noise, first.alpha_bar)
+    z_0 = problem.encode(problem.y.new_zeros(1, 1, rows, columns) if start is None else start)
+    for _ in range(problem.settings.rounds):
+        z_0 = problem.round(z_0, generators)
+    noise = normal_like(z_0.expand(len(generators), -1, -1, -1), generators)
+    z = noise if start is None else ddim(z_0, noise, first.alpha_bar)
+    return z, z_0 if problem.settings.conditioned else None

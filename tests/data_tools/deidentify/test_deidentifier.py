@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import Dataset, dcmread
-from pydicom.datadict import dictionary_VR, keyword_for_tag
+from pydicom.datadict import DicomDictionary, dictionary_VR, keyword_for_tag
 from pydicom.uid import CTImageStorage
 
 import ctresample.data_tools.deidentify as package
 from ctresample.data_tools.deidentify import Deidentifier, new_key, read_or_make_key
+from ctresample.data_tools.deidentify.kept_words import KEPT_WORDS
 from ctresample.data_tools.dicom_reader import read_ct_series
 from ctresample.data_tools.dicom_writer import Provenance, write_ct_series
 from ctresample.errors import DicomError, OutputError, UsageError
@@ -298,3 +299,60 @@ def test_volumes_from_elsewhere_have_nothing_to_hide():
     deidentifier = Deidentifier(KEY)
     assert deidentifier.volume(volume).headers == ()
     assert deidentifier.report()["headers"] == 0
+
+
+# ---------------------------------------------------------------- canaries: every attribute there is, at every depth
+
+
+def canary(tag, vr):
+    """An element of an attribute with a value of its own kind that would give it away."""
+    if vr == "SQ":
+        return None
+    if vr in ("OB", "OW", "OD", "OF", "OL", "OV", "UN", "OB or OW"):
+        return {"vr": "OB", "InlineBinary": "UExBTlRFRE9C"}
+    if vr == "AT":
+        return {"vr": vr, "Value": ["77550077"]}
+    if vr in ("DS", "IS"):
+        return {"vr": vr, "Value": [f"PLANTED{tag}"]}  # words where a number belongs
+    if vr in ("FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"):
+        return None  # numbers stay
+    return {"vr": vr, "Value": [PLANTED.get(vr) if vr in ("PN", "UI", "DA", "DT", "TM") else f"PLANTED{tag}"]}
+
+
+@pytest.mark.parametrize("depth", [0, 1, 4])
+def test_of_all_words_only_those_listed_stay(depth):
+    header = {}
+    for number, (vr, *_) in DicomDictionary.items():
+        element = canary(f"{number:08X}", vr.split(" or ")[0] if vr.startswith(("US", "OB")) else vr)
+        if element:
+            header[f"{number:08X}"] = element
+    assert len(header) > 2500
+    planted_in = header
+    for _ in range(depth):
+        planted_in = {"00089215": {"vr": "SQ", "Value": [planted_in]}}
+    cleaned = Deidentifier(KEY).header(planted_in)
+    text = json.dumps(cleaned, ensure_ascii=False)
+    survived = {keyword_for_tag(int(tag, 16)) for tag in re.findall("PLANTED([0-9A-F]{8})", text)}
+    assert survived <= set(KEPT_WORDS)
+    assert len(survived) > 20  # and those do
+    for word in ("Planted^Name", "植", "UExB", "20210708", "112233", "1.2.77.88.99"):
+        assert word not in text
+
+
+def test_the_device_is_kept_when_asked_for():
+    header = {
+        "00080070": {"vr": "LO", "Value": ["Maker"]},
+        "00081090": {"vr": "LO", "Value": ["Model 7"]},
+        "00181020": {"vr": "LO", "Value": ["1.2"]},
+        "00181000": {"vr": "LO", "Value": ["SN77"]},
+        "00181002": {"vr": "UI", "Value": ["1.2.77.88.99"]},
+        "00081010": {"vr": "SH", "Value": ["CT1"]},
+        "00080080": {"vr": "LO", "Value": ["planted hospital"]},
+    }
+    assert set(Deidentifier(KEY).header(header)) & set(header) == {"00181002"}  # a UID, and replaced
+    cleaned = Deidentifier(KEY, retain_device=True).header(header)
+    assert {tag: cleaned[tag] for tag in header if tag in cleaned} == {
+        tag: element for tag, element in header.items() if tag != "00080080"
+    }
+    codes = [item["00080100"]["Value"][0] for item in cleaned["00120064"]["Value"]]
+    assert codes == ["113100", "113109"]

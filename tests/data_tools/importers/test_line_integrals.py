@@ -64,7 +64,12 @@ def test_starved_rays_are_floored_and_counted():
         ([[[1, np.nan]]], "counts", {"flat": 9.0}, "NaN or infinite"),
         ([[[1, np.inf]]], "line_integral", {}, "NaN or infinite"),
         ([[[1, 2]]], "counts", {}, "no open beam .* add i0, or flat fields"),
-        ([[[1, 2]]], "counts", {"flat": np.array([[[5.0, 1.0]]]), "dark": 1.0}, "in 1 of 2 places; .* dead bins"),
+        (
+            [[[1, 2]]],
+            "counts",
+            {"flat": np.array([[[5.0, 1.0]]]), "dark": 1.0},
+            "in 1 of 2 places; .* bad_bins",
+        ),
         ([[[0.1, 0.2]]], "counts", {"flat": 1.0}, "use quantity transmission"),
         ([[[1, 2]]], "counts", {"flat": np.nan}, "open beam"),
         ([[[0.5, 0, -1]]], "transmission", {}, "2 of 3 rays transmit 0 or less, .*; add photons"),

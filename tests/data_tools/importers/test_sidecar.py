@@ -5,7 +5,8 @@ import json
 import pytest
 import yaml
 
-from ctresample.data_tools.importers.sidecar import MAX_BYTES, find_sidecar, read_sidecar
+from ctresample.bounded_files import MAX_BYTES
+from ctresample.data_tools.importers.sidecar import find_sidecar, read_sidecar
 from ctresample.errors import SinogramError
 
 

@@ -180,7 +180,7 @@ def test_a_series_whose_worker_is_killed_is_done_again(run, client, tmp_path, co
     assert contents(tmp_path / "killed") == contents(tmp_path / "calm")
 
 
-def _slowly(job):
+def _slowly(job, _mask):
     from ctresample.pipelines.batch.run_one import run_one
 
     time.sleep(1.0)

@@ -10,12 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from ctresample.data_tools.dicom_discovery import find_series
-from ctresample.errors import OutputError
+from ctresample.errors import OutputError, UsageError
 from ctresample.pipelines.batch import run_one as run_one_module
 from ctresample.pipelines.batch.manifest import read_events
+from ctresample.pipelines.results import run as main_path
 
 
 @pytest.fixture(autouse=True)
@@ -75,12 +77,13 @@ def test_sources_name_folders_inside_zip_files(run, source, tmp_path):
 
 
 def test_a_series_gets_what_the_single_verbs_give(run, source, settings, tmp_path, contents):
-    from ctresample.pipelines.batch.work_on import images_of, measured
+    from ctresample.pipelines.batch.work_on import measured
+    from ctresample.pipelines.results.run import reconstructed
 
     rows = run(tmp_path / "out")
     found = next(one for one in find_series(source).series if one.n_slices == 4 and one.key == rows[-1].key)
     sinogram, _ = measured(found, settings)
-    image = images_of(sinogram, settings, 8)
+    image = reconstructed(sinogram, settings)
     record = json.loads((tmp_path / "out" / "series" / found.key / "run.json").read_text())
     assert record["residual_ratio"] == list(image.residual_ratio)
 
@@ -89,6 +92,21 @@ def test_the_same_batch_gives_the_same_bits(run, tmp_path, contents):
     run(tmp_path / "a")
     run(tmp_path / "b")
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_the_whole_order_in_one_call(source, settings, tmp_path, contents, run):
+    from ctresample.pipelines.batch.order import reconstruct_all
+
+    planned, ended = [], []
+    more = {"on_plan": lambda plan, pace, n: planned.append((len(plan.to_run), n)), "select": ["slices>=3"]}
+    assert reconstruct_all(str(source), str(tmp_path / "out"), settings, dry_run=True, **more).rows == ()
+    assert not (tmp_path / "out").exists()
+    done = reconstruct_all(source, tmp_path / "out", settings, on_outcome=lambda *told: ended.append(told[1:3]), **more)
+    assert planned == [(2, 1), (2, 1)]
+    assert ended == [(1, 2), (2, 2)]
+    assert statuses(done.rows).count("done") == 2
+    run(tmp_path / "by hand", words=["slices>=3"])
+    assert contents(tmp_path / "out") == contents(tmp_path / "by hand")
 
 
 def test_another_moment_gives_other_dates(run, tmp_path, contents, monkeypatch):
@@ -170,10 +188,10 @@ def test_an_input_that_changes_while_it_is_read_fails(run, source, tmp_path, mon
     place = tmp_path / "in"
     shutil.copytree(source, place)
 
-    def touched(found, settings, progress=None):
+    def touched(*arguments):
         for path in place.rglob("good1-*"):
             path.touch()
-        return measured(found, settings, progress)
+        return measured(*arguments)
 
     measured = run_one_module.measured
     monkeypatch.setattr(run_one_module, "measured", touched)
@@ -211,8 +229,8 @@ def test_one_bad_series_never_stops_the_rest_and_is_tried_again(run, tmp_path, m
             raise ZeroDivisionError(f"a value of Planted in {path}")
         return write(path, *rest, **options)
 
-    write = run_one_module.write_images
-    monkeypatch.setattr(run_one_module, "write_images", fragile)
+    write = main_path.write_images
+    monkeypatch.setattr(main_path, "write_images", fragile)
     rows = run(tmp_path / "out")
     assert statuses(rows) == ["done"] * 3 + ["failed", "skipped"]
     assert "ZeroDivisionError" in rows[0].reason
@@ -225,15 +243,15 @@ def test_one_bad_series_never_stops_the_rest_and_is_tried_again(run, tmp_path, m
 def test_memory_that_runs_out_halves_the_batches(run, tmp_path, monkeypatch, contents):
     sizes = []
 
-    def hungry(sinogram, settings, size, progress=None):
-        sizes.append(size)
-        if size > 1:
+    def hungry(*args, batch_size, **options):
+        sizes.append(batch_size)
+        if batch_size > 1:
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate")
-        return images_of(sinogram, settings, size, progress)
+        return reconstructed(*args, batch_size=batch_size, **options)
 
-    images_of = run_one_module.images_of
+    reconstructed = main_path.reconstructed
     run(tmp_path / "calm")
-    monkeypatch.setattr(run_one_module, "images_of", hungry)
+    monkeypatch.setattr(main_path, "reconstructed", hungry)
     rows = run(tmp_path / "hungry")
     assert statuses(rows) == ["done"] * 4 + ["skipped"]
     assert sizes == [1, 2, 1, 3, 1, 4, 2, 1]
@@ -243,10 +261,10 @@ def test_memory_that_runs_out_halves_the_batches(run, tmp_path, monkeypatch, con
     )
     assert hungry_images == calm_images  # the last bit of a residual may differ
 
-    def starved(*_args):
+    def starved(*_args, **_options):
         raise MemoryError
 
-    monkeypatch.setattr(run_one_module, "images_of", starved)
+    monkeypatch.setattr(main_path, "reconstructed", starved)
     rows = run(tmp_path / "starved")
     assert statuses(rows) == ["failed"] * 4 + ["skipped"]
     assert "memory ran out even with one slice at a time" in rows[0].reason
@@ -262,8 +280,8 @@ def test_a_full_disk_stops_the_batch_and_keeps_what_is_finished(run, tmp_path, m
             raise OutputError(f"{path} cannot be written (No space left on device)") from error
         return write(path, *rest, **options)
 
-    write = run_one_module.write_images
-    monkeypatch.setattr(run_one_module, "write_images", full)
+    write = main_path.write_images
+    monkeypatch.setattr(main_path, "write_images", full)
     out = tmp_path / "out"
     with pytest.raises(OutputError, match="No space left"):
         run(out)
@@ -293,9 +311,9 @@ def test_a_key_that_is_gone_is_not_made_anew(run, settings, tmp_path, monkeypatc
     """Another one would tear a batch's patients apart."""
     key = tmp_path / "key"
 
-    def lost(source, settings, progress=None):
+    def lost(*arguments):
         key.unlink(missing_ok=True)
-        return measured(source, settings, progress)
+        return measured(*arguments)
 
     measured = run_one_module.measured
     monkeypatch.setattr(run_one_module, "measured", lost)
@@ -313,7 +331,7 @@ def test_what_was_in_work_when_a_run_died_goes_last(run, source, settings, tmp_p
     def died(*_args, **_options):
         raise SystemExit(137)
 
-    monkeypatch.setattr(run_one_module, "write_images", died)
+    monkeypatch.setattr(main_path, "write_images", died)
     with pytest.raises(SystemExit):
         run(tmp_path / "out")
     plan = make_plan(find_inputs(source, settings), tmp_path / "out", read_events(tmp_path / "out"), Selection([]))
@@ -348,18 +366,19 @@ def test_time_of_several_runs(settings, source, monkeypatch):
     from ctresample.pipelines.batch import estimate
     from ctresample.pipelines.batch.inputs import find_inputs
 
-    def slow(*arguments):
+    def slow(*arguments, **options):
         clock.append(8.0)
-        return images_of(*arguments)
+        return reconstructed(*arguments, **options)
 
     def paces():
-        for n in (None, 10):
-            several = replace(settings, uncertainty=n)
-            pace = estimate.measure_pace(estimate.candidates(find_inputs(source, several).inputs), several, 4, 1)
+        some = estimate.candidates(find_inputs(source, settings).inputs)
+        for n in (1, 10):
+            monkeypatch.setattr(type(settings), "n_runs", n)
+            pace = estimate.measure_pace(some, settings, 4, 1)
             yield pace.seconds_per_slice
 
-    clock, images_of = [0.0], estimate.images_of
-    monkeypatch.setattr(estimate, "images_of", slow)
+    clock, reconstructed = [0.0], estimate.reconstructed
+    monkeypatch.setattr(estimate, "reconstructed", slow)
     monkeypatch.setattr(estimate, "time", SimpleNamespace(perf_counter=lambda: sum(clock)))
     assert list(paces()) == [2.0, 20.0]
 
@@ -409,3 +428,80 @@ def test_selection(run, tmp_path):
     assert statuses(rows) == ["done"] * 3 + ["not selected", "skipped"]
     more = run(tmp_path / "out", words=[rows[-1].key[:6]])  # other words go on with the same batch
     assert statuses(more) == ["done"] + ["not selected"] * 4
+
+
+def test_a_folder_name_of_another_encoding(run, tmp_path):
+    """Of a Windows share or an old CD: both series run, and its name is escaped."""
+    from corpus import write_series
+
+    write_series(tmp_path / "in" / "good", "good", n=2)
+    write_series(tmp_path / "in" / "other", "other", n=2)
+    (tmp_path / "in" / "other").rename(tmp_path / "in" / os.fsdecode(b"caf\xe9"))
+    rows = run(tmp_path / "out", place=tmp_path / "in")
+    assert statuses(rows) == ["done"] * 2
+    assert "caf\\udce9" in (tmp_path / "out" / "sources.csv").read_text("utf-8")
+
+
+def test_phases_and_volume_files_have_rows_of_their_own(run, tmp_path):
+    """And what is doubtful in them stands in their records, without names of files."""
+    import SimpleITK
+    from corpus import write_series
+
+    for number in (1, 2):
+        write_series(tmp_path / "in" / str(number), "phases", n=3, change=phase(number))
+    image = SimpleITK.GetImageFromArray(np.full((2, 32, 32), 40, np.int16))
+    SimpleITK.WriteImage(image, str(tmp_path / "in" / "Planted.nii.gz"))
+    rows = run(tmp_path / "out", place=tmp_path / "in")
+    assert statuses(rows) == ["done"] * 3
+    assert sorted(row.slices for row in rows) == [2, 3, 3]
+    records = [json.loads((tmp_path / "out" / row.folder / "run.json").read_text()) for row in rows]
+    notes = " ".join(note for record in records for note in record["notes"])
+    assert "headers of its own" in notes
+    assert "all values lie between 40 and 40" in notes
+    assert "Planted" not in notes
+
+
+def phase(number):
+    def change(z, ds):
+        ds.AcquisitionNumber = number
+        ds.ImagePositionPatient = [0, 0, 5 * z + 2.5 * number]
+        ds.SOPInstanceUID = f"1.2.{number}.{z + 1}"
+
+    return change
+
+
+@pytest.mark.parametrize("stated", ["yesterday", "9" * 30, "-1", "1e9", "\u00b2"])
+def test_a_moment_that_is_none(run, tmp_path, monkeypatch, stated):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", stated)
+    with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH is .*; expected whole seconds since 1970"):
+        run(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("line", "changes", "message"),
+    [
+        (0, {"threads": 1_000_000_000}, "no manifest of a batch .threads is out of range"),
+        (0, {"threads": "many"}, "threads is missing or of another kind"),
+        (0, {"begun": "soon"}, "begun is no time"),
+        (0, {"settings": None}, "settings is missing"),
+        (0, {"format": 2}, "another format"),
+        (2, {"key": None}, "altered: line 3 .key is missing"),
+        (2, {"slices": 0}, "altered: line 3 .slices is out of range"),
+        (2, {"seconds": "long"}, "altered: line 3 .seconds is missing"),
+        (2, {"psnr_db": "good"}, "altered: line 3 .psnr_db is no number"),
+        (2, {"event": "party"}, "altered: line 3 .no event"),
+    ],
+)
+def test_a_manifest_that_was_altered(tmp_path, line, changes, message):
+    out = tmp_path / "out"
+    out.mkdir()
+    done = {"event": "done", "key": "k", "fingerprint": "f", "stamp": "s", "files": 1, "n_bytes": 1, "sha256": "0"}
+    events = [
+        {"event": "begin", "format": 1, "begun": "2026-01-01T00:00:00+00:00", "threads": 1, "settings": {}},
+        {"event": "start", "key": "k"},
+        done | {"slices": 1, "seconds": 1.0},
+    ]
+    events[line] |= changes
+    (out / "manifest.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    with pytest.raises(OutputError, match=message):
+        read_events(out)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 
-from ctresample.errors import DeviceError
+from ctresample.errors import CTResampleError, DeviceError
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ _MESSAGES = (
 """Parts, in lower case, of what libraries say that have no exception of their own for it."""
 
 
-class OutOfMemoryError(MemoryError):
+class OutOfMemoryError(CTResampleError, MemoryError):
     """Even one slice at a time was too much."""
 
 

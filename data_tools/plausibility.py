@@ -1,0 +1,259 @@
+"""What is doubtful about a sinogram, with the likely cause: asked when it is imported, and again before it is solved.
+
+Nothing here refuses: each finding is a sentence for the person who knows the scan. The one list of them all is
+`CHECKS`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctresample.bad_rays import BAD_RAY_SIGMA
+from ctresample.sinogram import Sinogram
+from ctresample.solvers.redundancy import unmeasured_rad, widest_step
+
+LARGEST_LINE_INTEGRAL = 50.0
+"""No detector counts the e^-50th part of its photons."""
+
+FEW_VIEWS = 10
+"""With fewer, almost any image fits the data."""
+
+FAR_ABOVE_NOISE = 100.0
+"""A residual so many times the noise says that the model of the scan is wrong, not the image."""
+
+_EDGE_BINS = 2
+_AIR = 0.02
+"""Of the largest line integral: what the edge of a detector may read beside the object."""
+
+Check = Callable[[Sinogram], Iterator[str]]
+
+
+def findings(sinogram: Sinogram) -> tuple[str, ...]:
+    """What is doubtful about a sinogram, a sentence each; empty where nothing is."""
+    absurd = float(np.abs(sinogram.values).max()) > 20 * LARGEST_LINE_INTEGRAL
+    checks = (_levels,) if absurd else CHECKS  # of what is no line integral the others say nothing
+    return tuple(text for check in checks for text in check(sinogram))
+
+
+def residual_finding(ratio: float, n_views: int) -> str | None:
+    """What is doubtful about the residual of an image, over that of the noise."""
+    if not ratio < FAR_ABOVE_NOISE:
+        return (
+            f"the image misses the data by {ratio:.3g} times their noise: the geometry, the units or the number of "
+            "photons are likely wrong, or the object is wider than the image"
+        )
+    if n_views < FEW_VIEWS:
+        return f"a residual from {n_views} view{'s'[: n_views > 1]} says nothing about the image: almost any would fit"
+    return None
+
+
+def truncated_share(sinogram: Sinogram) -> float:
+    """Share of the views, over all slices, in which an edge of the detector still reads the object.
+
+    Of a detector off the centre only the outer edge counts: the inner one sees the object on purpose. The level of
+    air is that of the views' quietest edges, since a scan of air that is a little off moves all of them.
+    """
+    values, geometry = sinogram.values, sinogram.geometry
+    if values.shape[2] < 4 * _EDGE_BINS:
+        return 0.0
+    left, right = values[..., :_EDGE_BINS].mean(axis=2), values[..., -_EDGE_BINS:].mean(axis=2)
+    air = max(0.0, float(min(np.quantile(left, 0.05), np.quantile(right, 0.05))))
+    level = _AIR * float(np.quantile(values, 0.99))
+    if sinogram.photons is not None:
+        noise = float(np.median(np.minimum(sinogram.sigma(), BAD_RAY_SIGMA)))
+        level = max(level, 4 * noise / math.sqrt(_EDGE_BINS))
+    # where the edge reads much everywhere, there is no air to compare with
+    air = 0.0 if air > 5 * level else air
+    first, last = _edges_mm(sinogram)
+    reach = max(abs(first), abs(last))
+    sides = [side for side, place in ((left, first), (right, last)) if abs(place) > 0.75 * reach]
+    if not geometry.is_volume:
+        return float(np.mean(np.any([side - air > level for side in sides], axis=0)))
+    rows = slice(len(values) // 4, max(len(values) // 4 + 1, 3 * len(values) // 4))  # above and below there is air
+    return float(np.mean(np.any([side[rows] - air > level for side in sides], axis=0)))
+
+
+def _edges_mm(sinogram: Sinogram) -> tuple[float, float]:
+    """How far from the axis the outermost rays pass, to either side."""
+    away = sinogram.geometry.from_axis_mm
+    return float(away[0]), float(away[-1])
+
+
+# ---------------------------------------------------------------- the checks
+
+
+def _levels(sinogram: Sinogram) -> Iterator[str]:
+    values = sinogram.values
+    low, high = float(values.min()), float(values.max())
+    negative = float(np.mean(values < -_noise(sinogram)))
+    if high > LARGEST_LINE_INTEGRAL:
+        yield (
+            f"line integrals reach {high:.4g}, above the {LARGEST_LINE_INTEGRAL:g} of any scan: are they counts, or of "
+            "lengths in another unit than mm?"
+        )
+    elif low >= 0 and 0.5 < float(np.quantile(values, 0.99)) <= 1.02 and _brighter_outside(values):
+        yield "values are at most 1 and highest at the detector's edges: are they the transmission (key quantity)?"
+    if negative > 0.5:
+        yield (
+            f"{negative:.0%} of the line integrals are negative: is the sign reversed, the open beam (i0, flat fields) "
+            "too low, or the quantity a transmission?"
+        )
+    elif negative > 0.1:
+        yield (
+            f"{negative:.0%} of the line integrals are clearly negative, a transmission above 1: is the open beam (i0, "
+            "flat fields) too low?"
+        )
+    if high == low:
+        yield f"all line integrals are {low:.4g}: there is nothing to reconstruct"
+
+
+def _brighter_outside(values: NDArray[np.float32]) -> bool:
+    n = values.shape[2]
+    edges = np.concatenate([values[..., : n // 10 + 1], values[..., -(n // 10 + 1) :]], axis=2)
+    return float(np.median(edges)) > float(np.median(values[..., n // 3 : 2 * n // 3 + 1]))
+
+
+def _air(sinogram: Sinogram) -> Iterator[str]:
+    """Edges that read the same everywhere are not an object but an open beam that is off."""
+    values = sinogram.values
+    if values.shape[2] < 8 or values.shape[1] < 4:
+        return
+    edges = np.concatenate([values[..., :_EDGE_BINS], values[..., -_EDGE_BINS:]], axis=2).mean(axis=(0, 2))
+    level, spread = float(np.median(edges)), float(np.quantile(edges, 0.9) - np.quantile(edges, 0.1))
+    factor = math.exp(min(abs(level), 50.0))
+    if factor > 1.2 and spread < 0.1 * abs(level):
+        way = "high" if level > 0 else "low"
+        yield (
+            f"both edges of the detector read {level:.3g} in all views: if they see air, the open beam (i0, flat "
+            f"fields) is too {way} by a factor of {factor:.3g}"
+        )
+
+
+def _truncation(sinogram: Sinogram) -> Iterator[str]:
+    share = truncated_share(sinogram)
+    if share > 0.05:
+        yield (
+            f"in {share:.0%} of the views the object reaches beyond the detector: HU are too high near its edge unless "
+            "the image covers the whole object (import without image, or --size and --pixel-size); FBP goes on with a "
+            "cylinder of water"
+        )
+
+
+def _angles(sinogram: Sinogram) -> Iterator[str]:
+    geometry = sinogram.geometry
+    n, angles = geometry.n_views, np.asarray(geometry.angles_rad)
+    arc = float(np.ptp(angles))
+    if n < FEW_VIEWS:
+        yield f"{n} view{'s'[: n > 1]}: too few to tell an image; the residual says nothing, for almost any would fit"
+        return
+    if math.degrees(arc) <= 2 * math.pi * 1.02:
+        yield (
+            f"{n} views span {math.degrees(arc):.3g} degrees: were the angles radians, that is "
+            f"{math.degrees(math.degrees(arc)):.4g} degrees?"
+        )
+        return
+    if arc > 1.02 * 8 * math.pi:
+        yield f"the views turn {arc / 2 / math.pi:.3g} times: are the angles degrees that were taken for radians?"
+    wide, median = widest_step(geometry)
+    if wide > 3 * median:
+        yield (
+            f"views are up to {math.degrees(wide):.3g} degrees apart, the median {math.degrees(median):.3g}: in FBP "
+            "their neighbours stand for what is missing"
+        )
+    gaps = sum(end - start for start, end in unmeasured_rad(geometry))
+    missing = gaps - (geometry.turn_rad - geometry.short_scan_rad)
+    if missing > math.radians(1) + 2 * median:
+        yield (
+            f"no view measured {math.degrees(missing):.3g} degrees of the arc that an image needs: a limited angle, "
+            "with streaks and wrong HU in FBP; nothing is made up for it"
+        )
+
+
+def _moments(sinogram: Sinogram) -> Iterator[str]:
+    """Helgason-Ludwig: the sum over a parallel view is the same for all, its centre of mass a sine of the angle."""
+    geometry, values = sinogram.geometry, sinogram.values
+    if geometry.name != "parallel" or geometry.n_views < FEW_VIEWS:
+        return
+    if geometry.n_views == geometry.n_detectors:
+        here, there = (_unevenness(array) for array in (values, values.swapaxes(1, 2)))
+        if here > 0.05 and there < 0.3 * here:
+            yield (
+                f"the views do not hold the same amount (they differ by {here:.0%}), the columns would ({there:.0%}): "
+                "is the square sinogram transposed (axes)?"
+            )
+
+
+def _unevenness(values: NDArray[np.float32]) -> float:
+    sums = values.sum(axis=(0, 2), dtype=np.float64)
+    return float(sums.std() / max(abs(sums.mean()), 1e-30))
+
+
+def _conjugates(sinogram: Sinogram) -> Iterator[str]:
+    """A line that a fan measured from both its ends must read the same; with mirrored angles it does not."""
+    geometry = sinogram.geometry
+    if geometry.n_views < 30 or geometry.is_volume:
+        return
+    here, mirrored = (_disagreement(sinogram, sign) for sign in (1, -1))
+    if here is None or mirrored is None:
+        return
+    noise = float(np.median(sinogram.sigma()))
+    scale = float(np.sqrt(np.mean(sinogram.values.astype(np.float64) ** 2)))
+    if here > max(0.03 * scale, 4 * noise) and mirrored < 0.5 * here:
+        yield (
+            f"rays along the same line from both ends differ by {here:.3g} (mirrored by {mirrored:.3g}): is the angle "
+            "direction the other one (angle_direction), or the detector mirrored?"
+        )
+    elif here > max(0.1 * scale, 6 * noise):
+        yield (
+            f"rays along the same line from both ends differ by {here:.3g}, of {scale:.3g}: is the rotation axis off "
+            "(rotation_axis_bin, offsets), or did the object move?"
+        )
+
+
+def _disagreement(sinogram: Sinogram, sign: int) -> float | None:
+    """Root mean square difference of a middle slice's conjugate rays; None where too few lines are seen twice."""
+    geometry = sinogram.geometry
+    values = sinogram.values[len(sinogram.values) // 2].astype(np.float64)
+    theta = sign * np.asarray(geometry.angles_rad)
+    fan, (position, _) = geometry.name != "parallel", geometry.line_coordinates
+    order = np.argsort(np.mod(theta, 2 * math.pi))
+    angles = np.mod(theta, 2 * math.pi)[order]
+    steps = np.diff(angles, append=angles[0] + 2 * math.pi)
+    near = 1.5 * float(np.median(steps))
+    differences = []
+    for view in range(0, geometry.n_views, max(1, geometry.n_views // 24)):
+        there = np.mod(theta[view] + math.pi - (2 * position if fan else 0.0), 2 * math.pi)
+        there = np.broadcast_to(there, position.shape)
+        after = np.searchsorted(angles, there) % len(angles)
+        before = after - 1
+        gap = np.mod(angles[after] - angles[before], 2 * math.pi)
+        share = np.mod(there - angles[before], 2 * math.pi) / np.where(gap > 0, gap, 1)
+        seen = (gap <= near) & (share <= 1) & (-position >= position.min()) & (-position <= position.max())
+        bins = np.interp(-position, position, np.arange(len(position)))
+        low = np.minimum(bins.astype(int), len(position) - 2)
+        weight = bins - low
+        first, second = (
+            (1 - weight) * values[order[k], low] + weight * values[order[k], low + 1] for k in (before, after)
+        )
+        differences.append((values[view] - ((1 - share) * first + share * second))[seen])
+    found = np.concatenate(differences)
+    return None if len(found) < 8 * geometry.n_detectors**0.5 else float(np.sqrt(np.mean(found**2)))
+
+
+def _noise(sinogram: Sinogram) -> float:
+    """What a value may be below 0 for noise alone."""
+    if sinogram.photons is None:
+        return 0.02 * float(np.abs(sinogram.values).max(initial=0))
+    return 4 * float(np.median(sinogram.sigma()))
+
+
+def _unknown(sinogram: Sinogram) -> Iterator[str]:
+    if sinogram.bad_rays is not None and (share := float(sinogram.bad_rays.mean())) > 0.1:
+        yield f"{share:.0%} of the rays are not known: what is seen of the object may be little"
+
+
+CHECKS: tuple[Check, ...] = (_levels, _air, _truncation, _angles, _moments, _conjugates, _unknown)

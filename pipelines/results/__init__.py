@@ -1,0 +1,1 @@
+"""From a sinogram to a finished result folder."""

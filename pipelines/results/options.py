@@ -1,0 +1,102 @@
+"""What becomes of a sinogram: the choices that all results follow from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from ctresample.choices import FORMATS, ViewWeights, Window
+from ctresample.errors import UsageError
+from ctresample.offered import RESULTS, Offered
+from ctresample.pipelines.methods import BUNDLED, METHODS, PRESETS, method_named, methods_that_need
+from ctresample.pipelines.physics import LINEAR, Physics
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultOptions:
+    """How to reconstruct, and what to write.
+
+    Attributes:
+        method: the name of one of `ctresample.pipelines.methods.METHODS`.
+        preset: of a method that has presets.
+        window: of the ramp filter, for FBP.
+        view_weights: of FBP, see `ctresample.solvers.fbp`.
+        physics: what the measurement is taken to be.
+        prior: name or folder of the learned model, for a method that needs one; None for the bundled one.
+        seed: of methods that sample.
+        formats: of `ctresample.choices.FORMATS`; kept in their order.
+        residual_map: write where the image disagrees with the data.
+        uncertainty: reconstruct so often, with the seeds after the first, and write how the images differ.
+        device: "auto", "cpu", "cuda" or one of several GPUs.
+
+    Raises:
+        UsageError: one of them is unknown or does not fit another.
+    """
+
+    method: Annotated[str, Offered("One of the methods above.", "NAME", choices=tuple(METHODS))] = "resample"
+    preset: Annotated[
+        str,
+        Offered(
+            "Of ReSample: fast; quality, the mean of several samplings; paper, as published, or released_code, with "
+            "what differs in its authors' code (both very slow without a GPU).",
+            "|".join(PRESETS),
+            choices=PRESETS,
+        ),
+    ] = "fast"
+    window: Annotated[Window, Offered("Of FBP: how much noise it damps, least to most.")] = "hann"
+    view_weights: Annotated[
+        ViewWeights,
+        Offered("Of FBP: a view counts by the arc to its neighbours, or (views in bursts, gated) all the same."),
+    ] = "arcs"
+    physics: Physics = LINEAR
+    prior: Annotated[
+        str | None,
+        Offered(
+            "Learned model of a method that needs one: a bundled one, or a folder. Default: "
+            f"{BUNDLED['latent prior']} for {methods_that_need('latent prior')}; {BUNDLED['fbp-unet']} for fbp-unet; "
+            f"{methods_that_need('pixel prior')} need one of yours.",
+            "NAME_OR_DIR",
+        ),
+    ] = None
+    seed: Annotated[int, Offered("Start of all random numbers: the same seed gives the same result.", minimum=0)] = 0
+    formats: Annotated[
+        tuple[str, ...], Offered(f"Of {', '.join(FORMATS)}, with commas between.", "LIST", name="format", group=RESULTS)
+    ] = ("dicom",)
+    residual_map: Annotated[
+        bool,
+        Offered("Write where the image disagrees with the data: the smooth FBP of the misfit, in HU.", group=RESULTS),
+    ] = False
+    uncertainty: Annotated[
+        int | None,
+        Offered(
+            "Reconstruct N times, with --seed and those after it, and write the standard deviation in HU: where "
+            "the prior made up what the data leave open. For methods that draw random numbers.",
+            "N",
+            minimum=2,
+            group=RESULTS,
+        ),
+    ] = None
+    device: Annotated[str, Offered("Where to compute. auto: the GPU where there is one.", "auto|cpu|cuda")] = "cpu"
+
+    def __post_init__(self) -> None:
+        chosen = method_named(self.method)
+        if not self.formats or not set(self.formats) <= set(FORMATS):
+            raise UsageError(f"format is {','.join(self.formats)!r}; expected some of {', '.join(FORMATS)}")
+        object.__setattr__(self, "formats", tuple(name for name in FORMATS if name in self.formats))
+        if self.uncertainty is not None and self.uncertainty < 2:
+            raise UsageError(f"uncertainty is {self.uncertainty}; expected 2 or more reconstructions to compare")
+        if self.uncertainty and not chosen.is_random:
+            raise UsageError(
+                f"uncertainty compares images of other random numbers, but {self.method} draws none; expected one of "
+                f"{', '.join(name for name, one in METHODS.items() if one.is_random)}"
+            )
+
+    @property
+    def n_runs(self) -> int:
+        """Reconstructions of each sinogram."""
+        return self.uncertainty or 1
+
+    def prior_name(self) -> str | None:
+        """The learned model to load, None if the method needs none; `UsageError` if it has to be named."""
+        chosen = method_named(self.method)
+        return (self.prior or chosen.bundled_model()) if chosen.needs else None

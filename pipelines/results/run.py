@@ -1,0 +1,184 @@
+"""The main path: a sinogram, options and a folder to a finished result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctresample.data_tools.deidentify import UNDATED, Deidentifier
+from ctresample.device import pick_device
+from ctresample.files import as_output_error, whole_folder
+from ctresample.learned import LearnedModel
+from ctresample.paths import StrPath, as_path
+from ctresample.pipelines.against import compare
+from ctresample.pipelines.deidentification_report import REPORT_NAME, write_report
+from ctresample.pipelines.learned_models import learned_model
+from ctresample.pipelines.methods import method_named
+from ctresample.pipelines.reconstruct import reconstruct
+from ctresample.pipelines.reconstruction_run import write_record
+from ctresample.pipelines.result_images import ResultMap, check_export, write_images
+from ctresample.pipelines.result_maps import result_maps
+from ctresample.pipelines.results.memory import with_smaller_batches
+from ctresample.pipelines.results.options import ResultOptions
+from ctresample.pipelines.work import Progress
+from ctresample.result import Reconstruction
+from ctresample.sinogram import Sinogram
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Result:
+    """What stands in a result folder.
+
+    Attributes:
+        reconstruction: the images.
+        maps: that were asked for.
+        metrics: against the truth, where there was one.
+        batch_size: slices reconstructed together: those that memory was enough for.
+        note: what was de-identified, in a line; empty where nothing was.
+    """
+
+    reconstruction: Reconstruction
+    maps: tuple[ResultMap, ...]
+    metrics: Mapping[str, Any] | None
+    batch_size: int
+    note: str
+
+
+def make_result(
+    sinogram: Sinogram,
+    options: ResultOptions,
+    folder: StrPath,
+    *,
+    truth_hu: NDArray[np.float32] | None = None,
+    deidentifier: Deidentifier | None = None,
+    keep_origin: bool = False,
+    model: LearnedModel | None = None,
+    batch_size: int = 8,
+    created: datetime | None = None,
+    began: float | None = None,
+    notes: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Result:
+    """Reconstruct a sinogram and write all of the result, whole or not at all.
+
+    The folder gets the images in each format, the maps and ``run.json``; of de-identified ones the report, too. Where
+    memory runs out, fewer slices are reconstructed together.
+
+    Args:
+        sinogram: measured or simulated.
+        options: how, and what to write.
+        folder: new or empty.
+        truth_hu: ``[slice, y, x]`` to compare the images with, see `ctresample.pipelines.against.truth_for`.
+        deidentifier: replaces the identity in all headers, and leaves out dates.
+        keep_origin: the sinogram's own words of its origin name nobody, so that they may stay in what is
+            de-identified.
+        model: the learned model, loaded; by default that of the options is.
+        batch_size: slices reconstructed together.
+        created: the date that the result bears; by default now.
+        began: when the loading began, by `time.perf_counter`; then ``run.json`` has the times of all parts, and else
+            equal runs give equal files.
+        notes: what was said while the sinogram was made, for ``run.json``.
+        progress: told the fraction done, and what is being done.
+
+    Raises:
+        CTResampleError: options that do not fit the sinogram, a model that is not there, a place that cannot be
+            written.
+    """
+    place, tell = as_path(folder, "folder"), progress or (lambda share, step: None)
+    with whole_folder(place) as unfinished:
+        if deidentifier:
+            origin, created = sinogram.origin, UNDATED
+            sinogram = deidentifier.sinogram(sinogram)
+            sinogram = replace(sinogram, origin=origin) if keep_origin else sinogram
+        check_export(sinogram, options.formats)
+        options = replace(options, device=str(pick_device(options.device)))
+        model = load_model(options) if model is None else model
+        n = sinogram.n_slices
+        step = f"{options.method}, {n} slice{'s'[: n > 1]}, {sinogram.geometry.n_views} views"
+        tell(0, step)
+        loaded = time.perf_counter()
+
+        def images(number: int, size: int) -> Reconstruction:
+            def part_done(share: float) -> None:
+                tell((number + share) / options.n_runs, step)
+
+            one = replace(options, seed=options.seed + number)
+            return reconstructed(sinogram, one, model=model, batch_size=size, progress=part_done)
+
+        result, size = with_smaller_batches(lambda size: images(0, size), batch_size)
+        maps, size = with_smaller_batches(
+            lambda size: result_maps(
+                sinogram,
+                result,
+                lambda number: images(number, size),
+                seed=options.seed,
+                residual=options.residual_map,
+                uncertainty=options.uncertainty,
+                physics=options.physics,
+                device=options.device,
+                batch_size=size,
+            ),
+            size,
+        )
+        tell(1, "writing")
+        solved = time.perf_counter()
+        metrics = None if truth_hu is None else compare(result.image_hu, truth_hu)
+        note = ""
+        with as_output_error(place):  # whichever library writes
+            formats = options.formats
+            write_images(unfinished, result, sinogram, result.model, formats=formats, maps=maps, created=created)
+            now = time.perf_counter()
+            write_record(
+                unfinished,
+                result,
+                sinogram,
+                prior=result.model,
+                device=options.device.partition(":")[0],  # which of several GPUs is no matter
+                seconds=None if began is None else _parts(began, loaded, solved, now),
+                metrics=metrics,
+                maps=maps,
+                created=created,
+                notes=notes,
+            )
+            if deidentifier:
+                note = write_report(unfinished / REPORT_NAME, deidentifier)
+    return Result(reconstruction=result, maps=tuple(maps), metrics=metrics, batch_size=size, note=note)
+
+
+def reconstructed(
+    sinogram: Sinogram,
+    options: ResultOptions,
+    *,
+    model: LearnedModel | None = None,
+    batch_size: int = 8,
+    progress: Callable[[float], None] | None = None,
+) -> Reconstruction:
+    """The images alone; see `ctresample.pipelines.reconstruct.reconstruct`."""
+    return reconstruct(
+        sinogram,
+        method=options.method,
+        preset=options.preset,
+        prior=options.prior if model is None else model,
+        seed=options.seed,
+        window=options.window,
+        view_weights=options.view_weights,
+        physics=options.physics,
+        device=options.device,
+        batch_size=batch_size,
+        progress=progress,
+    )
+
+
+def load_model(options: ResultOptions) -> LearnedModel | None:
+    """The learned model of the options' method, if it needs one."""
+    return learned_model(options.prior_name(), method_named(options.method), options.device)[0]
+
+
+def _parts(began: float, loaded: float, solved: float, now: float) -> dict[str, float]:
+    return {"load": loaded - began, "reconstruct": solved - loaded, "write": now - solved}

@@ -1,0 +1,74 @@
+"""The main path, called from Python: a sinogram, options and a folder to a finished result."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ctresample.data_tools.deidentify import Deidentifier, new_key
+from ctresample.data_tools.dicom_reader import read_ct_series
+from ctresample.errors import UsageError
+from ctresample.pipelines.results.options import ResultOptions
+from ctresample.pipelines.results.run import make_result
+from ctresample.pipelines.simulate import scanned, simulate
+from ctresample.volume import Volume
+
+
+@pytest.fixture(scope="module")
+def volume():
+    y, x = np.mgrid[:32, :32] - 15.5
+    disk = np.where(np.hypot(x, y) < 10, 0.0, -1000.0).astype(np.float32)
+    return Volume(np.stack([disk] * 3), np.diag([8.0, 8.0, 2.0, 1.0]))
+
+
+@pytest.fixture(scope="module")
+def sinogram(volume):
+    return simulate(volume, n_views=16, size=32, photons=1e5)
+
+
+def test_a_whole_result_in_one_call(tmp_path, sinogram, volume):
+    seen = []
+    options = ResultOptions(method="fbp", formats=("nrrd", "dicom"), residual_map=True)
+    result = make_result(
+        sinogram,
+        options,
+        str(tmp_path / "out"),
+        truth_hu=scanned(volume, 32).hu,
+        progress=lambda share, step: seen.append((share, step)),
+    )
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"dicom", "dicom-residual-map", "reconstruction.nrrd", "residual-map.nrrd", "run.json"}
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["metrics"]["mean"] == result.metrics["mean"]
+    assert "seconds" not in record  # equal runs give equal files
+    written = read_ct_series(tmp_path / "out" / "dicom").hu
+    assert np.abs(written - result.reconstruction.image_hu).max() <= 0.5
+    assert seen[0] == (0, "fbp, 3 slices, 16 views")
+    assert seen[-1] == (1, "writing")
+
+
+def test_a_failure_leaves_nothing(tmp_path, sinogram):
+    with pytest.raises(UsageError, match="batch_size is 0"):
+        make_result(sinogram, ResultOptions(method="fbp"), tmp_path / "out", batch_size=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_deidentified(tmp_path, sinogram):
+    result = make_result(sinogram, ResultOptions(method="fbp"), tmp_path / "out", deidentifier=Deidentifier(new_key()))
+    assert "de-identified" in result.note
+    assert (tmp_path / "out" / "deidentification.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"method": "magic"}, "method is 'magic'"),
+        ({"formats": ("dicom", "png")}, "expected some of dicom, nifti, nrrd"),
+        ({"formats": ()}, "expected some of dicom"),
+        ({"method": "fbp", "uncertainty": 2}, "fbp draws none; expected one of resample"),
+        ({"uncertainty": 1}, "expected 2 or more"),
+    ],
+)
+def test_options_that_cannot_be(options, complaint):
+    with pytest.raises(UsageError, match=complaint):
+        ResultOptions(**options)
