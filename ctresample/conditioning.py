@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # takes seconds to import
     from diffusers import UNet2DModel
 
 
@@ -46,10 +46,8 @@ def velocity_around(
 @torch.no_grad()
 def with_condition(unet: UNet2DModel) -> UNet2DModel:
     """The same network with as many channels again for the latents of an image, which at first it does not look at."""
-    from diffusers import UNet2DModel
-
     n = unet.config["in_channels"]
-    wider = UNet2DModel.from_config({**unet.config, "in_channels": 2 * n})
+    wider = type(unet).from_config({**unet.config, "in_channels": 2 * n})
     weights = unet.state_dict()
     first = weights["conv_in.weight"]
     weights["conv_in.weight"] = torch.cat([first, torch.zeros_like(first)], dim=1)
