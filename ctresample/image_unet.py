@@ -11,7 +11,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ctresample.bounded_files import read_json
-from ctresample.choices import SliceBeam, Window
+from ctresample.choices import ModelKind, SliceBeam, Window
 from ctresample.errors import PriorError
 from ctresample.paths import StrPath, as_path
 from ctresample.prior import BUNDLED
@@ -96,7 +96,7 @@ class ImageUNet(nn.Module):
         config: see `ImageUNetConfig`.
     """
 
-    kind = "fbp-unet"
+    kind: ClassVar[ModelKind] = "fbp-unet"
 
     def __init__(self, config: ImageUNetConfig) -> None:
         super().__init__()
@@ -131,6 +131,11 @@ class ImageUNet(nn.Module):
     def size_multiple(self) -> int:
         """Image sides must be multiples of this."""
         return int(PATCH_SIZE * 2 ** (len(self.config.channels) - 1))
+
+    @property
+    def name(self) -> str:
+        """As its config calls it."""
+        return self.config.name
 
     @property
     def sha256(self) -> str:

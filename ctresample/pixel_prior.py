@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F
 
+from ctresample.choices import ModelKind
 from ctresample.errors import PriorError
 from ctresample.networks import load_network, load_scheduler, reason_of
 from ctresample.paths import StrPath
@@ -31,7 +32,7 @@ class PixelPrior(DiffusionPrior):
         config: see `PriorConfig`; its latent mean and standard deviation are empty.
     """
 
-    kind = "pixel prior"
+    kind: ClassVar[ModelKind] = "pixel prior"
 
     def __init__(self, unet: UNet2DModel, scheduler: DDIMScheduler, config: PriorConfig) -> None:
         if config.latent_mean:

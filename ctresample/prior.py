@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ctresample.choices import ModelKind
 from ctresample.coarse import CoarseDenoiser
 from ctresample.conditioning import estimate_around
 from ctresample.errors import PriorError
@@ -42,7 +43,7 @@ class DiffusionPrior:
         config: see `PriorConfig`.
     """
 
-    kind: ClassVar[str]
+    kind: ClassVar[ModelKind]
     sha256: str | None = None  # over the weights of one that was loaded, for provenance
 
     def __init__(self, unet: UNet2DModel, scheduler: DDIMScheduler, config: PriorConfig) -> None:
@@ -70,6 +71,11 @@ class DiffusionPrior:
     def unet_steps(self) -> int:
         """Steps of the schedule that the UNet denoises, from the cleanest on."""
         return len(self.alpha_bar)
+
+    @property
+    def name(self) -> str:
+        """As its config calls it."""
+        return self.config.name
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """`PriorError` if the networks cannot take images of ``(rows, columns)``."""
@@ -170,7 +176,7 @@ class LatentPrior(DiffusionPrior):
         coarse: denoises in place of ``unet`` from the config's ``coarse_from_step`` on.
     """
 
-    kind = "latent prior"
+    kind: ClassVar[ModelKind] = "latent prior"
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ from ctresample.arrays import as_array, settle_numbers
 from ctresample.bad_rays import BAD_RAY_SIGMA, filled
 from ctresample.display import as_html, middle, scan_picture
 from ctresample.errors import SinogramError, UsageError
-from ctresample.geometry import ConeBeam, Geometry, Grid, ImageGrid
+from ctresample.geometry import Geometry, Grid
 from ctresample.noise import line_integral_variance
 from ctresample.units import MU_WATER_PER_MM
 from ctresample.volume import offsets_problem, settle_place, slice_origins_mm
@@ -70,7 +70,7 @@ class Sinogram:
 
     def __post_init__(self) -> None:
         self._settle()
-        cone = isinstance(self.geometry, ConeBeam)
+        cone = self.geometry.is_volume
         found = self.values.shape if cone else self.values.shape[1:]
         if self.values.ndim != 3 or found != self.geometry.shape or len(self.values) == 0:
             first = f"{self.geometry.shape[0]} detector rows" if cone else "slices"
@@ -125,7 +125,7 @@ class Sinogram:
     @property
     def n_slices(self) -> int:
         """Slices of the image."""
-        return self.grid.shape[0] if isinstance(self.geometry, ConeBeam) else len(self.values)
+        return self.grid.shape[0] if self.geometry.is_volume else len(self.values)
 
     @property
     def slice_origins_mm(self) -> NDArray[np.float64]:
@@ -171,7 +171,9 @@ class Sinogram:
             size = 32 * math.ceil(max(height, width) / float(pixel_size_mm or 1) / 32 - 1e-9)
         pixel = max(height, width) / size if pixel_size_mm is None else pixel_size_mm
         changes: dict[str, Any] = {"shape": (*grid.shape[:-2], size, size), "pixel_size_mm": pixel}
-        new = replace(grid, **changes, **({"aspect": 1.0} if isinstance(grid, ImageGrid) else {}))
+        if not grid.is_volume:
+            changes["aspect"] = 1.0
+        new = replace(grid, **changes)
         affine = self.affine.copy()
         affine[:3, 0] *= pixel / (width / columns)
         affine[:3, 1] *= pixel / (height / rows)
@@ -205,7 +207,7 @@ class Sinogram:
         if self.photons is None:
             level = np.sqrt(np.mean(self.values.astype(np.float64) ** 2, axis=(1, 2), keepdims=True))
             return np.broadcast_to(np.maximum(NOISE_FREE_SIGMA * level, 1e-6), self.values.shape).astype(np.float32)
-        known = {"photons": self.photons, "electronic_noise": self.electronic_noise}
+        known: dict[str, Any] = {"photons": self.photons, "electronic_noise": self.electronic_noise}
         sigma = np.sqrt(line_integral_variance(self.values, **known))
         # a ray that happens to read low would count for more, and all attenuation come out too low at low doses:
         # neighbours tell what is behind a ray better than itself, unless an edge is between them

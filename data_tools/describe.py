@@ -151,21 +151,21 @@ def _headers(sinogram: Sinogram) -> str:
 
 
 def _scan(geometry: Geometry) -> Facts:
-    from ctresample.geometry import ConeBeam, FanBeam, ParallelBeam
 
     beam, detector = "parallel", f"{geometry.n_detectors} bins of {geometry.detector_pitch_mm:.4g} mm"
     offsets = {"detector": geometry.detector_offset_mm}
-    if not isinstance(geometry, ParallelBeam):
-        shape = f"fan, {geometry.detector_shape} detector" if isinstance(geometry, FanBeam) else "cone, flat panel"
+    lengths = geometry.lengths_mm
+    if "source_to_axis_mm" in lengths:
+        fan = f"fan, {'curved' if geometry.is_curved else 'flat'} detector"
         beam = (
-            f"{shape}; source to axis {geometry.source_to_axis_mm:.6g} mm, "
-            f"to detector {geometry.source_to_detector_mm:.6g} mm"
+            f"{'cone, flat panel' if geometry.is_volume else fan}; source to axis {lengths['source_to_axis_mm']:.6g} "
+            f"mm, to detector {lengths['source_to_detector_mm']:.6g} mm"
         )
-        offsets["axis"] = geometry.axis_offset_mm
-    if isinstance(geometry, ConeBeam):
-        rows, row_mm = geometry.n_detector_rows, geometry.detector_row_pitch_mm
-        detector = f"{rows} x {geometry.n_detectors} bins of {row_mm:.4g} x {geometry.detector_pitch_mm:.4g} mm"
-        offsets["detector rows"] = geometry.detector_row_offset_mm
+        offsets["axis"] = lengths["axis_offset_mm"]
+    if geometry.is_volume:
+        row_mm, pitch_mm = lengths["detector_row_pitch_mm"], lengths["detector_pitch_mm"]
+        detector = f"{_by(geometry.view_shape)} bins of {row_mm:.4g} x {pitch_mm:.4g} mm"
+        offsets["detector rows"] = lengths["detector_row_offset_mm"]
     first, last = (math.degrees(angle) for angle in (min(geometry.angles_rad), max(geometry.angles_rad)))
     facts = {
         "views": f"{geometry.n_views}, from {first:.4g} to {last:.4g} degrees",

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctresample.bad_rays import BAD_RAY_SIGMA
-from ctresample.geometry import ConeBeam, ParallelBeam
 from ctresample.sinogram import Sinogram
 from ctresample.solvers.redundancy import unmeasured_rad, widest_step
 
@@ -72,7 +71,7 @@ def truncated_share(sinogram: Sinogram) -> float:
     first, last = _edges_mm(sinogram)
     reach = max(abs(first), abs(last))
     sides = [side for side, place in ((left, first), (right, last)) if abs(place) > 0.75 * reach]
-    if not isinstance(geometry, ConeBeam):
+    if not geometry.is_volume:
         return float(np.mean(np.any([side - air > level for side in sides], axis=0)))
     rows = slice(len(values) // 4, max(len(values) // 4 + 1, 3 * len(values) // 4))  # above and below there is air
     return float(np.mean(np.any([side[rows] - air > level for side in sides], axis=0)))
@@ -80,10 +79,7 @@ def truncated_share(sinogram: Sinogram) -> float:
 
 def _edges_mm(sinogram: Sinogram) -> tuple[float, float]:
     """How far from the axis the outermost rays pass, to either side."""
-    geometry = sinogram.geometry
-    if isinstance(geometry, ParallelBeam):
-        return float(geometry.detector_mm[0]), float(geometry.detector_mm[-1])
-    away = geometry.source_to_axis_mm * np.sin(geometry.axis_fan_angles_rad)
+    away = sinogram.geometry.from_axis_mm
     return float(away[0]), float(away[-1])
 
 
@@ -169,7 +165,7 @@ def _angles(sinogram: Sinogram) -> Iterator[str]:
             "their neighbours stand for what is missing"
         )
     gaps = sum(end - start for start, end in unmeasured_rad(geometry))
-    missing = gaps if isinstance(geometry, ParallelBeam) else gaps - (2 * math.pi - geometry.short_scan_rad)
+    missing = gaps - (geometry.turn_rad - geometry.short_scan_rad)
     if missing > math.radians(1) + 2 * median:
         yield (
             f"no view measured {math.degrees(missing):.3g} degrees of the arc that an image needs: a limited angle, "
@@ -180,7 +176,7 @@ def _angles(sinogram: Sinogram) -> Iterator[str]:
 def _moments(sinogram: Sinogram) -> Iterator[str]:
     """Helgason-Ludwig: the sum over a parallel view is the same for all, its centre of mass a sine of the angle."""
     geometry, values = sinogram.geometry, sinogram.values
-    if not isinstance(geometry, ParallelBeam) or geometry.n_views < FEW_VIEWS:
+    if geometry.name != "parallel" or geometry.n_views < FEW_VIEWS:
         return
     if geometry.n_views == geometry.n_detectors:
         here, there = (_unevenness(array) for array in (values, values.swapaxes(1, 2)))
@@ -199,7 +195,7 @@ def _unevenness(values: NDArray[np.float32]) -> float:
 def _conjugates(sinogram: Sinogram) -> Iterator[str]:
     """A line that a fan measured from both its ends must read the same; with mirrored angles it does not."""
     geometry = sinogram.geometry
-    if geometry.n_views < 30 or isinstance(geometry, ConeBeam):
+    if geometry.n_views < 30 or geometry.is_volume:
         return
     here, mirrored = (_disagreement(sinogram, sign) for sign in (1, -1))
     if here is None or mirrored is None:
@@ -223,8 +219,7 @@ def _disagreement(sinogram: Sinogram, sign: int) -> float | None:
     geometry = sinogram.geometry
     values = sinogram.values[len(sinogram.values) // 2].astype(np.float64)
     theta = sign * np.asarray(geometry.angles_rad)
-    fan = not isinstance(geometry, ParallelBeam)
-    position = geometry.axis_fan_angles_rad if not isinstance(geometry, ParallelBeam) else geometry.detector_mm
+    fan, (position, _) = geometry.name != "parallel", geometry.line_coordinates
     order = np.argsort(np.mod(theta, 2 * math.pi))
     angles = np.mod(theta, 2 * math.pi)[order]
     steps = np.diff(angles, append=angles[0] + 2 * math.pi)

@@ -40,7 +40,7 @@ from ctresample.data_tools.sinogram_nxtomo import ANGLES, GZIP, VALUES, write_nx
 from ctresample.data_tools.sinogram_schema import SCHEMA_VERSION, SinogramModel, complaint, model_of, text_of
 from ctresample.errors import CTResampleError, GeometryError, OutputError, SinogramError
 from ctresample.files import write_file
-from ctresample.geometry import ConeBeam, Geometry
+from ctresample.geometry import Geometry
 from ctresample.paths import StrPath, as_path
 from ctresample.sinogram import Sinogram
 
@@ -221,7 +221,7 @@ def _read_version(file: h5py.File, path: Path) -> int:
 def _values(file: h5py.File, model: SinogramModel, path: Path) -> h5py.Dataset:
     stored = dataset(file, VALUES, path, ndim=3, kind="float32")
     geometry = model.geometry()
-    n_rows = geometry.n_detector_rows if isinstance(geometry, ConeBeam) else None  # else any number of slices
+    n_rows = geometry.view_shape[0] if geometry.is_volume else None  # else any number of slices
     if stored is None or stored.shape != (geometry.n_views, n_rows or stored.shape[1], geometry.n_detectors):
         found = "is not there" if stored is None else f"has shape {stored.shape}"
         middle = f"{n_rows} detector rows" if n_rows else "slices"

@@ -12,7 +12,6 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ctresample.geometry import ConeBeam, FanBeam
 from ctresample.sinogram import Sinogram
 
 VALUES = "/entry/instrument/detector/data"
@@ -50,12 +49,13 @@ def write_nxtomo(file: h5py.File, sinogram: Sinogram) -> None:
     group("entry/instrument", "NXinstrument")
     source, detector = group("entry/instrument/source", "NXsource"), group("entry/instrument/detector", "NXdetector")
     source["probe"] = "x-ray"
-    if isinstance(geometry, (FanBeam, ConeBeam)):  # NeXus counts distances from the sample, along the beam
-        number(source, "distance", -geometry.source_to_axis_mm, "mm")
-        number(detector, "distance", geometry.source_to_detector_mm - geometry.source_to_axis_mm, "mm")
+    lengths = geometry.lengths_mm
+    if "source_to_axis_mm" in lengths:  # NeXus counts distances from the sample, along the beam
+        number(source, "distance", -lengths["source_to_axis_mm"], "mm")
+        number(detector, "distance", lengths["source_to_detector_mm"] - lengths["source_to_axis_mm"], "mm")
     number(detector, "x_pixel_size", geometry.detector_pitch_mm, "mm")
     slice_step_mm = float(np.linalg.norm(sinogram.affine[:3, 2]))  # at the axis
-    row_mm = geometry.detector_row_pitch_mm if isinstance(geometry, ConeBeam) else slice_step_mm
+    row_mm = lengths.get("detector_row_pitch_mm", slice_step_mm)
     number(detector, "y_pixel_size", row_mm, "mm")
     detector["image_key"] = np.zeros(geometry.n_views, np.int32)
     values = _write_values(file, sinogram.values)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, PositiveFloat, Tag, ValidationError, model_validator
 
+from ctresample import choices
 from ctresample.data_tools.plain_text import one_line
 from ctresample.errors import GeometryError, SinogramError
 from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, ImageGrid, ParallelBeam, VolumeGrid
@@ -220,7 +221,7 @@ def text_of(sinogram: Sinogram, software: str) -> str:
     """Describe a sinogram as JSON; `SinogramError` if it holds what no file may say (zero photons, an odd affine)."""
     grid, photons = sinogram.grid, sinogram.photons
     parts = {
-        "scan": {"type": _type_of(sinogram.geometry)} | _plain(sinogram.geometry),
+        "scan": {"type": _TYPES[sinogram.geometry.name]} | _plain(sinogram.geometry),
         "grid": _plain(grid),
         "affine_lps_mm": np.asarray(sinogram.affine, np.float64).tolist(),
         "quantity": "line_integral",
@@ -238,10 +239,12 @@ def text_of(sinogram: Sinogram, software: str) -> str:
     return text
 
 
-def _type_of(geometry: Geometry) -> str:
-    if isinstance(geometry, FanBeam):
-        return f"fan{geometry.detector_shape}2d"
-    return "cone3d" if isinstance(geometry, ConeBeam) else "parallel2d"
+_TYPES: dict[choices.Beam, str] = {
+    "parallel": "parallel2d",
+    "fan": "fanflat2d",
+    "fan-curved": "fancurved2d",
+    "cone": "cone3d",
+}
 
 
 def _plain(described: Geometry | Grid) -> dict[str, Any]:

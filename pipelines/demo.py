@@ -10,6 +10,7 @@ import ctresample
 from ctresample.data_tools.dicom_reader import read_ct_slices
 from ctresample.data_tools.dicom_writer import write_ct_slices
 from ctresample.errors import CTResampleError
+from ctresample.learned import LearnedModel
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.benchmark.compare import Outcome, compare
 from ctresample.pipelines.benchmark.conditions import Condition
@@ -17,7 +18,6 @@ from ctresample.pipelines.benchmark.outputs import facts_of, write_table_and_rep
 from ctresample.pipelines.benchmark.pictures import Pictures
 from ctresample.pipelines.benchmark.runs import Run
 from ctresample.pipelines.dicom_export import DICOM_FOLDER, method_label, provenance_of
-from ctresample.pipelines.loaded_prior import LoadedPrior
 from ctresample.pipelines.work import Progress
 from ctresample.result import ResultRow
 
@@ -32,7 +32,7 @@ RUNS = (Run("fbp"), Run("tv"), LEARNED)
 def demo(
     folder: StrPath,
     *,
-    prior: LoadedPrior,
+    prior: LearnedModel,
     slices: StrPath = SLICES,
     scan: Condition = SCAN,
     size: int = SIZE,
@@ -69,7 +69,7 @@ def demo(
         conditions=[scan],
         seeds=[seed],
         size=size,
-        models={"latent prior": prior.model},
+        models={"latent prior": prior},
         device=device,
         progress=progress,
     ):

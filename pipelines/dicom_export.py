@@ -14,8 +14,7 @@ import numpy as np
 import ctresample
 from ctresample.data_tools.dicom_writer import Provenance
 from ctresample.geometry import Geometry
-from ctresample.pipelines.loaded_prior import LoadedPrior
-from ctresample.pipelines.scan_geometry import beam_of
+from ctresample.learned import LearnedModel
 from ctresample.result import ModelIdentity
 from ctresample.sinogram import Sinogram
 
@@ -33,7 +32,7 @@ def provenance_of(
     *,
     scan: Mapping[str, Any],
     sampling: Mapping[str, Any],
-    prior: LoadedPrior | ModelIdentity | None,
+    prior: LearnedModel | ModelIdentity | None,
     seed: int | None,
     created: datetime | None = None,
 ) -> Provenance:
@@ -71,7 +70,7 @@ def scan_facts(sinogram: Sinogram) -> dict[str, Any]:
     return {
         "slices": sinogram.n_slices,
         "views": sinogram.geometry.n_views,
-        "geometry": beam_of(sinogram.geometry),
+        "geometry": sinogram.geometry.name,
         "geometry_sha256": _short_hash(sinogram.geometry),
         "image": list(sinogram.grid.shape),
         "pixel_size_mm": sinogram.grid.pixel_size_mm,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ctresample.geometry import ConeBeam, FanBeam, Geometry, ParallelBeam
-from ctresample.geometry.fan import DivergingBeam
+from ctresample.geometry import Beam
 
 Array = NDArray[np.floating]
 
@@ -22,17 +20,13 @@ class Lines:
     ends: Array
 
 
-def lines_of(geometry: Geometry, view: int, reach_mm: float) -> Lines:
+def lines_of(geometry: Beam, view: int, reach_mm: float) -> Lines:
     """Rays of one view as long as they are; parallel ones, which have no ends, as far as ``reach_mm`` to both sides."""
     points, directions = geometry.rays(view)
-    if isinstance(geometry, ParallelBeam):
+    lengths = geometry.ray_lengths_mm
+    if lengths is None:
         return Lines(points - reach_mm * directions, points + reach_mm * directions)
-    lengths: Any = geometry.source_to_detector_mm
-    if isinstance(geometry, ConeBeam):
-        lengths = np.sqrt(lengths**2 + geometry.detector_mm**2 + geometry.detector_rows_mm[:, None] ** 2)
-    elif geometry.detector_shape == "flat":
-        lengths = np.hypot(lengths, geometry.detector_mm)
-    return Lines(points, points + directions * np.reshape(lengths, (*np.shape(lengths), 1)))
+    return Lines(points, points + directions * lengths[..., None])
 
 
 @dataclass(frozen=True)
@@ -56,9 +50,9 @@ class Frame:
     across: Array
 
 
-def frame_of(geometry: Geometry, view: int, reach_mm: float) -> Frame:
+def frame_of(geometry: Beam, view: int, reach_mm: float) -> Frame:
     """One view; parallel rays reach as far as ``reach_mm`` to both sides of the axis."""
-    geometry = one_row(geometry)
+    geometry = geometry.one_row()
     central = lines_of(central_rays(geometry), view, reach_mm)
     return Frame(
         lines_of(geometry, view, reach_mm),
@@ -70,15 +64,7 @@ def frame_of(geometry: Geometry, view: int, reach_mm: float) -> Frame:
     )
 
 
-def one_row(geometry: Geometry) -> Geometry:
-    """The scan seen along the axis: there all rows of a flat panel look alike, like a flat fan's only one."""
-    if not isinstance(geometry, ConeBeam):
-        return geometry
-    shared = {field.name: getattr(geometry, field.name) for field in fields(DivergingBeam)}
-    return FanBeam(**shared)
-
-
-def central_rays(geometry: Geometry) -> Geometry:
+def central_rays(geometry: Beam) -> Beam:
     """The same scan with three bins, the middle one of which sees the central ray."""
     return replace(geometry, n_detectors=3, detector_pitch_mm=geometry.detector_pitch_mm / 2, detector_offset_mm=0.0)
 

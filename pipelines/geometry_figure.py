@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import replace
+from typing import cast
 
 import h5py
 import numpy as np
@@ -17,9 +18,9 @@ from numpy.typing import NDArray
 from ctresample.data_tools.sinogram_file import read_summary
 from ctresample.errors import UsageError
 from ctresample.files import check_new_file, write_file
-from ctresample.geometry import ConeBeam, Geometry, Grid, ImageGrid, ParallelBeam, VolumeGrid
+from ctresample.geometry import ConeBeam, Geometry, Grid, ImageGrid, VolumeGrid
 from ctresample.paths import StrPath, as_path
-from ctresample.pipelines.drawn_rays import Frame, central_rays, frame_of, lines_of, one_row, unit
+from ctresample.pipelines.drawn_rays import Frame, central_rays, frame_of, lines_of, unit
 from ctresample.pipelines.figure_marks import INK, arc, arrow, dimension, label, line, small_dimension
 from ctresample.pipelines.scan_in_words import facts_of
 
@@ -51,14 +52,15 @@ def draw_scan(geometry: Geometry, grid: Grid, *, view: int = 0) -> Figure:
     geometry.check_outside(grid)
     if not 0 <= view < geometry.n_views:
         raise UsageError(f"view is {view}; expected 0 to {geometry.n_views - 1}")
-    cone = isinstance(geometry, ConeBeam)
+    cone = geometry.is_volume
     figure = Figure(figsize=(11, 12 if cone else 8), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     places = figure.add_gridspec(2 if cone else 1, 2, width_ratios=(3, 1.15), height_ratios=(8, 4) if cone else None)
     plane = figure.add_subplot(places[0, 0])
     _draw_plane(plane, geometry, grid, view)
-    if isinstance(geometry, ConeBeam) and isinstance(grid, VolumeGrid):
-        _draw_from_the_side(figure.add_subplot(places[1, :]), geometry, grid, view)
+    if cone:
+        side = figure.add_subplot(places[1, :])
+        _draw_from_the_side(side, cast(ConeBeam, geometry), cast(VolumeGrid, grid), view)
     facts = figure.add_subplot(places[0, 1])
     facts.axis("off")
     facts.text(0, 1, facts_of(geometry, grid, view), family="monospace", fontsize=8, va="top", linespacing=1.5)
@@ -97,7 +99,7 @@ def write_scan_figure(scan: StrPath, out: StrPath) -> None:
 
 
 def _draw_plane(ax: Axes, geometry: Geometry, grid: Grid, view: int) -> None:
-    slice_grid = grid.slice_grid if isinstance(grid, VolumeGrid) else grid
+    slice_grid = grid.slice_grid
     size, reach_mm = slice_grid.radius_mm, 1.45 * slice_grid.radius_mm
     frame = frame_of(geometry, view, reach_mm)
     # an image that is small in its scanner still leaves room for what is written around the axis
@@ -138,14 +140,14 @@ def _draw_box(ax: Axes, left: float, right: float, bottom: float, top: float) ->
 
 def _draw_views(ax: Axes, geometry: Geometry, frame: Frame, reach_mm: float) -> None:
     views = range(0, geometry.n_views, math.ceil(geometry.n_views / _MOST_VIEWS))
-    central = central_rays(one_row(geometry))
+    central = central_rays(geometry.one_row())
     x, y = np.array([lines_of(central, view, reach_mm).starts[1] for view in views]).T
     ax.plot(x, y, "o", color="#ef9a9a", ms=3, mew=0, zorder=1)
     radius, place = float(np.hypot(*frame.source)), math.atan2(*frame.source[::-1])
     sense, half_way = 1.05 * radius, np.array([math.cos(place + 0.33), math.sin(place + 0.33)])
     arc(ax, sense, place + 0.22, place + 0.44, colour=SOURCE)
     label(ax, sense * half_way, "θ grows", half_way * (28, 12), colour=SOURCE)
-    if isinstance(geometry, ParallelBeam):
+    if geometry.name == "parallel":
         label(ax, frame.source, "rays from here", -frame.along * (48, 14), colour=SOURCE)
         return
     ax.plot(*frame.source, "o", color=SOURCE, ms=6, zorder=5)
@@ -200,17 +202,18 @@ def _draw_distances(ax: Axes, geometry: Geometry, frame: Frame, size: float) -> 
         text = f"detector_offset_mm = {geometry.detector_offset_mm:.6g}"
         place, push = (frame.foot + frame.middle) / 2, frame.along * (66, 26)
         small_dimension(ax, frame.foot, frame.middle, place, push, text)
-    if isinstance(geometry, ParallelBeam):
+    lengths = geometry.lengths_mm
+    if "source_to_axis_mm" not in lengths:
         return
-    if geometry.axis_offset_mm:
-        passes = frame.source + geometry.source_to_axis_mm * frame.along
-        text = f"axis_offset_mm = {geometry.axis_offset_mm:.6g}"
+    if lengths["axis_offset_mm"]:
+        passes = frame.source + lengths["source_to_axis_mm"] * frame.along
+        text = f"axis_offset_mm = {lengths['axis_offset_mm']:.6g}"
         small_dimension(ax, np.zeros(2), passes, 1.4 * size * frame.across, frame.across * (56, 14), text)
     # beside all rays, on the side of bin 0
     beside = min(float(((frame.lines.ends - frame.foot) @ frame.across).min()), -size)
     for part, name in ((0.06, "source_to_axis_mm"), (0.13, "source_to_detector_mm")):
-        length = getattr(geometry, name)
-        shift = (beside - part * geometry.source_to_detector_mm) * frame.across
+        length = lengths[name]
+        shift = (beside - part * lengths["source_to_detector_mm"]) * frame.across
         dimension(ax, frame.source, frame.source + length * frame.along, shift, f"{name} = {length:.6g}")
 
 

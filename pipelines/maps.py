@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from ctresample.choices import Window
 from ctresample.errors import UsageError
-from ctresample.geometry import ConeBeam
 from ctresample.operators import make_projector
 from ctresample.pipelines.physics import LINEAR, Physics
 from ctresample.sinogram import Sinogram
@@ -51,17 +50,16 @@ def residual_map(
     """
     A = make_projector(sinogram.geometry, sinogram.grid, device=device)
     measured_as = Physics(tube_kilovolts=physics.tube_kilovolts)
-    cone = isinstance(sinogram.geometry, ConeBeam)
-    back_project = fdk if cone else fbp
-    values, images = map(torch.from_numpy, (sinogram.values, image_hu.astype(np.float32)))
-    values, images = (part[None, None] if cone else part[:, None] for part in (values, images))
+    scan = sinogram.geometry
+    back_project = fdk if scan.is_volume else fbp
+    values, images = (scan.as_batch(torch.from_numpy(part)) for part in (sinogram.values, image_hu.astype(np.float32)))
     maps = []
     for first in range(0, len(values), batch_size):
         y, hu = (part[first : first + batch_size].to(A.device) for part in (values, images))
         model = measured_as.problem(sinogram, A, y, y).model
         misfit = y - model(hu_to_mu(hu, sinogram.mu_water_per_mm))
         mu = back_project(misfit, A.geometry, A.grid, window=WINDOW, cutoff=CUTOFF, extrapolate=False)
-        maps.append((mu * (1000 / sinogram.mu_water_per_mm)).reshape(-1, *A.domain_shape[-2:]).cpu().numpy())
+        maps.append(scan.as_slices(mu * (1000 / sinogram.mu_water_per_mm)).cpu().numpy())
     return np.concatenate(maps)
 
 

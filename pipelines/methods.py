@@ -214,6 +214,9 @@ _ALL = (
 METHODS: dict[str, Method] = {method.name: method for method in _ALL}
 """By name, in the order of help and tables."""
 
+PRESETS = tuple(name for method in METHODS.values() for name in method.presets)
+"""Of all methods."""
+
 DEFAULT_PRIOR = "ct256"
 
 BUNDLED: Mapping[Needs, str] = {"latent prior": DEFAULT_PRIOR, "fbp-unet": "fbp-unet-25"}
@@ -225,3 +228,8 @@ def method_named(name: str) -> Method:
     if name not in METHODS:
         raise UsageError(f"method is {name!r}; expected one of {', '.join(METHODS)}")
     return METHODS[name]
+
+
+def methods_that_need(kind: ModelKind) -> str:
+    """The names of the methods that need a kind of learned model, in one text."""
+    return ", ".join(name for name, method in METHODS.items() if method.needs == kind)

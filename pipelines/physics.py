@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from ctresample.choices import MODELS, Model
 from ctresample.errors import UsageError
+from ctresample.offered import Offered
 from ctresample.pipelines.methods import METHODS
 
 if TYPE_CHECKING:  # the choice alone must cost no torch
@@ -28,8 +29,12 @@ class Physics:
             None for one energy.
     """
 
-    model: Model = "line-integrals"
-    tube_kilovolts: float | None = None
+    model: Annotated[Model, Offered("What to fit: line integrals, or photon counts (better where few arrive).")] = (
+        "line-integrals"
+    )
+    tube_kilovolts: Annotated[
+        float | None, Offered("Undo the beam hardening of a tube at this voltage in water and bone.", "KV")
+    ] = None
 
     @property
     def is_linear(self) -> bool:

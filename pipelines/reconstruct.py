@@ -15,10 +15,10 @@ from ctresample.choices import ViewWeights, Window
 from ctresample.consistency import residual_ratio
 from ctresample.data_tools.plausibility import findings, residual_finding
 from ctresample.errors import UsageError
-from ctresample.geometry import ConeBeam
+from ctresample.learned import LearnedModel
 from ctresample.operators import Projector, make_projector
 from ctresample.paths import StrPath, as_path
-from ctresample.pipelines.loaded_prior import LearnedModel, LoadedPrior, learned_model
+from ctresample.pipelines.learned_models import learned_model
 from ctresample.pipelines.methods import method_named
 from ctresample.pipelines.physics import LINEAR, Physics
 from ctresample.pipelines.room import check_room
@@ -38,7 +38,7 @@ def reconstruct(
     method: str = "resample",
     preset: str = "fast",
     settings: DataclassInstance | None = None,
-    prior: StrPath | LearnedModel | LoadedPrior | None = None,
+    prior: StrPath | LearnedModel | None = None,
     seed: int = 0,
     window: Window = "hann",
     view_weights: ViewWeights = "arcs",
@@ -68,9 +68,10 @@ def reconstruct(
         settings: of a method that has any, in place of the preset or of the defaults.
         prior: the learned model of a method that needs one: the name or folder of one, or one of the kind it needs
             that is on ``device`` already; by default the one that comes with the package.
-        seed: of methods that sample; slice k draws from ``(seed, k)``, so that results do not depend on the batch
-            size. Where the settings are ``coupled``, as ``fast`` and ``quality`` are, all slices draw from
-            ``(seed, 0)``: neighbours in a volume then do not flicker, but slices are no independent samples.
+        seed: of methods that sample; slice k draws from ``(seed, k)``, so that its random numbers do not depend
+            on the batch size. (Rounding does: up to 0.01 HU with ``tv``, 2 HU seen with ``fast``, 6 with ``cgls``.)
+            Where the settings are ``coupled``, as ``fast`` and ``quality`` are, all slices draw from ``(seed, 0)``:
+            neighbours in a volume then do not flicker, but slices are no independent samples.
         window: of the ramp filter, for FBP.
         view_weights: of FBP: "arcs", or "equal" for views in bursts, as of gated scans; see `fbp`.
         physics: what the measurement is taken to be; by default line integrals at one energy.
@@ -104,12 +105,8 @@ def reconstruct(
         model.check_shape(sinogram.grid.shape)
     began = time.perf_counter()
     A = projector or make_projector(sinogram.geometry, sinogram.grid, device=device)
-    cone = isinstance(sinogram.geometry, ConeBeam)
-    # slices are scans of their own, a cone beam's detector rows are one scan
-    values, sigma = (
-        array[None, None] if cone else array[:, None]
-        for array in map(torch.from_numpy, (sinogram.values, sinogram.sigma()))
-    )
+    scan = sinogram.geometry
+    values, sigma = (scan.as_batch(torch.from_numpy(array)) for array in (sinogram.values, sinogram.sigma()))
     n = len(values)
     images, ratios, history = [], [], _History()
     for first in range(0, n, batch_size):
@@ -140,8 +137,8 @@ def reconstruct(
         )
         residual = (problem.model(mu) - problem.data) / problem.sigma(mu)
         known = (s < BAD_RAY_SIGMA).flatten(1).to(residual.dtype).mean(1).clamp_min(1 / s[0].numel())
-        ratios += (residual_ratio(residual) / known.sqrt()).tolist() * (sinogram.n_slices if cone else 1)
-        images.append(mu_to_hu(mu, sinogram.mu_water_per_mm).reshape(-1, *A.domain_shape[-2:]).cpu().numpy())
+        ratios += (residual_ratio(residual) / known.sqrt()).tolist() * (sinogram.n_slices if scan.is_volume else 1)
+        images.append(scan.as_slices(mu_to_hu(mu, sinogram.mu_water_per_mm)).cpu().numpy())
         if progress:
             progress(batch.stop / n)
     doubts = findings(sinogram)

@@ -12,9 +12,9 @@ from typing import Any
 from ctresample.data_tools.dicom_writer import headers_changed
 from ctresample.files import write_file
 from ctresample.finite_json import finite
+from ctresample.learned import LearnedModel
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.dicom_export import scan_facts
-from ctresample.pipelines.loaded_prior import LoadedPrior
 from ctresample.pipelines.result_images import ResultMap
 from ctresample.result import ModelIdentity, Reconstruction
 from ctresample.sinogram import Sinogram
@@ -28,7 +28,7 @@ def write_record(
     result: Reconstruction,
     sinogram: Sinogram,
     *,
-    prior: LoadedPrior | ModelIdentity | None,
+    prior: LearnedModel | ModelIdentity | None,
     device: str,
     seconds: Mapping[str, float] | None,
     metrics: Mapping[str, Any] | None,

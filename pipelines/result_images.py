@@ -14,9 +14,9 @@ from ctresample.choices import VOLUME_SUFFIXES, MapKind
 from ctresample.data_tools.dicom_content import CT_IMAGE, RESIDUAL_MAP, UNCERTAINTY_MAP, Content
 from ctresample.data_tools.dicom_writer import check_ct_series, write_ct_series
 from ctresample.data_tools.volume_files import check_expressible, write_volume_file
+from ctresample.learned import LearnedModel
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.dicom_export import DICOM_FOLDER, method_label, provenance_of, scan_facts
-from ctresample.pipelines.loaded_prior import LoadedPrior
 from ctresample.result import ModelIdentity, Reconstruction
 from ctresample.sinogram import Sinogram
 from ctresample.volume import Volume
@@ -76,7 +76,7 @@ def write_images(
     folder: StrPath,
     result: Reconstruction,
     sinogram: Sinogram,
-    prior: LoadedPrior | ModelIdentity | None,
+    prior: LearnedModel | ModelIdentity | None,
     *,
     formats: Collection[str] = ("dicom",),
     maps: Sequence[ResultMap] = (),

@@ -20,13 +20,6 @@ _FOR_GRID: dict[Beam, Any] = {
 }
 
 
-def beam_of(geometry: Geometry) -> Beam:
-    """The name of a scan's beam."""
-    if isinstance(geometry, FanBeam):
-        return "fan-curved" if geometry.is_curved else "fan"
-    return "cone" if isinstance(geometry, ConeBeam) else "parallel"
-
-
 def reconstruction_grid(volume: Volume, size: int, beam: Beam = "parallel") -> tuple[Grid, Volume]:
     """The grid of ``size`` x ``size`` pixels a slice that covers a volume, centred on the rotation axis.
 
@@ -95,6 +88,6 @@ def scan_geometry(
         options["arc_rad"] = arc_rad
     make = _FOR_GRID[beam]
     geometry: Geometry = replace(make(grid, n_views, **options), **offsets)
-    if arc_rad == "short" and not isinstance(geometry, ParallelBeam):
+    if arc_rad == "short":
         geometry = replace(make(grid, n_views, **options, arc_rad=geometry.short_scan_rad), **offsets)
     return geometry

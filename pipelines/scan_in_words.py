@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ctresample.geometry import Geometry, Grid, ParallelBeam
+from ctresample.geometry import Geometry, Grid
 
 _GAP_FACTOR = 3
 """Between two views nothing was measured when they are this many times further apart than usual."""
@@ -45,8 +45,7 @@ def _text(value: Any) -> str:
 
 def _coverage(geometry: Geometry) -> list[str]:
     """How much of a circle the views cover, and how much is enough."""
-    parallel = isinstance(geometry, ParallelBeam)
-    turn = math.pi if parallel else 2 * math.pi  # parallel rays from behind see the same lines
+    parallel, turn = geometry.name == "parallel", geometry.turn_rad
     places = np.unique(np.mod(geometry.angles_rad, turn).round(9))
     if len(places) == 1:
         return ["one direction only"]
@@ -58,7 +57,7 @@ def _coverage(geometry: Geometry) -> list[str]:
     if n_gaps > 1:
         return [f"{n_gaps} arcs; widest gap {math.degrees(widest):.4g}°"]
     arc_rad = turn - widest + usual
-    needed = math.pi if isinstance(geometry, ParallelBeam) else geometry.short_scan_rad
+    needed = geometry.short_scan_rad
     kind = "short scan" if arc_rad > needed - usual / 2 else "limited angle"
     enough = f"{math.degrees(needed):.4g}° see every line" + ("" if parallel else " (short_scan_rad)")
     return [f"{kind}: an arc of {math.degrees(arc_rad):.4g}°", enough]

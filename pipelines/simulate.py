@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ctresample.choices import Beam
 from ctresample.errors import UsageError
-from ctresample.geometry import ConeBeam, Geometry, Grid, VolumeGrid
-from ctresample.noise import Scanner, add_noise, blurred, check_noise, with_crosstalk
+from ctresample.geometry import Geometry, Grid
+from ctresample.noise import PLAIN, Scanner, add_noise, blurred, check_noise, with_crosstalk
 from ctresample.operators import ConeProjector, StreamedProjector
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.scan_geometry import reconstruction_grid, scan_geometry
@@ -27,9 +27,6 @@ data made with the very matrix that reconstructs them would flatter every method
 
 _DETECTOR = (0, 1)
 """Follows the seed for what belongs to the detector; a slice's noise has its number alone, so the two differ."""
-
-PLAIN = Scanner()
-"""A scanner that sends the same photons along every ray, and whose bins neither blur nor touch."""
 
 
 def simulate(
@@ -87,7 +84,7 @@ def simulate(
         raise UsageError(f"the scanner has a {scanner}, but there are no photons to shape; state photons too")
     if geometry is not None and (n_views is not None or arc_rad is not None):
         raise UsageError("geometry has its own views; leave n_views and arc_rad out")
-    cone = beam == "cone" if geometry is None else isinstance(geometry, ConeBeam)
+    cone = beam == "cone" if geometry is None else geometry.is_volume
     grid, first = reconstruction_grid(volume, size, "cone" if cone else "parallel")
     if geometry is None:
         if n_views is None:
@@ -155,14 +152,14 @@ def _transmission(
 ) -> NDArray[np.float64]:
     """Mean intensity over each bin, ``[slice, view, detector]``, of images ``[slice, y, x]`` on the refined grid."""
     fine_grid, fine_geometry = grid.refined(REFINEMENT), geometry.with_bins_split(REFINEMENT)
-    if isinstance(grid, VolumeGrid):
+    if grid.is_volume:
         mu = np.repeat(mu.astype(np.float32), REFINEMENT, axis=0)
     images = torch.from_numpy(mu)
     views = []
     # a view at a time: the whole fine matrix would take gigabytes
     for number in range(geometry.n_views):
         one = fine_geometry.with_angles((fine_geometry.angles_rad[number],))
-        if isinstance(grid, VolumeGrid):
+        if grid.is_volume:
             integrals = ConeProjector(one, fine_grid)(images[None, None])[0, 0, :, 0]
         else:
             integrals = StreamedProjector(one, fine_grid, dtype=images.dtype)(images[:, None])[:, 0, 0]
@@ -175,7 +172,7 @@ def _transmission(
 
 def _bin_means(intensity: NDArray[np.float64], geometry: Geometry) -> NDArray[np.float64]:
     """One view, ``[slice or detector row, 1, detector]``, of intensities on parts of bins."""
-    if isinstance(geometry, ConeBeam):
-        parts = intensity.reshape(geometry.n_detector_rows, REFINEMENT, 1, geometry.n_detectors, REFINEMENT)
+    if geometry.is_volume:
+        parts = intensity.reshape(geometry.view_shape[0], REFINEMENT, 1, geometry.n_detectors, REFINEMENT)
         return parts.mean(axis=(1, 4))
     return intensity.reshape(len(intensity), 1, geometry.n_detectors, REFINEMENT).mean(axis=3)

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from ctresample.choices import ViewWeights, Window
-from ctresample.geometry import ConeBeam
 from ctresample.operators import LinearOperator, Projector
 from ctresample.pipelines.problem import LINEARISATIONS, Problem
 from ctresample.solvers.cgls import cgls
@@ -62,7 +61,7 @@ class Batch:
 def direct(solver: Solver, batch: Batch) -> torch.Tensor:
     """In one step; of a cone beam by FDK."""
     A = batch.A
-    solver = fdk if isinstance(A.geometry, ConeBeam) else solver
+    solver = fdk if A.geometry.is_volume else solver
     return solver(
         batch.y,
         A.geometry,

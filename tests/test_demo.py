@@ -15,7 +15,7 @@ from pydicom import dcmread
 from ctresample.data_tools.dicom_reader import read_ct_slices
 from ctresample.pipelines.benchmark.table import COLUMNS
 from ctresample.pipelines.demo import SLICES, demo
-from ctresample.pipelines.loaded_prior import LoadedPrior
+from ctresample.pipelines.learned_models import load_model
 from ctresample.pipelines.reconstruct import reconstruct
 from ctresample.pipelines.simulate import simulate
 from ctresample.regrid import to_square_grid
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(900)
 
 @pytest.fixture(scope="module")
 def prior():
-    return LoadedPrior.load("ct256")
+    return load_model("ct256")
 
 
 @pytest.fixture(scope="module")
@@ -118,14 +118,14 @@ def test_real_prior_same_seed_same_image_alone_or_in_a_batch(prior):
     two = read_ct_slices(SLICES)[-2:]  # of one series, so of one geometry
     scan = simulate(Volume(np.concatenate([v.hu for v in two]), two[0].affine), n_views=25, photons=1e5)
     settings = replace(PRESETS["fast"], n_steps=10)  # to save time
-    together = reconstruct(scan, prior=prior.model, settings=settings, seed=3, batch_size=2)
-    again = reconstruct(scan, prior=prior.model, settings=settings, seed=3, batch_size=2)
-    alone = reconstruct(scan, prior=prior.model, settings=settings, seed=3, batch_size=1)
+    together = reconstruct(scan, prior=prior, settings=settings, seed=3, batch_size=2)
+    again = reconstruct(scan, prior=prior, settings=settings, seed=3, batch_size=2)
+    alone = reconstruct(scan, prior=prior, settings=settings, seed=3, batch_size=1)
     assert np.array_equal(together.image_hu, again.image_hu)
     # float32 sums in another order, amplified a little from step to step; another seed differs by 21 HU
     assert np.sqrt(((together.image_hu - alone.image_hu) ** 2).mean()) < 0.2  # HU
     np.testing.assert_allclose(together.image_hu, alone.image_hu, atol=5.0)
-    other = reconstruct(scan, prior=prior.model, settings=settings, seed=4, batch_size=2)
+    other = reconstruct(scan, prior=prior, settings=settings, seed=4, batch_size=2)
     assert not np.array_equal(together.image_hu, other.image_hu)
 
 

@@ -21,7 +21,7 @@ from ctresample.pipelines.batch.plan import make_plan
 from ctresample.pipelines.batch.run import open_batch, run_batch
 from ctresample.pipelines.batch.select import Selection
 from ctresample.pipelines.batch.settings import BatchSettings
-from ctresample.pipelines.scan_settings import ScanSettings
+from ctresample.pipelines.scan_settings import Scan
 
 
 def peak_mb() -> float:
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--slices", type=int, default=4)
     parser.add_argument("--method", default="fbp")
     wanted = parser.parse_args()
-    settings = BatchSettings(scan=ScanSettings(n_views=12, size=SIZE, photons=1e5), method=wanted.method)
+    settings = BatchSettings(scan=Scan(n_views=12, size=SIZE, photons=1e5), method=wanted.method)
     peaks: list[float] = []
     times: list[float] = []
 

@@ -48,7 +48,7 @@ def main() -> None:
     with screen() as show:
         show.progress(0, "warming up")
         # the first network call of a process is slower: let no preset pay for it
-        networks = {kind: model.model for kind, model in models.items()}
+        networks = dict(models)
         warm = [Run("resample", "fast")]
         list(compare(volumes[:1], runs=warm, conditions=[SCAN], size=arguments.size, models=networks, device=device))
         rows = run_benchmark(

@@ -57,7 +57,7 @@ def main() -> None:
     arguments = parser.parse_args()
     methods = words("--methods", arguments.methods)
     models = load_models([Run(method) for method in methods], {"latent prior": arguments.prior}, torch.device("cpu"))
-    prior = models["latent prior"].model if models else None
+    prior = models["latent prior"] if models else None
     objects = {"water": water_disc()}
     for number, volume in enumerate(read_ct_slices(arguments.dicom_dir, max_slices=arguments.slices), 1):
         objects[f"slice {number}"] = volume

@@ -19,12 +19,13 @@ from ctresample.cli.options import whole_numbers, words
 from ctresample.cli.screen import screen
 from ctresample.data_tools.dicom_reader import read_ct_slices
 from ctresample.device import pick_device
+from ctresample.learned import LearnedModel
 from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.markdown import quality_table, reading
 from ctresample.pipelines.benchmark.resumable import run_benchmark
 from ctresample.pipelines.benchmark.runs import Run, runs_of
 from ctresample.pipelines.benchmark.summary import summarise
-from ctresample.pipelines.loaded_prior import LoadedPrior
+from ctresample.pipelines.learned_models import load_model
 from ctresample.pipelines.methods import DEFAULT_PRIOR
 from ctresample.result import ResultRow
 
@@ -49,7 +50,7 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder for the results: new, or to go on with")
     arguments = parser.parse_args()
     device = pick_device(arguments.device)
-    priors = by_label([LoadedPrior.load(prior, device) for prior in arguments.prior or [DEFAULT_PRIOR]])
+    priors = by_label([load_model(prior, device) for prior in arguments.prior or [DEFAULT_PRIOR]])
     classical = runs_of(words("--methods", f"{BASELINE},{arguments.methods}"))
     volumes = read_ct_slices(arguments.dicom_dir, max_slices=arguments.slices)
     conditions = [
@@ -79,7 +80,7 @@ def main() -> None:
     print(tables(rows))
 
 
-def by_label(priors: Sequence[LoadedPrior]) -> dict[str, LoadedPrior]:
+def by_label(priors: Sequence[LearnedModel]) -> dict[str, LearnedModel]:
     """Priors by name; those that share one are told apart by their weights."""
     names = [prior.name for prior in priors]
     return {p.name if names.count(p.name) == 1 else f"{p.name} {p.sha256[:8]}": p for p in priors}

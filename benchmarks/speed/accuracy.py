@@ -47,7 +47,7 @@ def line_integrals(geometry: ParallelBeam | FanBeam, disk: Disk) -> Array:
     s = bins * geometry.detector_pitch_mm + geometry.detector_offset_mm
     cx, cy = disk.centre_mm
     along_u = cx * np.cos(theta) + cy * np.sin(theta)
-    if isinstance(geometry, FanBeam):
+    if geometry.name == "fan":
         # seen from the source, the central ray points along v, and the ray to bin s along s u + source_to_detector v
         from_source = cy * np.cos(theta) - cx * np.sin(theta) + geometry.source_to_axis_mm
         length = np.hypot(s, geometry.source_to_detector_mm)

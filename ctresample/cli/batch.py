@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ctresample.cli import deidentification, options
+from ctresample.cli.from_settings import with_settings
+from ctresample.cli.reconstruct import ON_ANY_DEVICE
 from ctresample.cli.screen import clock, say, screen
 from ctresample.errors import Stopped, UsageError
+from ctresample.pipelines.results.options import ResultOptions
+from ctresample.pipelines.scan_settings import Scan
 
 if TYPE_CHECKING:
     from ctresample.pipelines.batch.estimate import Pace
@@ -21,6 +26,10 @@ _FILE_WIDTH = 200  # of the plan where it is no terminal's
 MACHINES = "Processes and machines"
 
 
+DEFAULT_SCAN = Scan(n_views=25)
+
+
+@with_settings
 def batch(
     place: Annotated[
         Path,
@@ -31,9 +40,7 @@ def batch(
     out: Annotated[
         Path, typer.Option("-o", "--out", metavar="DIR", help="Folder for the results: new, empty, or to go on with.")
     ],
-    views: options.Views = 25,
-    method: options.Method = "resample",
-    preset: options.Preset = "fast",
+    result: ResultOptions = ON_ANY_DEVICE,
     select: Annotated[
         str | None,
         typer.Option(
@@ -54,13 +61,6 @@ def batch(
     one_series: options.OneSeries = False,
     any_class: options.AnyClass = False,
     every: options.Every = 1,
-    window: options.FbpWindow = "hann",
-    model: options.FitModel = "line-integrals",
-    tube_kilovolts: options.TubeKilovolts = None,
-    prior: options.Prior = None,
-    size: options.Size = 256,
-    seed: options.Seed = 0,
-    device: options.Device = "auto",
     batch_size: options.BatchSize = 8,
     workers: Annotated[
         int,
@@ -74,21 +74,7 @@ def batch(
             metavar="tcp://HOST:PORT", help="Of dask.distributed, whose workers do the work.", rich_help_panel=MACHINES
         ),
     ] = None,
-    geometry: options.ScanBeam = "parallel",
-    arc_deg: options.ArcDeg = None,
-    detector_offset_mm: options.DetectorOffset = 0.0,
-    axis_offset_mm: options.AxisOffset = 0.0,
-    source_to_axis_mm: options.SourceToAxis = None,
-    source_to_detector_mm: options.SourceToDetector = None,
-    blur_mm: options.Blur = 0.0,
-    crosstalk: options.Crosstalk = 0.0,
-    photons: options.Photons = None,
-    electronic_noise: options.ElectronicNoise = 0.0,
-    bow_tie: options.BowTie = None,
-    tube_current_modulation: options.TubeCurrentModulation = 0.0,
-    formats: options.Formats = "dicom",
-    residual_map: options.ResidualMap = False,
-    uncertainty: options.Uncertainty = None,
+    scan: Scan = DEFAULT_SCAN,
     deidentify: deidentification.Deidentify = False,
     deidentification_key: deidentification.DeidentificationKey = None,
     retain_device: deidentification.RetainDevice = False,
@@ -109,48 +95,23 @@ def batch(
     if deidentify != (deidentification_key is not None):
         raise UsageError("--deidentify and --deidentification-key go together in a batch: all of it needs one key")
     deidentification.check_retain_device(deidentify, retain_device)
-    scan = options.scan_settings(
-        n_views=views,
-        beam=geometry,
-        arc_deg=arc_deg,
-        detector_offset_mm=detector_offset_mm,
-        axis_offset_mm=axis_offset_mm,
-        source_to_axis_mm=source_to_axis_mm,
-        source_to_detector_mm=source_to_detector_mm,
-        blur_mm=blur_mm,
-        crosstalk=crosstalk,
-        photons=photons,
-        electronic_noise=electronic_noise,
-        bow_tie_mm=bow_tie,
-        tube_current_modulation=tube_current_modulation,
-        size=size,
-    )
+    options.check_noise(scan.photons, scan.electronic_noise)
     with screen() as show:
         show.progress(0, "loading")
         from ctresample.pipelines.batch.order import reconstruct_all
         from ctresample.pipelines.batch.settings import BatchSettings
-        from ctresample.pipelines.physics import Physics
 
         settings = BatchSettings(
             scan=scan,
             every=every,
-            method=method,
-            preset=preset,
-            window=window,
-            physics=Physics(model, tube_kilovolts),
-            prior=prior,
-            seed=seed,
+            **{one.name: getattr(result, one.name) for one in fields(result)},
             allow_gaps=allow_gaps,
             resample_tilt=resample_tilt,
             even_steps_mm=even_steps,
             one_series=one_series,
             any_class=any_class,
-            formats=options.formats(formats),
-            residual_map=residual_map,
-            uncertainty=uncertainty,
             deidentification_key=deidentification_key,
             retain_device=retain_device,
-            device=device,
         )
         try:
             done = reconstruct_all(

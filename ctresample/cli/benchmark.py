@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,9 +10,11 @@ import typer
 
 from ctresample.choices import SLICE_BEAMS
 from ctresample.cli import options
+from ctresample.cli.from_settings import Without, with_settings
 from ctresample.cli.screen import say, screen
 from ctresample.errors import Stopped, UsageError
-from ctresample.pipelines.methods import BUNDLED, DEFAULT_PRIOR
+from ctresample.pipelines.methods import BUNDLED, DEFAULT_PRIOR, PRESETS
+from ctresample.pipelines.scan_settings import Scan
 
 if TYPE_CHECKING:
     from ctresample.pipelines.benchmark.conditions import Condition
@@ -20,6 +23,11 @@ if TYPE_CHECKING:
 SCANS, MODELS, TABLE = "Scans: every combination of these", "Learned models", "Table and report"
 
 
+_LISTED = frozenset({"n_views", "beam", "photons"})
+DEFAULT_SCAN = Scan(n_views=25)
+
+
+@with_settings
 def benchmark(
     dicom: options.DicomImages,
     out: Annotated[
@@ -29,7 +37,7 @@ def benchmark(
         str, typer.Option(metavar="NAME,NAME,...", help="Of the methods above.")
     ] = "fbp,sirt,tv,resample",
     preset: Annotated[
-        str, typer.Option(metavar="NAME,...", help=f"Of ReSample, one or more: {', '.join(options.PRESETS)}.")
+        str, typer.Option(metavar="NAME,...", help=f"Of ReSample, one or more: {', '.join(PRESETS)}.")
     ] = "fast",
     views: Annotated[
         str | None, typer.Option(metavar="N,N,...", help="Numbers of views. Default: 25.", rich_help_panel=SCANS)
@@ -48,10 +56,6 @@ def benchmark(
             rich_help_panel=SCANS,
         ),
     ] = None,
-    electronic_noise: Annotated[
-        float,
-        typer.Option(metavar="SD", help="Read-out noise in photons, where there are photons.", rich_help_panel=SCANS),
-    ] = 0.0,
     conditions: Annotated[
         str | None,
         typer.Option(
@@ -63,7 +67,7 @@ def benchmark(
     draws: Annotated[
         int, typer.Option(min=1, metavar="N", help="Noise draws: seeds from --seed on.", rich_help_panel=SCANS)
     ] = 1,
-    size: options.Size = 256,
+    scan: Annotated[Scan, Without(_LISTED)] = DEFAULT_SCAN,
     max_slices: Annotated[int | None, typer.Option(min=1, help="Take only so many slices, in order of path.")] = None,
     slices_of: Annotated[
         str | None,
@@ -120,7 +124,7 @@ def benchmark(
     A benchmark that was stopped goes on when the command is repeated; what failed is tried again with --retry-failed
     only. Exit status 3: some reconstructions failed, which the report says; the rest is there.
     """
-    scans = _conditions(views, geometry, photons, electronic_noise, conditions)
+    scans = _conditions(scan, views, geometry, photons, conditions)
     names, presets = options.words("--methods", methods), options.words("--preset", preset)
     limits = options.numbers_by_name("--slices-of", slices_of) if slices_of else {}
     region = _zoom(zoom) if zoom else None
@@ -144,7 +148,7 @@ def benchmark(
                 runs=runs,
                 conditions=scans,
                 seeds=range(seed, seed + draws),
-                size=size,
+                size=scan.size,
                 models=models,
                 device=place,
                 batch_size=batch_size,
@@ -172,11 +176,12 @@ def benchmark(
 
 
 def _conditions(
-    views: str | None, geometry: str | None, photons: str | None, electronic_noise: float, names: str | None
+    scan: Scan, views: str | None, geometry: str | None, photons: str | None, names: str | None
 ) -> list[Condition]:
     """Published scans by name, or every combination of views, beams and doses."""
-    given = {"--views": views, "--geometry": geometry, "--photons": photons, "--electronic-noise": electronic_noise}
+    given: dict[str, object] = {"--views": views, "--geometry": geometry, "--photons": photons}
     if names is not None:
+        given["a scanner's option"] = scan != replace(DEFAULT_SCAN, size=scan.size)
         for option, value in given.items():
             if value:
                 raise UsageError(f"--conditions names whole scans, so that {option} has no place; leave one out")
@@ -187,17 +192,26 @@ def _conditions(
             if name not in CONDITIONS:
                 raise UsageError(f"condition is {name!r}; expected one of {', '.join(CONDITIONS)}")
         return [CONDITIONS[name] for name in wanted]
-    counts = options.whole_numbers("--views", views or "25")
-    beams = options.words("--geometry", geometry or SLICE_BEAMS[0])
+    counts = options.whole_numbers("--views", views or str(scan.n_views))
+    beams = options.words("--geometry", geometry or scan.beam)
     for beam in beams:
         if beam not in SLICE_BEAMS:
             raise UsageError(f"--geometry has {beam!r}; expected {', '.join(SLICE_BEAMS)}")
     doses = options.doses("--photons", photons or "none")
-    options.check_noise(next((dose for dose in doses if dose), None), electronic_noise)
+    options.check_noise(next((dose for dose in doses if dose), None), scan.electronic_noise)
     from ctresample.pipelines.benchmark.conditions import Condition
 
+    shared = {one.name: getattr(scan, one.name) for one in fields(scan)}
     return [
-        Condition(n_views=n, beam=beam, photons=dose, electronic_noise=electronic_noise if dose else 0.0)  # type: ignore[arg-type]  # checked above
+        Condition(
+            **shared
+            | {
+                "n_views": n,
+                "beam": beam,
+                "photons": dose,
+                "electronic_noise": scan.electronic_noise if dose else 0.0,
+            }
+        )
         for n in counts
         for beam in beams
         for dose in doses

@@ -35,10 +35,10 @@ def demo(
         show.progress(0, "loading")
         from ctresample.device import pick_device
         from ctresample.pipelines.demo import demo as run_demo
-        from ctresample.pipelines.loaded_prior import LoadedPrior
+        from ctresample.pipelines.learned_models import load_model
 
         place = pick_device(device)
-        rows = run_demo(folder, prior=LoadedPrior.load(prior, place), seed=seed, device=place, progress=show.progress)
+        rows = run_demo(folder, prior=load_model(prior, place), seed=seed, device=place, progress=show.progress)
     from rich.console import Console
 
     from ctresample.pipelines.benchmark.console import print_summary

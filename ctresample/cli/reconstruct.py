@@ -9,16 +9,19 @@ from typing import Annotated
 import typer
 
 from ctresample.cli import deidentification, options
+from ctresample.cli.from_settings import with_settings
 from ctresample.cli.screen import say, screen
+from ctresample.pipelines.results.options import ResultOptions
+
+ON_ANY_DEVICE = ResultOptions(device="auto")
 
 
+@with_settings
 def reconstruct(
     scan: Annotated[
         Path, typer.Argument(metavar="SCAN", exists=True, dir_okay=False, help="Sinogram file, such as scan.h5.")
     ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="New or empty folder for the results.")],
-    method: options.Method = "resample",
-    preset: options.Preset = "fast",
     every: options.Every = 1,
     size: Annotated[
         int | None,
@@ -33,21 +36,12 @@ def reconstruct(
             "--pixel-size", min=1e-6, metavar="MM", help="Of the image. By default, what keeps the field of view."
         ),
     ] = None,
-    window: options.FbpWindow = "hann",
-    view_weights: options.ViewWeightsOption = "arcs",
-    model: options.FitModel = "line-integrals",
-    tube_kilovolts: options.TubeKilovolts = None,
-    prior: options.Prior = None,
-    seed: options.Seed = 0,
-    device: options.Device = "auto",
+    result: ResultOptions = ON_ANY_DEVICE,
     against: Annotated[
         Path | None,
         typer.Option(metavar="DICOM", exists=True, help="Where the scanned series is, to compute PSNR, SSIM, RMSE."),
     ] = None,
     batch_size: options.BatchSize = 8,
-    formats: options.Formats = "dicom",
-    residual_map: options.ResidualMap = False,
-    uncertainty: options.Uncertainty = None,
     deidentify: deidentification.Deidentify = False,
     deidentification_key: deidentification.DeidentificationKey = None,
     retain_device: deidentification.RetainDevice = False,
@@ -69,29 +63,14 @@ def reconstruct(
         show.progress(0, "loading")
         from ctresample.data_tools.sinogram_file import read_sinogram
         from ctresample.pipelines.against import read_source, truth_for
-        from ctresample.pipelines.physics import Physics
-        from ctresample.pipelines.results.options import ResultOptions
         from ctresample.pipelines.results.run import make_result
 
-        settings = ResultOptions(
-            method=method,
-            preset=preset,
-            window=window,
-            view_weights=view_weights,
-            physics=Physics(model, tube_kilovolts),
-            prior=prior,
-            seed=seed,
-            formats=options.formats(formats),
-            residual_map=residual_map,
-            uncertainty=uncertainty,
-            device=device,
-        )
         deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key, retain_device)
         sinogram = read_sinogram(scan).every(every).on_grid(size, pixel_size)
         truth = truth_for(sinogram, read_source(against, sinogram, show.note)) if against else None
-        result = make_result(
+        made = make_result(
             sinogram,
-            settings,
+            result,
             out,
             truth_hu=truth,
             deidentifier=deidentifier,
@@ -99,19 +78,19 @@ def reconstruct(
             began=began,
             progress=show.progress,
         )
-        for doubt in result.reconstruction.doubts:
+        for doubt in made.reconstruction.doubts:
             show.doubt(doubt)
-        if result.note:
-            show.note(result.note)
-    ratios = result.reconstruction.residual_ratio
+        if made.note:
+            show.note(made.note)
+    ratios = made.reconstruction.residual_ratio
     n, ratio = len(ratios), sum(ratios) / len(ratios)
     slices = f"{n} slice{'s'[: n > 1]}"
-    say(f"{out}: {slices} by {method}, data residual {ratio:.2f} of what the noise predicts")
-    if result.metrics:
-        mean, data_range = result.metrics["mean"], result.metrics["data_range_hu"]
+    say(f"{out}: {slices} by {result.method}, data residual {ratio:.2f} of what the noise predicts")
+    if made.metrics:
+        mean, data_range = made.metrics["mean"], made.metrics["data_range_hu"]
         say(
             f"PSNR {mean['psnr_db']:.2f} dB over {data_range:g} HU, SSIM {mean['ssim']:.3f}, "
             f"RMSE {mean['rmse_hu']:.1f} HU (means over slices)"
         )
-    for one in result.maps:
+    for one in made.maps:
         say(f"{one.kind} map: root mean square {one.rms_hu:.1f} HU over the image")

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 from ctresample.cli import deidentification, options
+from ctresample.cli.from_settings import with_settings
 from ctresample.cli.screen import say, screen
+from ctresample.pipelines.scan_settings import Scan
 
 
+@with_settings
 def simulate(
     dicom: options.DicomPlace,
     out: options.NewSinogram,
-    views: options.Views,
-    geometry: options.ScanBeam = "parallel",
-    arc_deg: options.ArcDeg = None,
-    detector_offset_mm: options.DetectorOffset = 0.0,
-    axis_offset_mm: options.AxisOffset = 0.0,
-    source_to_axis_mm: options.SourceToAxis = None,
-    source_to_detector_mm: options.SourceToDetector = None,
-    blur_mm: options.Blur = 0.0,
-    crosstalk: options.Crosstalk = 0.0,
-    photons: options.Photons = None,
-    electronic_noise: options.ElectronicNoise = 0.0,
-    bow_tie: options.BowTie = None,
-    tube_current_modulation: options.TubeCurrentModulation = 0.0,
-    size: options.Size = 256,
+    scan: Scan,
     series: options.Series = None,
     allow_gaps: options.AllowGaps = False,
     resample_tilt: options.ResampleTilt = False,
@@ -40,22 +30,7 @@ def simulate(
     holds the line integrals, the geometry, the noise, the place in the patient and the DICOM headers (with the
     patient's name, unless --deidentify is given; what it took out then stands in FILE.deidentification.json).
     """
-    scan = options.scan_settings(
-        n_views=views,
-        beam=geometry,
-        arc_deg=arc_deg,
-        detector_offset_mm=detector_offset_mm,
-        axis_offset_mm=axis_offset_mm,
-        source_to_axis_mm=source_to_axis_mm,
-        source_to_detector_mm=source_to_detector_mm,
-        blur_mm=blur_mm,
-        crosstalk=crosstalk,
-        photons=photons,
-        electronic_noise=electronic_noise,
-        bow_tie_mm=bow_tie,
-        tube_current_modulation=tube_current_modulation,
-        size=size,
-    )
+    options.check_noise(scan.photons, scan.electronic_noise)
     from ctresample.files import check_new_file
 
     report = out.with_suffix(".deidentification.json")
@@ -83,10 +58,10 @@ def simulate(
             volume = deidentifier.volume(volume)
         n = len(volume.hu)
         slices = f"{n} slice{'s'[: n > 1]}"
-        step = f"scanning {slices}, {views} views"
+        step = f"scanning {slices}, {scan.n_views} views"
         sinogram = scan.scan(volume, seed=seed, progress=lambda share: show.progress(share, step))
         write_sinogram(sinogram, out)
         if deidentifier:
             show.note(write_report(report, deidentifier))
     bins = " x ".join(map(str, sinogram.geometry.view_shape))
-    say(f"{out}: {slices}, {views} views, {bins} detector bins")
+    say(f"{out}: {slices}, {scan.n_views} views, {bins} detector bins")

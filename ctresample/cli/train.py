@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctresample.choices import SliceBeam
-from ctresample.cli import options
+from ctresample.cli import options, screen
 from ctresample.errors import UsageError
 
 if TYPE_CHECKING:
@@ -224,12 +224,12 @@ def say(message: str, *, to_stderr: bool = False) -> None:
     from ctresample.pipelines.training.processes import this_process
 
     if this_process().is_main_process:
-        say(message, err=to_stderr)
+        screen.say(message, err=to_stderr)
 
 
 def show_dry_run(found: DryRun) -> None:
     """Print what a training would take."""
-    from ctresample.cli.screen import clock, say
+    from ctresample.cli.screen import clock
 
     opponent = f", and a discriminator of {found.n_opponent:,}" if found.n_opponent else ""
     say(f"parameters: {found.n_parameters:,}, of which trained {found.n_trained:,}{opponent}")

@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from ctresample import choices
 from ctresample.arrays import settle_numbers
 from ctresample.errors import GeometryError
 from ctresample.geometry.grid import Array, Grid, check_finite, check_positive
+
+if TYPE_CHECKING:  # geometry alone must cost no torch
+    import torch
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,6 +52,73 @@ class Beam(ABC):
     @property
     def n_views(self) -> int:
         return len(self.angles_rad)
+
+    @property
+    @abstractmethod
+    def name(self) -> choices.Beam:
+        """What users call it."""
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether it sees all slices of a volume at once, on a grid of voxels."""
+        return False
+
+    @property
+    def turn_rad(self) -> float:
+        """The angle after which views see the same lines again."""
+        return 2 * math.pi
+
+    @property
+    @abstractmethod
+    def short_scan_rad(self) -> float:
+        """Shortest arc that measures every line."""
+
+    @property
+    @abstractmethod
+    def line_coordinates(self) -> tuple[Array, float]:
+        """What tells the lines of a view apart, and its step from bin to bin.
+
+        Of parallel rays their distance from the rotation axis in mm, of a fan their angle from the ray through it.
+        """
+
+    @property
+    @abstractmethod
+    def from_axis_mm(self) -> Array:
+        """How far each bin's ray passes from the rotation axis, with its side; in the plane of the source's circle."""
+
+    @property
+    def magnification(self) -> float:
+        """Size of a bin over what of the object at the rotation axis falls on it."""
+        return 1.0
+
+    @property
+    def ray_lengths_mm(self) -> Array | None:
+        """From the source to each bin, ``view_shape``; None of parallel rays, which have no ends."""
+        return None
+
+    @property
+    def lengths_mm(self) -> dict[str, float]:
+        """All its lengths that are one number, by name."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name.endswith("_mm")}
+
+    def as_batch(self, values: torch.Tensor) -> torch.Tensor:
+        """Measurements, or images, of all slices as the operators take them.
+
+        Args:
+            values: ``[slice, ...]``: of a sinogram's values of a cone beam, the rows of its detector.
+
+        Returns:
+            ``(B, 1, ...)``: slices are scans of their own, so as many; of a volume one.
+        """
+        return values[None, None] if self.is_volume else values[:, None]
+
+    def as_slices(self, x: torch.Tensor) -> torch.Tensor:
+        """Images ``(B, 1, ...)`` of such a batch as ``[slice, y, x]``."""
+        return x.reshape(-1, *x.shape[-2:])
+
+    def one_row(self) -> Beam:
+        """The scan seen along the axis: there all rows of a flat panel look alike, like a flat fan's only one."""
+        return self
 
     @property
     def is_curved(self) -> bool:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
 
+from ctresample import choices
 from ctresample.errors import GeometryError
 from ctresample.geometry.beam import bins_over, spread
 from ctresample.geometry.fan import (
     CLINICAL_SOURCE_TO_AXIS_MM,
     CLINICAL_SOURCE_TO_DETECTOR_MM,
     DivergingBeam,
+    FanBeam,
     half_fan_rad,
 )
 from ctresample.geometry.grid import Array, Grid, VolumeGrid, check_finite, check_positive
@@ -67,6 +69,21 @@ class ConeBeam(DivergingBeam):
             n_detector_rows=bins_over(2 * half_height * source_to_detector_mm / nearest, row_pitch),
             detector_row_pitch_mm=row_pitch,
         )
+
+    @property
+    def name(self) -> choices.Beam:
+        return "cone"
+
+    @property
+    def is_volume(self) -> bool:
+        return True
+
+    @property
+    def ray_lengths_mm(self) -> Array:
+        return np.sqrt(self.source_to_detector_mm**2 + self.detector_mm**2 + self.detector_rows_mm[:, None] ** 2)
+
+    def one_row(self) -> FanBeam:
+        return FanBeam(**{one.name: getattr(self, one.name) for one in fields(DivergingBeam)})
 
     @property
     def view_shape(self) -> tuple[int, ...]:

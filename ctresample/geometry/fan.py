@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ctresample import choices
 from ctresample.choices import DetectorShape
 from ctresample.errors import GeometryError
 from ctresample.geometry.beam import Beam, bins_over, spread
@@ -58,8 +59,17 @@ class DivergingBeam(Beam):
         return self.fan_angles_rad + math.atan2(self.axis_offset_mm, self.source_to_axis_mm)
 
     @property
+    def line_coordinates(self) -> tuple[Array, float]:
+        return self.axis_fan_angles_rad, self.detector_pitch_mm / self.source_to_detector_mm
+
+    @property
+    def from_axis_mm(self) -> Array:
+        gamma = self.fan_angles_rad
+        return self.source_to_axis_mm * np.sin(gamma) + self.axis_offset_mm * np.cos(gamma)
+
+    @property
     def short_scan_rad(self) -> float:
-        """Shortest arc that measures every line through the fan: 180 degrees and the full fan angle."""
+        """180 degrees and the full fan angle."""
         return math.pi + 2 * float(np.abs(self.axis_fan_angles_rad).max())
 
     def source_mm(self, view: int) -> Array:
@@ -96,6 +106,15 @@ class FanBeam(DivergingBeam):
                 "fan beam: the curved detector reaches 90 degrees or more from the central ray; are n_detectors, "
                 "detector_pitch_mm and source_to_detector_mm in millimetres?"
             )
+
+    @property
+    def ray_lengths_mm(self) -> Array:
+        to_detector = self.source_to_detector_mm
+        return np.full(self.n_detectors, to_detector) if self.is_curved else np.hypot(to_detector, self.detector_mm)
+
+    @property
+    def name(self) -> choices.Beam:
+        return "fan-curved" if self.is_curved else "fan"
 
     @property
     def is_curved(self) -> bool:

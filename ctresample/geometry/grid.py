@@ -57,6 +57,16 @@ class ImageGrid:
         check_finite("image grid", centre_x_mm=self.centre_mm[0], centre_y_mm=self.centre_mm[1])
 
     @property
+    def is_volume(self) -> bool:
+        """Whether it has slices of its own."""
+        return False
+
+    @property
+    def slice_grid(self) -> ImageGrid:
+        """The grid of each slice: itself."""
+        return self
+
+    @property
     def pixel_height_mm(self) -> float:
         return self.pixel_size_mm * self.aspect
 
@@ -114,6 +124,11 @@ class VolumeGrid:
         check_positive("volume grid", **sizes, pixel_size_mm=self.pixel_size_mm, slice_step_mm=self.slice_step_mm)
         x, y, z = self.centre_mm
         check_finite("volume grid", centre_x_mm=x, centre_y_mm=y, centre_z_mm=z)
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether it has slices of its own."""
+        return True
 
     @property
     def slice_grid(self) -> ImageGrid:

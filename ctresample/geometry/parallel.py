@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ctresample import choices
 from ctresample.errors import GeometryError
 from ctresample.geometry.beam import Beam, bins_over, spread
 from ctresample.geometry.grid import Array, Grid, ImageGrid
@@ -24,6 +25,26 @@ class ParallelBeam(Beam):
     def for_grid(cls, grid: ImageGrid, n_views: int, arc_rad: float = math.pi) -> ParallelBeam:
         """Views equally spaced over [0, arc), end point excluded; bins as wide as a pixel, covering the corners."""
         return cls(spread(n_views, arc_rad), bins_over(2 * grid.radius_mm, grid.pixel_size_mm), grid.pixel_size_mm)
+
+    @property
+    def name(self) -> choices.Beam:
+        return "parallel"
+
+    @property
+    def turn_rad(self) -> float:
+        return math.pi  # rays from behind see the same lines
+
+    @property
+    def short_scan_rad(self) -> float:
+        return math.pi
+
+    @property
+    def line_coordinates(self) -> tuple[Array, float]:
+        return self.detector_mm, self.detector_pitch_mm
+
+    @property
+    def from_axis_mm(self) -> Array:
+        return self.detector_mm
 
     def rays(self, view: int) -> tuple[Array, Array]:
         cos, sin = math.cos(self.angles_rad[view]), math.sin(self.angles_rad[view])

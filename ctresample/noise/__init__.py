@@ -5,10 +5,11 @@ from ctresample.noise.detector import blurred, gain_errors, with_crosstalk
 from ctresample.noise.dose import bow_tie, tube_current
 from ctresample.noise.insertion import thinned
 from ctresample.noise.level import estimate_photons
-from ctresample.noise.scanner import Scanner
+from ctresample.noise.scanner import PLAIN, Scanner
 
 __all__ = [
     "COUNT_FLOOR",
+    "PLAIN",
     "Scanner",
     "add_noise",
     "blurred",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ctresample.geometry import Geometry, ParallelBeam
+from ctresample.geometry import Geometry
 from ctresample.units import MU_WATER_PER_MM
 
 
@@ -25,12 +25,7 @@ def bow_tie(geometry: Geometry, diameter_mm: float, mu_per_mm: float = MU_WATER_
     Returns:
         ``(detectors,)``, in (0, 1].
     """
-    if isinstance(geometry, ParallelBeam):
-        from_axis = geometry.detector_mm
-    else:
-        gamma = geometry.fan_angles_rad
-        from_axis = geometry.source_to_axis_mm * np.sin(gamma) + geometry.axis_offset_mm * np.cos(gamma)
-    path = 2 * np.sqrt(np.maximum((diameter_mm / 2) ** 2 - from_axis**2, 0))
+    path = 2 * np.sqrt(np.maximum((diameter_mm / 2) ** 2 - geometry.from_axis_mm**2, 0))
     return np.exp(-mu_per_mm * (diameter_mm - path))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from ctresample.errors import UsageError
 from ctresample.geometry import Geometry
 from ctresample.noise.detector import gain_errors
 from ctresample.noise.dose import bow_tie, tube_current
+from ctresample.offered import DOSE, SCANNER, Offered
 
 MAX_BOW_TIE_MM = 700.0
 """Of water; behind more, a filter lets less than one photon in a million pass at the edge."""
@@ -33,10 +35,15 @@ class Scanner:
         UsageError: one of them is out of range.
     """
 
-    bow_tie_mm: float | None = None
-    tube_current_modulation: float = 0.0
-    blur_mm: float = 0.0
-    crosstalk: float = 0.0
+    bow_tie_mm: Annotated[
+        float | None,
+        Offered("Bow-tie filter for a water cylinder of this diameter.", "MM", name="bow-tie", group=DOSE),
+    ] = None
+    tube_current_modulation: Annotated[
+        float, Offered("How far the current follows the patient: 0 not, 0.5 best.", "STRENGTH", group=DOSE)
+    ] = 0.0
+    blur_mm: Annotated[float, Offered("Width (FWHM) of the detector's point spread.", "MM", group=SCANNER)] = 0.0
+    crosstalk: Annotated[float, Offered("Signal each bin passes to a neighbour.", "SHARE", group=SCANNER)] = 0.0
     faulty_bins: float = 0.0
     gain_error: float = 0.0
 
@@ -112,3 +119,7 @@ class Scanner:
         if self.faulty_bins and self.gain_error:
             parts.append(f"gains of {self.faulty_bins:.3g} of the bins wrong by {self.gain_error:g}")
         return ", ".join(parts)
+
+
+PLAIN = Scanner()
+"""A scanner that sends the same photons along every ray, and whose bins neither blur nor touch."""

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 
 from ctresample.errors import UsageError
-from ctresample.geometry import ImageGrid
 from ctresample.operators import Projector, make_projector
 from ctresample.solvers.tv import tv
 
@@ -33,8 +32,9 @@ def coarse_tv(y: torch.Tensor, A: Projector, *, sigma: torch.Tensor) -> torch.Te
         UsageError: a volume, or sides that are odd.
     """
     grid = A.grid
-    if not isinstance(grid, ImageGrid) or any(side % 2 for side in grid.shape):
+    if grid.is_volume or any(side % 2 for side in grid.shape):
         raise UsageError(f"coarse_tv: the grid is {' x '.join(map(str, grid.shape))}; expected slices of even sides")
+    grid = grid.slice_grid
     half = replace(grid, shape=(grid.shape[0] // 2, grid.shape[1] // 2), pixel_size_mm=2 * grid.pixel_size_mm)
     rough = tv(
         y,

@@ -11,7 +11,7 @@ import math
 import torch
 
 from ctresample.errors import PriorError
-from ctresample.geometry import FanBeam, Geometry, Grid, ParallelBeam
+from ctresample.geometry import Geometry, Grid
 from ctresample.image_unet import ImageUNet
 from ctresample.solvers.fbp import fbp
 from ctresample.units import MU_WATER_PER_MM, hu_to_mu, mu_to_hu
@@ -55,12 +55,12 @@ def check_scan(model: ImageUNet, geometry: Geometry) -> None:
     found, expected = (
         f"{n_views} {beam} views over {math.degrees(arc):.4g} degrees"
         for n_views, beam, arc in (
-            (geometry.n_views, _beam(geometry), arc_rad(geometry)),
+            (geometry.n_views, geometry.name, arc_rad(geometry)),
             (config.n_views, config.beam, config.arc_rad),
         )
     )
     same_arc = math.isclose(arc_rad(geometry), config.arc_rad, rel_tol=_SAME_ARC)
-    if (geometry.n_views, _beam(geometry)) != (config.n_views, config.beam) or not same_arc:
+    if (geometry.n_views, geometry.name) != (config.n_views, config.beam) or not same_arc:
         raise PriorError(
             f"fbp-unet {config.name} was trained for {expected}; the scan has {found}; train one for it with "
             "`ctresample train fbp-unet`, or choose another method"
@@ -72,9 +72,3 @@ def arc_rad(geometry: Geometry) -> float:
     angles = geometry.angles_rad
     n = len(angles)
     return abs(angles[-1] - angles[0]) * n / (n - 1) if n > 1 else 0.0
-
-
-def _beam(geometry: Geometry) -> str:
-    if isinstance(geometry, ParallelBeam):
-        return "parallel"
-    return ("fan-curved" if geometry.is_curved else "fan") if isinstance(geometry, FanBeam) else "cone"

@@ -62,11 +62,13 @@ def ray_weights(geometry: Geometry, view_weights: ViewWeights = "arcs") -> Array
     if _period(geometry) == math.pi:
         return np.repeat(arcs[:, None], len(position), axis=1)
     # the same line from its other end: a parallel view from behind, for a fan turned by twice the ray's angle
-    turned = theta + math.pi + (0 if isinstance(geometry, ParallelBeam) else -2 * x)
+    turned = theta + math.pi + (0 if geometry.name == "parallel" else -2 * x)
     edges = position[0] - half_bin, position[-1] + half_bin
     here = _from_gaps(theta, gaps) * _from_edges(x, edges)
     there = _from_gaps(turned, gaps) * _from_edges(-x, edges)
-    return _with_holes_spread(arcs[:, None] * np.sin(np.pi / 2 * here / (here + there)) ** 2, position, np.median(arcs))
+    return _with_holes_spread(
+        arcs[:, None] * np.sin(np.pi / 2 * here / (here + there)) ** 2, position, float(np.median(arcs))
+    )
 
 
 def _with_holes_spread(weights: Array, position: Array, step: float) -> Array:
@@ -136,14 +138,13 @@ def weigh(
 
 def _position(geometry: Geometry) -> tuple[Array, float]:
     """Where each bin's ray passes the axis: at mm of a parallel beam, at what angle of a fan; and half a bin."""
-    if isinstance(geometry, ParallelBeam):
-        return geometry.detector_mm, geometry.detector_pitch_mm / 2
-    return geometry.axis_fan_angles_rad, geometry.detector_pitch_mm / geometry.source_to_detector_mm / 2
+    places, step = geometry.line_coordinates
+    return places, step / 2
 
 
 def _period(geometry: Geometry) -> float:
     """After what angle views count as measured again: pi where a parallel view from behind measures the same lines."""
-    if not isinstance(geometry, ParallelBeam):
+    if geometry.name != "parallel":
         return 2 * math.pi
     position, half_bin = _position(geometry)
     if abs(position[0] + position[-1]) <= 2 * half_bin + 1e-9:  # no further off the axis than half a bin
@@ -159,8 +160,8 @@ def _parts(angles_rad: Array, period: float) -> Array:
 
 
 def _is_gap(steps: Array, period: float) -> NDArray[np.bool_]:
-    median = np.median(steps)
-    far = max(_MANY_STEPS * median, _WIDE_STEPS * np.quantile(steps, 0.9, method="lower"), _LEAST_GAP_RAD)
+    median = float(np.median(steps))
+    far = max(_MANY_STEPS * median, _WIDE_STEPS * float(np.quantile(steps, 0.9, method="lower")), _LEAST_GAP_RAD)
     return (steps > far) | ((steps > _FEW_STEPS * median) & (steps > period / _GREAT_PART))
 
 

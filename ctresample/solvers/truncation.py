@@ -11,7 +11,7 @@ import math
 
 import torch
 
-from ctresample.geometry import Geometry, ParallelBeam
+from ctresample.geometry import Geometry
 
 AIR_SHARE = 0.02
 """Of a scan's largest line integral: an edge that reads less sees air, and is left as it is."""
@@ -100,10 +100,10 @@ def _cylinder(
 
 def _pitch_mm(geometry: Geometry) -> float:
     """As seen at the axis."""
-    return geometry.detector_pitch_mm / (1.0 if isinstance(geometry, ParallelBeam) else geometry.magnification)
+    return geometry.detector_pitch_mm / geometry.magnification
 
 
 def _edges_mm(geometry: Geometry) -> tuple[float, float]:
-    places = geometry.detector_mm / (1.0 if isinstance(geometry, ParallelBeam) else geometry.magnification)
-    offset = 0.0 if isinstance(geometry, ParallelBeam) else geometry.axis_offset_mm
+    places = geometry.detector_mm / geometry.magnification
+    offset = geometry.lengths_mm.get("axis_offset_mm", 0.0)
     return float(places[0] + offset), float(places[-1] + offset)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from ctresample.data_tools.importers.line_integrals import to_line_integrals
 from ctresample.data_tools.importers.readings import Note, Readings
 from ctresample.data_tools.sinogram_schema import MAX_SIDE
 from ctresample.errors import SinogramError
-from ctresample.geometry import ConeBeam, Geometry, Grid, ImageGrid, ParallelBeam, VolumeGrid
+from ctresample.geometry import ConeBeam, Geometry, Grid, ImageGrid, VolumeGrid
 from ctresample.noise import estimate_photons
 from ctresample.sinogram import Sinogram
 from ctresample.solvers.truncation import reach_mm
@@ -74,7 +75,7 @@ def assemble(
         shown = ", ".join(f"{k} ({what})" for k, what in list(odd.items())[:8])
         on_note(f"{len(odd)} bins look dead or unsteady: {shown}; to leave them out add bad_bins: {list(odd)[:50]}")
     grid = _stated_grid(described) or _default_grid(geometry, values, described.mu_water_per_mm, on_note)
-    step_mm = grid.slice_step_mm if isinstance(grid, VolumeGrid) else _slice_step_mm(described, n_rows, on_note)
+    step_mm = grid.steps_mm[0] if grid.is_volume else _slice_step_mm(described, n_rows, on_note)
     geometry.check_outside(grid)
     return Sinogram(
         values=values,
@@ -107,7 +108,7 @@ def _without_bad_views(
             raise SinogramError(f"{key} names {beyond[0]}; expected 0 to {n - 1}")
     bad[:, :, described.bad_bins or []] = True
     bad |= np.isnan(values)
-    lost = bad.all(axis=(0, 2))
+    lost: NDArray[np.bool_] = np.all(bad, axis=(0, 2))
     lost[described.bad_views or []] = True
     if lost.all():
         raise SinogramError("no reading is known: all are NaN, masked or bad; expected numbers")
@@ -125,7 +126,8 @@ def _ordered(
     """The readings ``[slice or row, view, detector]``, flat and dark fields likewise with one view, and bad rays."""
     names, values = [name.strip() for name in described.axes.split(",")], readings.values
     while values.ndim > len(names) and 1 in values.shape:  # the one page, or the one line of each, of a TIFF file
-        values, bad = (array.squeeze(values.shape.index(1)) for array in (values, bad))
+        lone = values.shape.index(1)
+        values, bad = values.squeeze(lone), bad.squeeze(lone)
     needed = {"view", "detector"} | ({first} - {"slice"})  # one slice may go without its axis
     if not needed <= set(names) <= needed | {first} or not len(set(names)) == len(names) == values.ndim:
         raise SinogramError(
@@ -184,26 +186,23 @@ def _default_grid(geometry: Geometry, values: NDArray[np.float32], mu_water_per_
     Over all of the object, where that is wider: a fit of the data has to put somewhere what its rays went through. The
     sides are multiples of 32, as learned priors need them; the field of view stays, and pixels become smaller for it.
     """
-    if isinstance(geometry, ParallelBeam):
-        pixel, radius = geometry.detector_pitch_mm, float(np.abs(_edges(geometry)).max())
-    else:
-        pixel = geometry.detector_pitch_mm / geometry.magnification
-        edges = _edges(geometry) / geometry.source_to_detector_mm
-        gamma = edges if geometry.is_curved else np.arctan(edges)
-        # distance of a ray from the axis: of a source beside the central ray's foot
-        away = geometry.source_to_axis_mm * np.sin(gamma) + geometry.axis_offset_mm * np.cos(gamma)
-        radius = float(np.abs(away).max())
-    seen = radius
-    radius = max(radius, min(_reach_mm(geometry, values, mu_water_per_mm), _MOST_WIDER * radius))
-    if not isinstance(geometry, ParallelBeam):
-        radius = min(radius, 0.7 * (math.hypot(geometry.source_to_axis_mm, geometry.axis_offset_mm) - pixel))
+    pixel, width = geometry.detector_pitch_mm / geometry.magnification, geometry.n_detectors
+    edges = replace(geometry, n_detectors=2, detector_pitch_mm=width * geometry.detector_pitch_mm)
+    seen = float(np.abs(edges.from_axis_mm).max())
+    radius = max(seen, min(_reach_mm(geometry, values, mu_water_per_mm), _MOST_WIDER * seen))
+    lengths = geometry.lengths_mm
+    if "source_to_axis_mm" in lengths:
+        source_mm = math.hypot(lengths["source_to_axis_mm"], lengths["axis_offset_mm"])
+        radius = max(seen, min(radius, 0.7 * (source_mm - pixel)))
     if radius > 1.02 * seen:
         on_note(
             f"the object reaches beyond the detector, to about {radius:.4g} mm from the axis: the image covers it, and "
             f"is right within {seen:.4g} mm at best"
         )
-    side = _WHOLE * math.ceil(2 * radius / pixel / _WHOLE - 1e-6)
-    pixel = 2 * radius / side
+    side = math.ceil(2 * radius / pixel - 1e-6)
+    if side >= 2 * _WHOLE:  # smaller ones are no images that a prior knows
+        side = _WHOLE * math.ceil(side / _WHOLE)
+        pixel = 2 * radius / side
     if side > MAX_SIDE:
         raise SinogramError(f"the detector sees {side} pixels of {pixel:.4g} mm; add image, a smaller grid")
     if not isinstance(geometry, ConeBeam):
@@ -220,13 +219,10 @@ def _default_grid(geometry: Geometry, values: NDArray[np.float32], mu_water_per_
 
 
 def _reach_mm(geometry: Geometry, values: NDArray[np.float32], mu_water_per_mm: float) -> float:
+    if values.shape[2] < 16:
+        return 0.0
     some = values[:: max(1, len(values) // 16)]
     return reach_mm(torch.from_numpy(some[None, None]), geometry, mu_water_per_mm)
-
-
-def _edges(geometry: Geometry) -> NDArray[np.floating]:
-    half = geometry.detector_pitch_mm / 2
-    return geometry.detector_mm[[0, -1]] + np.array([-half, half])
 
 
 def _slice_step_mm(described: Description, n_slices: int, on_note: Note) -> float:
@@ -242,7 +238,7 @@ def _affine(grid: Grid, step_mm: float) -> NDArray[np.float64]:
     """To LPS: columns to the right (x), rows down (y), slices up (z); the rotation axis is at x = y = 0."""
     y, x = grid.axes_mm[-2:]
     affine = np.diag([grid.steps_mm[-1], -grid.steps_mm[-2], step_mm, 1.0])
-    affine[:3, 3] = x[0], -y[0], grid.z_mm[0] if isinstance(grid, VolumeGrid) else 0.0
+    affine[:3, 3] = x[0], -y[0], grid.axes_mm[0][0] if grid.is_volume else 0.0
     return affine
 
 

@@ -13,7 +13,6 @@ import torch
 
 from ctresample.data_tools.dicom_series import FoundSeries
 from ctresample.errors import CTResampleError, PriorError
-from ctresample.geometry import ConeBeam
 from ctresample.pipelines.batch.inputs import BatchInput
 from ctresample.pipelines.batch.manifest import DONE
 from ctresample.pipelines.batch.settings import BatchSettings
@@ -84,7 +83,7 @@ def _measured_pace(found: BatchInput, settings: BatchSettings, batch_size: int) 
     if isinstance(source, FoundSeries):
         source = replace(source, headers=source.headers[: max(1, batch_size)])
     sinogram, _ = measured(source, settings)
-    if not isinstance(sinogram.geometry, ConeBeam):
+    if not sinogram.geometry.is_volume:
         some = slice(batch_size)
         sinogram = replace(
             sinogram, values=sinogram.values[some], headers=sinogram.headers[some], slice_offsets_mm=None

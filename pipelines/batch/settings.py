@@ -15,7 +15,7 @@ from ctresample.finite_json import finite
 from ctresample.image_unet import find_image_unet
 from ctresample.pipelines.methods import method_named
 from ctresample.pipelines.results.options import ResultOptions
-from ctresample.pipelines.scan_settings import ScanSettings
+from ctresample.pipelines.scan_settings import Scan
 from ctresample.prior import find_prior, weights_sha256
 
 
@@ -38,7 +38,7 @@ class BatchSettings(ResultOptions):
         retain_device: with a key, keep what names the scanner.
     """
 
-    scan: ScanSettings
+    scan: Scan
     every: int = 1
     allow_gaps: bool = False
     resample_tilt: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,9 @@ from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.runs import Run
 from ctresample.pipelines.benchmark.trial import Trial
 from ctresample.pipelines.methods import METHODS
-from ctresample.pipelines.scan_geometry import reconstruction_grid
-from ctresample.pipelines.simulate import scanned, simulate
+from ctresample.pipelines.simulate import scanned
 from ctresample.pipelines.work import Progress, Work
 from ctresample.result import ResultRow
-from ctresample.sinogram import Sinogram
 from ctresample.volume import Volume
 
 GROUP = 64
@@ -121,8 +119,8 @@ def compare(
         what = f"{len(group)} slice{'s'[: len(group) > 1]}, {condition.name}"
         work.start(f"scan, {what}", _SCAN_COST * len(group))
         if missing:
-            grid, _ = reconstruction_grid(members[0], size)
-            sinogram = _scan(members, condition, condition.geometry(grid), size, group_seed)
+            stack = Volume(np.concatenate([volume.hu for volume in members]), members[0].affine)
+            sinogram = replace(condition, size=size).scan(stack, seed=group_seed)
             truths = [scanned(volume, size) for volume in members]
             projector = make_projector(sinogram.geometry, sinogram.grid, device=device)
         for run, batch in batches:
@@ -192,16 +190,3 @@ def _batches(run: Run, group: Sequence[int], n_slices: int, batch_size: int) -> 
 def _seed_of(seed: int, group: Sequence[int]) -> int:
     """Each group has its own, or the first slices of all would share their noise."""
     return seed if group[0] == 0 else int(np.random.SeedSequence([seed, group[0]]).generate_state(1)[0])
-
-
-def _scan(members: Sequence[Volume], condition: Condition, geometry: Any, size: int, seed: int) -> Sinogram:
-    stack = Volume(np.concatenate([volume.hu for volume in members]), members[0].affine)
-    return simulate(
-        stack,
-        geometry=geometry,
-        size=size,
-        photons=condition.photons,
-        electronic_noise=condition.electronic_noise,
-        scanner=condition.scanner,
-        seed=seed,
-    )

@@ -7,40 +7,35 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ctresample.choices import SliceBeam
+from ctresample.choices import SLICE_BEAMS
+from ctresample.errors import UsageError
 from ctresample.geometry import Geometry, Grid
 from ctresample.noise import Scanner
-from ctresample.pipelines.scan_geometry import scan_geometry
-from ctresample.pipelines.simulate import PLAIN
+from ctresample.pipelines.scan_settings import Scan
 
 PHOTONS = 1e5
 """A ray, where a published configuration has noise of a level it does not state in photons."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Condition:
-    """How slices are scanned; see `simulate`.
+class Condition(Scan):
+    """A scan that slices are compared on.
 
     Attributes:
-        n_views: views, equally spaced over the arc.
-        beam: "parallel", "fan" or "fan-curved".
-        arc_rad: None for 180 degrees (parallel) or 360 degrees (fan).
         end_point: whether the last view lies at the end of the arc (``linspace(0, arc, n)``). Of 180 degrees in
             parallel beam it then is the first one mirrored: a view is spent twice.
-        photons: sent along each ray; None for no noise.
-        electronic_noise: read-out noise in photons.
-        scanner: what else the scanner does.
         known_as: its name, if it has one.
+
+    Raises:
+        UsageError: a beam that sees more than one slice.
     """
 
-    n_views: int
-    beam: SliceBeam = "parallel"
-    arc_rad: float | None = None
     end_point: bool = False
-    photons: float | None = None
-    electronic_noise: float = 0.0
-    scanner: Scanner = PLAIN
     known_as: str = ""
+
+    def __post_init__(self) -> None:
+        if self.beam not in SLICE_BEAMS:
+            raise UsageError(f"geometry is {self.beam!r}; slices are compared one by one: {', '.join(SLICE_BEAMS)}")
 
     @property
     def name(self) -> str:
@@ -50,25 +45,31 @@ class Condition:
     @property
     def words(self) -> str:
         """All that is known of it."""
-        arc = "" if self.arc_rad is None else f" over {math.degrees(self.arc_rad):g}°"
+        arc = "" if self.arc_rad is None else f" over {_degrees(self.arc_rad)}"
         end = ", end point included" if self.end_point else ""
         read_out = f", electronic noise {self.electronic_noise:g} photons" if self.photons else ""
         scanner = f", {self.scanner}" if str(self.scanner) else ""
-        return f"{self.n_views} views{arc}{end}, {self.beam} beam, {self._dose}{read_out}{scanner}"
+        lengths = "".join(f", {name} {value:g}" for name in _LENGTHS if (value := getattr(self, name)))
+        return f"{self.n_views} views{arc}{end}, {self.beam} beam, {self._dose}{read_out}{scanner}{lengths}"
 
     @property
     def _dose(self) -> str:
         return "no noise" if self.photons is None else f"{self.photons:,.6g} photons a ray"
 
     def geometry(self, grid: Grid) -> Geometry:
-        """The scan of a slice on this grid."""
-        scan = scan_geometry(grid, beam=self.beam, n_views=self.n_views, arc_rad=self.arc_rad)
+        scan = super().geometry(grid)
         if not self.end_point:
             return scan
-        arc_rad = self.arc_rad or (math.pi if self.beam == "parallel" else 2 * math.pi)
+        full = math.pi if self.beam == "parallel" else 2 * math.pi
+        arc_rad = full if self.arc_rad is None or self.arc_rad == "short" else self.arc_rad
         return scan.with_angles(np.linspace(0, arc_rad, self.n_views))
 
 
+def _degrees(arc_rad: float | str) -> str:
+    return "a short scan" if isinstance(arc_rad, str) else f"{math.degrees(arc_rad):g}°"
+
+
+_LENGTHS = ("detector_offset_mm", "axis_offset_mm", "source_to_axis_mm", "source_to_detector_mm")
 _RINGS = Scanner(faulty_bins=0.05, gain_error=0.25)
 
 _PUBLISHED = (

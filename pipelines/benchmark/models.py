@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from ctresample.errors import UsageError
+from ctresample.learned import LearnedModel
 from ctresample.pipelines.benchmark.runs import Run
-from ctresample.pipelines.loaded_prior import LoadedPrior
+from ctresample.pipelines.learned_models import load_model
 from ctresample.pipelines.methods import METHODS, Needs
 
 OPTIONS: dict[Needs, str] = {"latent prior": "--prior", "pixel prior": "--pixel-prior", "fbp-unet": "--fbp-unet"}
@@ -17,7 +18,7 @@ OPTIONS: dict[Needs, str] = {"latent prior": "--prior", "pixel prior": "--pixel-
 
 def load_models(
     runs: Sequence[Run], places: Mapping[Needs, str | None], device: torch.device | str
-) -> dict[str, LoadedPrior]:
+) -> dict[str, LearnedModel]:
     """Each model that is needed, once, by kind.
 
     Args:
@@ -29,7 +30,7 @@ def load_models(
         UsageError: a method's model is not there.
         PriorError: there is no such model.
     """
-    models: dict[str, LoadedPrior] = {}
+    models: dict[str, LearnedModel] = {}
     for run in runs:
         kind = METHODS[run.method].needs
         if not kind or kind in models:
@@ -37,5 +38,5 @@ def load_models(
         place = places.get(kind)
         if place is None:
             raise UsageError(f"method {run.method} needs a {kind}; name one with {OPTIONS[kind]}, or leave it out")
-        models[kind] = LoadedPrior.load(place, device, kind)
+        models[kind] = load_model(place, device, kind)
     return models

@@ -13,11 +13,11 @@ import torch
 import ctresample
 from ctresample.files import write_file
 from ctresample.finite_json import finite
+from ctresample.learned import LearnedModel
 from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.markdown import markdown
 from ctresample.pipelines.benchmark.summary import summarise
 from ctresample.pipelines.benchmark.table import write_results_csv
-from ctresample.pipelines.loaded_prior import LoadedPrior
 from ctresample.pipelines.report import SliceImages, write_report
 from ctresample.result import ResultRow
 
@@ -27,7 +27,7 @@ CSV_NAME, JSON_NAME, MARKDOWN_NAME, REPORT_NAME = "results.csv", "results.json",
 def facts_of(
     rows: Sequence[ResultRow],
     conditions: Sequence[Condition],
-    models: Mapping[str, LoadedPrior],
+    models: Mapping[str, LearnedModel],
     *,
     size: int,
     device: str,

@@ -11,6 +11,7 @@ import torch
 
 import ctresample
 from ctresample.errors import UsageError
+from ctresample.learned import LearnedModel
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.benchmark.compare import Cell, check_contest, compare, patient_numbers
 from ctresample.pipelines.benchmark.conditions import Condition
@@ -18,7 +19,6 @@ from ctresample.pipelines.benchmark.outputs import device_name, facts_of, write_
 from ctresample.pipelines.benchmark.pictures import Pictures, pictured_slices
 from ctresample.pipelines.benchmark.records import open_records
 from ctresample.pipelines.benchmark.runs import Run
-from ctresample.pipelines.loaded_prior import LoadedPrior
 from ctresample.pipelines.work import Progress
 from ctresample.pipelines.zoom import Zoom
 from ctresample.result import ResultRow
@@ -38,7 +38,7 @@ def run_benchmark(
     conditions: Sequence[Condition],
     seeds: Sequence[int] = (0,),
     size: int = 256,
-    models: Mapping[str, LoadedPrior] | None = None,
+    models: Mapping[str, LearnedModel] | None = None,
     device: torch.device | str = "cpu",
     batch_size: int = 8,
     baseline: str = "",
@@ -90,8 +90,7 @@ def run_benchmark(
     for what, given in (("method", labels), ("condition", names)):
         if len(set(given)) < len(given):
             raise UsageError(f"a {what} is there twice ({', '.join(given)}); leave one out")
-    networks = {kind: model.model for kind, model in models.items()}
-    check_contest(volumes, runs, networks, size)
+    check_contest(volumes, runs, models, size)
     if zoom:
         zoom.check((size, size))
     settings = {
@@ -129,7 +128,7 @@ def run_benchmark(
             conditions=conditions,
             seeds=seeds,
             size=size,
-            models=networks,
+            models=models,
             device=device,
             batch_size=batch_size,
             done={cell for key, cell in cells.items() if key in done},
@@ -151,9 +150,9 @@ def run_benchmark(
     return rows
 
 
-def _model_settings(loaded: LoadedPrior) -> dict[str, Any]:
+def _model_settings(loaded: LearnedModel) -> dict[str, Any]:
     """What results follow from: weights, and what else is kept beside them."""
-    config, scheduler = asdict(loaded.model.config), getattr(loaded.model, "scheduler", None)
+    config, scheduler = asdict(loaded.config), getattr(loaded, "scheduler", None)
     del config["provenance"]
     schedule = {} if scheduler is None else {k: v for k, v in scheduler.config.items() if not k.startswith("_")}
     return {"name": loaded.name, "sha256": loaded.sha256, "config": config, "schedule": schedule}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from ctresample.choices import FORMATS, ViewWeights, Window
 from ctresample.errors import UsageError
-from ctresample.pipelines.methods import METHODS, method_named
+from ctresample.offered import RESULTS, Offered
+from ctresample.pipelines.methods import BUNDLED, METHODS, PRESETS, method_named, methods_that_need
 from ctresample.pipelines.physics import LINEAR, Physics
 
 
@@ -31,17 +33,50 @@ class ResultOptions:
         UsageError: one of them is unknown or does not fit another.
     """
 
-    method: str = "resample"
-    preset: str = "fast"
-    window: Window = "hann"
-    view_weights: ViewWeights = "arcs"
+    method: Annotated[str, Offered("One of the methods above.", "NAME", choices=tuple(METHODS))] = "resample"
+    preset: Annotated[
+        str,
+        Offered(
+            "Of ReSample: fast; quality, the mean of several samplings; paper, as published, or released_code, with "
+            "what differs in its authors' code (both very slow without a GPU).",
+            "|".join(PRESETS),
+            choices=PRESETS,
+        ),
+    ] = "fast"
+    window: Annotated[Window, Offered("Of FBP: how much noise it damps, least to most.")] = "hann"
+    view_weights: Annotated[
+        ViewWeights,
+        Offered("Of FBP: a view counts by the arc to its neighbours, or (views in bursts, gated) all the same."),
+    ] = "arcs"
     physics: Physics = LINEAR
-    prior: str | None = None
-    seed: int = 0
-    formats: tuple[str, ...] = ("dicom",)
-    residual_map: bool = False
-    uncertainty: int | None = None
-    device: str = "cpu"
+    prior: Annotated[
+        str | None,
+        Offered(
+            "Learned model of a method that needs one: a bundled one, or a folder. Default: "
+            f"{BUNDLED['latent prior']} for {methods_that_need('latent prior')}; {BUNDLED['fbp-unet']} for fbp-unet; "
+            f"{methods_that_need('pixel prior')} need one of yours.",
+            "NAME_OR_DIR",
+        ),
+    ] = None
+    seed: Annotated[int, Offered("Start of all random numbers: the same seed gives the same result.", minimum=0)] = 0
+    formats: Annotated[
+        tuple[str, ...], Offered(f"Of {', '.join(FORMATS)}, with commas between.", "LIST", name="format", group=RESULTS)
+    ] = ("dicom",)
+    residual_map: Annotated[
+        bool,
+        Offered("Write where the image disagrees with the data: the smooth FBP of the misfit, in HU.", group=RESULTS),
+    ] = False
+    uncertainty: Annotated[
+        int | None,
+        Offered(
+            "Reconstruct N times, with --seed and those after it, and write the standard deviation in HU: where "
+            "the prior made up what the data leave open. For methods that draw random numbers.",
+            "N",
+            minimum=2,
+            group=RESULTS,
+        ),
+    ] = None
+    device: Annotated[str, Offered("Where to compute. auto: the GPU where there is one.", "auto|cpu|cuda")] = "cpu"
 
     def __post_init__(self) -> None:
         chosen = method_named(self.method)

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from ctresample.data_tools.deidentify import UNDATED, Deidentifier
 from ctresample.device import pick_device
 from ctresample.files import as_output_error, whole_folder
+from ctresample.learned import LearnedModel
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.against import compare
 from ctresample.pipelines.deidentification_report import REPORT_NAME, write_report
-from ctresample.pipelines.loaded_prior import LearnedModel, learned_model
+from ctresample.pipelines.learned_models import learned_model
 from ctresample.pipelines.methods import method_named
 from ctresample.pipelines.reconstruct import reconstruct
 from ctresample.pipelines.reconstruction_run import write_record

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from ctresample.choices import SliceBeam, Window
 from ctresample.errors import UsageError
+from ctresample.pipelines.scan_settings import Scan
 from ctresample.pipelines.training.settings import RunSettings
 
 
@@ -58,3 +59,7 @@ class FBPUNetSettings:
             raise UsageError(
                 f"training: pool is {self.pool} and n_views {self.n_views}; expected 1 or more, and 2 or more"
             )
+
+    def scan(self, photons: float | None) -> Scan:
+        """The scan of one batch, with so many photons a ray."""
+        return Scan(n_views=self.n_views, beam=self.beam, size=self.image_size, photons=photons)

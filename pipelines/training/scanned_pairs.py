@@ -11,7 +11,7 @@ import torch
 
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.geometry import Geometry
-from ctresample.pipelines.simulate import REFINEMENT, scanned, simulate
+from ctresample.pipelines.simulate import REFINEMENT, scanned
 from ctresample.pipelines.training.fbp_unet_settings import FBPUNetSettings
 from ctresample.solvers.fbp import fbp
 from ctresample.units import mu_to_hu
@@ -72,14 +72,7 @@ def _scan(hu: torch.Tensor, s: FBPUNetSettings, rng: np.random.Generator) -> Sca
     pixel_mm = rng.uniform(*s.field_of_view_mm) / hu.shape[-1]
     photons = None if s.photons is None else float(np.exp(rng.uniform(*np.log(s.photons))))
     volume = Volume(hu[:, 0].numpy(), np.diag([pixel_mm, pixel_mm, pixel_mm, 1.0]))
-    scan = simulate(
-        volume,
-        n_views=s.n_views,
-        beam=s.beam,
-        size=s.image_size,
-        photons=photons,
-        seed=int(rng.integers(2**31)),
-    )
+    scan = s.scan(photons).scan(volume, seed=int(rng.integers(2**31)))
     y = torch.from_numpy(scan.values)[:, None]
     seen = mu_to_hu(fbp(y, scan.geometry, scan.grid, window=s.window), scan.mu_water_per_mm)
     truth = torch.from_numpy(scanned(volume, s.image_size).hu)[:, None]

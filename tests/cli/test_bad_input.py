@@ -170,12 +170,12 @@ def test_against_another_series(fails, make_series, scan, tmp_path, out):
     ],
 )
 def test_failure_while_computing(cli, scan, tmp_path, monkeypatch, error, status, text):
-    from ctresample.pipelines import reconstruct
+    from ctresample.pipelines.results import run
 
     def fail(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr(reconstruct, "reconstruct", fail)
+    monkeypatch.setattr(run, "reconstruct", fail)
     done = cli("reconstruct", scan, "-o", tmp_path / "new" / "out", *FBP)
     assert done.exit_code == status
     assert text in done.stderr.splitlines()[-1]

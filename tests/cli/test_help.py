@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from ctresample.cli import options
 from ctresample.pipelines.methods import METHODS
 
 VERBS = (
@@ -109,6 +108,7 @@ assert "torch" not in sys.modules
 
 
 def test_presets_are_those_of_the_library():
+    from ctresample.pipelines import methods
     from ctresample.solvers.resample import PRESETS
 
-    assert set(options.PRESETS) == set(PRESETS)
+    assert set(methods.PRESETS) == set(PRESETS)

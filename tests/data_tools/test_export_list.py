@@ -15,16 +15,16 @@ from pydicom import dcmread
 import ctresample
 from ctresample.data_tools.dicom_reader import read_ct_series
 from ctresample.data_tools.sinogram_file import read_sinogram, write_sinogram
-from ctresample.pipelines.loaded_prior import LoadedPrior
 from ctresample.pipelines.maps import residual_map, uncertainty_map
 from ctresample.pipelines.reconstruct import reconstruct
 from ctresample.pipelines.result_images import ResultMap, write_images
 from ctresample.pipelines.simulate import simulate
+from ctresample.result import ModelIdentity
 
 SLANTED = (math.cos(0.26), 0, -math.sin(0.26), 0, 1, 0)
 NAME = "Yamada^Tarou=山田^太郎=やまだ^たろう"
 FOLDERS = ("dicom", "dicom-residual-map", "dicom-uncertainty-map")
-PRIOR = LoadedPrior(name="toy", sha256="ab" * 32, model=None)
+PRIOR = ModelIdentity("toy", "ab" * 32)
 
 
 def edit(ds, z):

@@ -9,14 +9,14 @@ from pydicom import dcmread
 
 from ctresample.pipelines.reconstruct import reconstruct
 from ctresample.pipelines.result_images import write_images
-from ctresample.pipelines.scan_settings import ScanSettings
+from ctresample.pipelines.scan_settings import Scan
 from ctresample.volume import Volume
 
 SOURCE = {
     tag: {"vr": "UI", "Value": [uid]}
     for tag, uid in (("00080018", "1.2.3"), ("0020000D", "1.2.4"), ("0020000E", "1.2.5"), ("00080016", "1.2.6"))
 }
-SCAN = ScanSettings(n_views=6, beam="fan", size=16)
+SCAN = Scan(n_views=6, beam="fan", size=16)
 
 
 def uids(place, scan, **options):

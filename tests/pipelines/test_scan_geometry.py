@@ -10,7 +10,7 @@ import pytest
 from ctresample.choices import BEAMS
 from ctresample.errors import GeometryError, UsageError
 from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, VolumeGrid
-from ctresample.pipelines.scan_geometry import beam_of, reconstruction_grid, scan_geometry
+from ctresample.pipelines.scan_geometry import reconstruction_grid, scan_geometry
 from ctresample.volume import Volume
 
 GRID = ImageGrid((32, 32), 5.0)
@@ -34,7 +34,7 @@ def arc_of(geometry) -> float:
 @pytest.mark.parametrize("beam", BEAMS)
 def test_names(beam):
     assert scan_geometry(grid_of(beam), beam=beam, n_views=9) == KINDS[beam]
-    assert beam_of(KINDS[beam]) == beam
+    assert KINDS[beam].name == beam
 
 
 @pytest.mark.parametrize("beam", BEAMS)

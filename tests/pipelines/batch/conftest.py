@@ -30,9 +30,9 @@ def source(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def settings():
     from ctresample.pipelines.batch.settings import BatchSettings
-    from ctresample.pipelines.scan_settings import ScanSettings
+    from ctresample.pipelines.scan_settings import Scan
 
-    return BatchSettings(scan=ScanSettings(n_views=8, size=32, photons=1e5), method="fbp")
+    return BatchSettings(scan=Scan(n_views=8, size=32, photons=1e5), method="fbp")
 
 
 @pytest.fixture

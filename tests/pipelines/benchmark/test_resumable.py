@@ -23,7 +23,6 @@ from ctresample.pipelines.benchmark.records import open_records, row_from_record
 from ctresample.pipelines.benchmark.resumable import run_benchmark
 from ctresample.pipelines.benchmark.runs import Run
 from ctresample.pipelines.benchmark.table import read_results_csv
-from ctresample.pipelines.loaded_prior import LoadedPrior
 from ctresample.pipelines.zoom import Zoom
 from ctresample.volume import Volume
 
@@ -163,7 +162,7 @@ def test_other_settings_or_data_are_refused(whole, changes, words):
 def test_another_config_beside_the_same_weights_is_refused(tmp_path, toy_prior):
     """Such as a newly measured error of the denoiser, which solvers go by."""
     prior = toy_prior.random_prior()
-    options = {"runs": RUNS[:1], "baseline": "", "models": {"latent prior": LoadedPrior(prior, "toy", "ab")}}
+    options = {"runs": RUNS[:1], "baseline": "", "models": {"latent prior": prior}}
     run(tmp_path / "out", **options)
     run(tmp_path / "out", **options)
     prior.config = replace(prior.config, denoising_rmse_hu=((0.5, 60.0),))
