@@ -8,7 +8,7 @@ From images to a scan and back
     simulate                a sinogram of a CT volume, as a low-dose scanner would have measured it
     reconstruct             HU images of a sinogram by any method
     Reconstruction          what comes back: images, figures, settings; writes itself as DICOM and NIfTI
-    Scan                    how a simulated scan is made: beam, views, arc, photons
+    Scan                    a scanner and its scan in one record: ``Scan(n_views=25, photons=1e5).scan(volume)``
     Scanner                 bow-tie filter, tube-current modulation, blur and crosstalk of a simulated scanner
     Physics                 what a measurement is taken to be: line integrals, counts, a tube's spectrum
     METHODS                 the methods of `reconstruct` by name
