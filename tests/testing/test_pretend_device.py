@@ -266,7 +266,7 @@ def count_of(device, scan, settings):
     return np.array([device.waits, device.uploads])
 
 
-WAITS_A_STEP, UPLOADS_A_STEP = 3, 2
+WAITS_A_STEP, UPLOADS_A_STEP = 2, 2
 """Of ReSample's `fast`, measured: the present bounds, to be lowered with the solver and never raised."""
 
 
