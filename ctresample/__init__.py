@@ -8,6 +8,7 @@ From images to a scan and back
     simulate                a sinogram of a CT volume, as a low-dose scanner would have measured it
     reconstruct             HU images of a sinogram by any method
     Reconstruction          what comes back: images, figures, settings; writes itself as DICOM and NIfTI
+    Scan                    a scanner and its scan in one record: ``Scan(n_views=25, photons=1e5).scan(volume)``
     Scanner                 bow-tie filter, tube-current modulation, blur and crosstalk of a simulated scanner
     Physics                 what a measurement is taken to be: line integrals, counts, a tube's spectrum
     METHODS                 the methods of `reconstruct` by name
@@ -95,6 +96,7 @@ if TYPE_CHECKING:  # what type checkers and editors see of the table below
     from ctresample.pipelines.physics import Physics as Physics
     from ctresample.pipelines.reconstruct import reconstruct as reconstruct
     from ctresample.pipelines.resample_pipeline import ReSamplePipeline as ReSamplePipeline
+    from ctresample.pipelines.scan_settings import Scan as Scan
     from ctresample.pipelines.simulate import simulate as simulate
     from ctresample.pixel_prior import PixelPrior as PixelPrior
     from ctresample.prior import LatentPrior as LatentPrior
@@ -135,6 +137,7 @@ _EXPORTS = {
         "pipelines.physics": "Physics",
         "pipelines.reconstruct": "reconstruct",
         "pipelines.resample_pipeline": "ReSamplePipeline",
+        "pipelines.scan_settings": "Scan",
         "pipelines.simulate": "simulate",
         "pixel_prior": "PixelPrior",
         "prior": "LatentPrior",
