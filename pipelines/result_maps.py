@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import chain
 
-import torch
-
 from ctresample.pipelines import maps
-from ctresample.pipelines.physics import Physics
 from ctresample.pipelines.result_images import ResultMap
+from ctresample.pipelines.results.options import ResultOptions
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
 
@@ -18,12 +16,8 @@ def result_maps(
     sinogram: Sinogram,
     result: Reconstruction,
     again: Callable[[int], Reconstruction],
+    options: ResultOptions,
     *,
-    seed: int,
-    residual: bool,
-    uncertainty: int | None,
-    physics: Physics,
-    device: torch.device | str,
     batch_size: int,
 ) -> list[ResultMap]:
     """Make the maps of a reconstruction, those of `ctresample.pipelines.maps`.
@@ -32,19 +26,25 @@ def result_maps(
         sinogram: what was measured.
         result: its reconstruction.
         again: reconstructs with the seed and the number given added to it, from 1.
-        seed: of the reconstruction.
-        residual: whether the residual map is wanted.
-        uncertainty: how many reconstructions make the uncertainty map; None for no such map.
-        physics: what the measurement was taken to be.
-        device: where to compute.
+        options: of the result: which maps, and what they follow from.
         batch_size: slices computed together.
     """
-    made = []
-    if residual:
-        misfit = maps.residual_map(sinogram, result.image_hu, physics=physics, device=device, batch_size=batch_size)
-        made.append(ResultMap("residual", misfit, {"window": maps.WINDOW, "cutoff": maps.CUTOFF}))
-    if uncertainty:
-        others = (again(number).image_hu for number in range(1, uncertainty))
+    made = maps_of_one(sinogram, result, options, batch_size=batch_size)
+    if options.uncertainty:
+        others = (again(number).image_hu for number in range(1, options.uncertainty))
         spread = maps.uncertainty_map(chain([result.image_hu], others))
-        made.append(ResultMap("uncertainty", spread, {"seeds": [seed + number for number in range(uncertainty)]}))
+        seeds = [options.seed + number for number in range(options.uncertainty)]
+        made.append(ResultMap("uncertainty", spread, {"seeds": seeds}))
     return made
+
+
+def maps_of_one(
+    sinogram: Sinogram, result: Reconstruction, options: ResultOptions, *, batch_size: int
+) -> list[ResultMap]:
+    """Those of them that need no other reconstruction."""
+    if not options.residual_map:
+        return []
+    misfit = maps.residual_map(
+        sinogram, result.image_hu, physics=options.physics, device=options.device, batch_size=batch_size
+    )
+    return [ResultMap("residual", misfit, {"window": maps.WINDOW, "cutoff": maps.CUTOFF})]

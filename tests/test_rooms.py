@@ -1,7 +1,11 @@
 """What is decided in one place stays there."""
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 KINDS = "ParallelBeam|FanBeam|ConeBeam|DivergingBeam|ImageGrid|VolumeGrid"
@@ -18,3 +22,45 @@ def test_few_ask_which_beam_it_is():
                 asked[path.relative_to(ROOT)] = len(found)
     assert len(asked) > 100
     assert sum(asked.values()) <= 10, {path: n for path, n in asked.items() if n}
+
+
+def sources() -> Iterator[Path]:
+    links = {ROOT / "ctresample" / "pipelines", ROOT / "ctresample" / "data_tools"}
+    for top in ("ctresample", "pipelines", "data_tools"):
+        yield from (path for path in sorted((ROOT / top).rglob("*.py")) if not links & set(path.parents))
+
+
+def names_in(path: Path) -> set[str]:
+    """All names and texts of the code, without comments and docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            found.add(node.value)
+        for attribute in ("id", "attr", "arg", "name"):
+            found.update(str(getattr(node, attribute, "")).split("."))
+    return found
+
+
+@pytest.fixture(scope="module")
+def names():
+    return {path.relative_to(ROOT).as_posix(): names_in(path) for path in sources()}
+
+
+def table() -> list[tuple[str, set[str]]]:
+    rows = re.findall(r"^\| an? [^|]*\| `([^`]+)` \|([^|]+)\|$", (ROOT / "CONTRIBUTING.md").read_text(), flags=re.M)
+    return [(word, set(re.findall(r"`([^`]+)`", places))) for word, places in rows]
+
+
+def test_the_table_has_rows():
+    assert len(table()) == 5
+
+
+@pytest.mark.parametrize(("word", "places"), table())
+def test_what_an_addition_touches(names, word, places):
+    assert {path for path, found in names.items() if word in found} == places
+
+
+def test_files_that_name_a_beam(names):
+    assert sum("ConeBeam" in found for found in names.values()) <= 16

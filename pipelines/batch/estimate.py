@@ -17,7 +17,7 @@ from ctresample.pipelines.batch.inputs import BatchInput
 from ctresample.pipelines.batch.manifest import DONE
 from ctresample.pipelines.batch.settings import BatchSettings
 from ctresample.pipelines.batch.work_on import learned_model, measured
-from ctresample.pipelines.maps import residual_map
+from ctresample.pipelines.result_maps import maps_of_one
 from ctresample.pipelines.results.run import reconstructed
 
 MEASURING_S = 20.0
@@ -101,9 +101,9 @@ def _measured_pace(found: BatchInput, settings: BatchSettings, batch_size: int) 
     with suppress(_Enough):
         result = reconstructed(sinogram, settings, model=learned_model(settings), batch_size=batch_size, progress=watch)
     seconds += settings.n_runs * (time.perf_counter() - began) / share
-    if settings.residual_map and share == 1:  # of methods that take longer it is a small part
+    if share == 1:  # of methods that take longer it is a small part
         began = time.perf_counter()
-        residual_map(sinogram, result.image_hu, physics=settings.physics, device=settings.device, batch_size=batch_size)
+        maps_of_one(sinogram, result, settings, batch_size=batch_size)
         seconds += time.perf_counter() - began
     n = sinogram.n_slices
     return Pace(seconds / n, f"measured on {n} slice{'s'[: n > 1]} of series {found.key}")

@@ -44,11 +44,11 @@ def content_of(folder: Path, *, hashed: bool = True) -> Content:
 
 def bytes_needed(n_slices: int, shape: tuple[int, int], settings: BatchSettings) -> int:
     """About what a result takes on the disk: 16 bits a pixel in DICOM; in other formats 32, hardly less compressed."""
-    n_images = 1 + settings.residual_map + bool(settings.uncertainty)
     n_pixels = math.prod(shape)
     of_slice = {"dicom": 2 * n_pixels + _DICOM_EXTRA_BYTES}
     return (
-        n_slices * n_images * sum(of_slice.get(name, 4 * n_pixels) for name in settings.formats) + _SERIES_EXTRA_BYTES
+        n_slices * settings.n_images * sum(of_slice.get(name, 4 * n_pixels) for name in settings.formats)
+        + _SERIES_EXTRA_BYTES
     )
 
 

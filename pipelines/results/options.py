@@ -92,6 +92,11 @@ class ResultOptions:
             )
 
     @property
+    def n_images(self) -> int:
+        """Volumes written in each format: the reconstruction and its maps."""
+        return 1 + self.residual_map + bool(self.uncertainty)
+
+    @property
     def n_runs(self) -> int:
         """Reconstructions of each sinogram."""
         return self.uncertainty or 1

@@ -113,17 +113,7 @@ def make_result(
 
         result, size = with_smaller_batches(lambda size: images(0, size), batch_size)
         maps, size = with_smaller_batches(
-            lambda size: result_maps(
-                sinogram,
-                result,
-                lambda number: images(number, size),
-                seed=options.seed,
-                residual=options.residual_map,
-                uncertainty=options.uncertainty,
-                physics=options.physics,
-                device=options.device,
-                batch_size=size,
-            ),
+            lambda size: result_maps(sinogram, result, lambda number: images(number, size), options, batch_size=size),
             size,
         )
         tell(1, "writing")
