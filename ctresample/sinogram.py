@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 
 from ctresample.arrays import as_array, settle_numbers
 from ctresample.bad_rays import BAD_RAY_SIGMA, filled
@@ -209,6 +208,8 @@ class Sinogram:
             return np.broadcast_to(np.maximum(NOISE_FREE_SIGMA * level, 1e-6), self.values.shape).astype(np.float32)
         known: dict[str, Any] = {"photons": self.photons, "electronic_noise": self.electronic_noise}
         sigma = np.sqrt(line_integral_variance(self.values, **known))
+        from scipy.ndimage import gaussian_filter1d
+
         # a ray that happens to read low would count for more, and all attenuation come out too low at low doses:
         # neighbours tell what is behind a ray better than itself, unless an edge is between them
         smooth = gaussian_filter1d(self.values, SMOOTHING_BINS, axis=-1, mode="nearest")

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctresample.bad_rays import BAD_RAY_SIGMA
+from ctresample.geometry.arcs import unmeasured_rad, widest_step
 from ctresample.sinogram import Sinogram
-from ctresample.solvers.redundancy import unmeasured_rad, widest_step
 
 LARGEST_LINE_INTEGRAL = 50.0
 """No detector counts the e^-50th part of its photons."""

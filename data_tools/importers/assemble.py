@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ctresample.bad_rays import filled, suspicious_bins
@@ -19,10 +18,12 @@ from ctresample.errors import SinogramError
 from ctresample.geometry import ConeBeam, Geometry, Grid, ImageGrid, VolumeGrid
 from ctresample.noise import estimate_photons
 from ctresample.sinogram import Sinogram
-from ctresample.solvers.truncation import reach_mm
 
 _WHOLE = 32
 """Sides of images are multiples of it: what autoencoders halve five times."""
+
+EDGE_SHARE = 0.02
+"""Of the largest line integral: a bin at an edge that reads less in all views sees air."""
 
 _MOST_WIDER = 2.5
 """Times the field of view: the widest default image."""
@@ -221,6 +222,14 @@ def _default_grid(geometry: Geometry, values: NDArray[np.float32], mu_water_per_
 def _reach_mm(geometry: Geometry, values: NDArray[np.float32], mu_water_per_mm: float) -> float:
     if values.shape[2] < 16:
         return 0.0
+    n = max(4, values.shape[2] // 32)
+    edges = np.maximum(values[..., :n].mean(-1), values[..., -n:].mean(-1))
+    if edges.max() <= EDGE_SHARE * np.abs(values).max():  # no view is cut off
+        return 0.0
+    import torch
+
+    from ctresample.solvers.truncation import reach_mm
+
     some = values[:: max(1, len(values) // 16)]
     return reach_mm(torch.from_numpy(some[None, None]), geometry, mu_water_per_mm)
 

@@ -164,8 +164,8 @@ def test_against_another_series(fails, make_series, scan, tmp_path, out):
     [
         (KeyboardInterrupt(), 130, "interrupted"),
         (RuntimeError("something\nodd"), 1, "RuntimeError: something odd (unexpected; add --debug"),
-        (RuntimeError("CUDA out of memory.\nTry less"), 1, "memory ran out; take fewer slices together (--batch-size)"),
-        (MemoryError(), 1, "memory ran out; take fewer slices together (--batch-size)"),
+        (RuntimeError("CUDA out of memory.\nTry less"), 1, "memory ran out even with one slice at a time; choose"),
+        (MemoryError(), 1, "memory ran out even with one slice at a time; choose a machine with more"),
         (CTResampleError("two\nlines"), 1, "two lines"),
     ],
 )

@@ -233,7 +233,7 @@ def test_odd_bins_are_named(tmp_path):
     (told,) = [note for note in notes if "bins look dead or unsteady" in note]
     assert "30 (reads off its neighbours)" in told
     assert "60 (" in told
-    assert int(told.split()[0]) <= 4  # the disc's own edges may be among them: they are for a person to judge
+    assert int(told.split()[0]) <= 6  # the disc's own edges may be among them: they are for a person to judge
 
 
 # ---------------------------------------------------------------- truncation
