@@ -15,11 +15,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 # editable: the sources are read in place, so a change of code calls for no new set-up
 INSTALL := $(BIN)/python -m pip install -c constraints.txt -e
-# All but torch by hash, and nothing that is not listed. torch is pinned by its version alone, as its builds differ by
+# What `make demo` needs: all but torch by hash, and nothing that is not listed. torch is pinned by its version alone, as its builds differ by
 # platform and source; so are the libraries of NVIDIA that some of them bring.
-LOCKED = $(BIN)/python -m pip install --require-hashes --no-deps -r requirements/$(1).lock && \
+LOCKED := $(BIN)/python -m pip install --require-hashes --no-deps -r requirements/run.lock && \
   $(BIN)/python -m pip install -c constraints.txt torch && \
-  $(BIN)/python -m pip install --no-deps --no-build-isolation -e .
+  $(BIN)/python -m pip install --no-deps -e .
 
 .PHONY: demo test lint bench-speed lock judges
 .NOTPARALLEL: # two pip runs in one environment would trip over each other
@@ -47,30 +47,28 @@ $(BIN)/python:
 	  echo "$(PYTHON) cannot make an environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 
 $(VENV)/.set-up-run: pyproject.toml constraints.txt requirements/run.lock | $(BIN)/python
-	$(call LOCKED,run)
+	$(LOCKED)
 	@touch $@
 
-$(VENV)/.set-up-test: pyproject.toml constraints.txt requirements/test.lock | $(BIN)/python
-	$(call LOCKED,test)
+$(VENV)/.set-up-test: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) '.[test]'
 	@touch $@
 
-$(VENV)/.set-up-lint: pyproject.toml constraints.txt requirements/lint.lock | $(BIN)/python
-	$(call LOCKED,lint)
+$(VENV)/.set-up-lint: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) '.[lint]'
 	@touch $@
 
 $(VENV)/.set-up-bench: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) '.[bench]'
 	@touch $@
 
-# Hashes of every file that the index offers of a version, so that the lists hold on every platform.
-LOCK := $(VENV)-lock/bin/pip-compile --quiet --no-config --generate-hashes --strip-extras --no-header --no-annotate \
-  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --unsafe-package torch --constraint constraints.txt
+# Hashes of every file that the index offers of a version, so that the list holds on every platform.
 lock:
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet 'pip-tools>=7.5'
-	$(LOCK) --output-file requirements/run.lock pyproject.toml requirements/build.in
-	$(LOCK) --extra test --output-file requirements/test.lock pyproject.toml requirements/build.in
-	$(LOCK) --extra lint --output-file requirements/lint.lock pyproject.toml requirements/build.in
+	$(VENV)-lock/bin/pip-compile --quiet --no-config --generate-hashes --allow-unsafe --strip-extras --no-header \
+	  --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --unsafe-package torch \
+	  --constraint constraints.txt --output-file requirements/run.lock pyproject.toml
 
 # Programs of others that judge the DICOM we write (dciodvfy of dicom3tools, dcm2niix), recode it (dcmtk) and serve it
 # (Orthanc).

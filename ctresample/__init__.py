@@ -8,6 +8,7 @@ From images to a scan and back
     simulate                a sinogram of a CT volume, as a low-dose scanner would have measured it
     reconstruct             HU images of a sinogram by any method
     Reconstruction          what comes back: images, figures, settings; writes itself as DICOM and NIfTI
+    Scan                    a scanner and its scan in one record: ``Scan(n_views=25, photons=1e5).scan(volume)``
     Scanner                 bow-tie filter, tube-current modulation, blur and crosstalk of a simulated scanner
     Physics                 what a measurement is taken to be: line integrals, counts, a tube's spectrum
     METHODS                 the methods of `reconstruct` by name
@@ -53,6 +54,7 @@ Errors
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -94,6 +96,7 @@ if TYPE_CHECKING:  # what type checkers and editors see of the table below
     from ctresample.pipelines.physics import Physics as Physics
     from ctresample.pipelines.reconstruct import reconstruct as reconstruct
     from ctresample.pipelines.resample_pipeline import ReSamplePipeline as ReSamplePipeline
+    from ctresample.pipelines.scan_settings import Scan as Scan
     from ctresample.pipelines.simulate import simulate as simulate
     from ctresample.pixel_prior import PixelPrior as PixelPrior
     from ctresample.prior import LatentPrior as LatentPrior
@@ -112,6 +115,11 @@ if TYPE_CHECKING:  # what type checkers and editors see of the table below
 
     __version__: str
 
+# Threads that wait for each other by spinning make everything many times slower where other programs run; so long costs
+# nothing where none do. OpenMP reads it once, when torch is loaded: of a torch imported before it changes nothing.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
 # Names by module. There is no __all__: help() would then print every class in full instead of the contents above.
 _EXPORTS = {
     name: module
@@ -129,6 +137,7 @@ _EXPORTS = {
         "pipelines.physics": "Physics",
         "pipelines.reconstruct": "reconstruct",
         "pipelines.resample_pipeline": "ReSamplePipeline",
+        "pipelines.scan_settings": "Scan",
         "pipelines.simulate": "simulate",
         "pixel_prior": "PixelPrior",
         "prior": "LatentPrior",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 
 BAD_RAY_SIGMA = 1e8
 """Standard deviation of a ray that is not known: its square weighs 1e-16 of a usual ray's. Finite, so that no solver
@@ -53,6 +52,8 @@ def suspicious_bins(values: NDArray[np.float32], *, bad: NDArray[np.bool_] | Non
     if values.shape[1] < 10 or values.shape[2] < 16:
         return {}
     values = values if bad is None else filled(values, bad)
+    from scipy.ndimage import median_filter
+
     across = values - median_filter(values, size=(1, 1, 7), mode="nearest")
     offset, unrest = across.mean(axis=1), across.std(axis=1)  # [row, bin]
     levels = np.abs(values).mean()

@@ -26,7 +26,7 @@ Model = Literal["line-integrals", "counts"]
 """What a reconstruction takes to be measured."""
 MODELS: tuple[Model, ...] = get_args(Model)
 
-WarmStart = Literal["tv", "cgls"]
+WarmStart = Literal["coarse-tv", "tv", "cgls"]
 """Solver of the image that sampling starts from."""
 
 TrainedPrediction = Literal["epsilon", "v_prediction"]

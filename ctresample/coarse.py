@@ -9,10 +9,13 @@ coarse to fine within one chain: Teng et al., "Relay Diffusion", ICLR 2024.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from diffusers import UNet2DModel
+
+if TYPE_CHECKING:  # takes seconds to import
+    from diffusers import UNet2DModel
 
 
 class CoarseDenoiser:

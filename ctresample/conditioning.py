@@ -9,8 +9,12 @@ good as that image is, whatever the noise. Mean 0 and spread 1 give back the pla
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
-from diffusers import UNet2DModel
+
+if TYPE_CHECKING:  # takes seconds to import
+    from diffusers import UNet2DModel
 
 
 def estimate_around(
@@ -43,7 +47,7 @@ def velocity_around(
 def with_condition(unet: UNet2DModel) -> UNet2DModel:
     """The same network with as many channels again for the latents of an image, which at first it does not look at."""
     n = unet.config["in_channels"]
-    wider = UNet2DModel.from_config({**unet.config, "in_channels": 2 * n})
+    wider = type(unet).from_config({**unet.config, "in_channels": 2 * n})
     weights = unet.state_dict()
     first = weights["conv_in.weight"]
     weights["conv_in.weight"] = torch.cat([first, torch.zeros_like(first)], dim=1)

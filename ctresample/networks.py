@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, Union
 
 import torch
-from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, UNet2DModel, VQModel
 
 from ctresample.bounded_files import read_json
 from ctresample.errors import PriorError
 from ctresample.paths import StrPath, as_path
 
-Autoencoder: TypeAlias = AutoencoderKL | AutoencoderTiny | VQModel
-AUTOENCODERS: dict[str, type[Autoencoder]] = {c.__name__: c for c in (AutoencoderKL, AutoencoderTiny, VQModel)}
-Network = TypeVar("Network", AutoencoderKL, AutoencoderTiny, VQModel, UNet2DModel)
+if TYPE_CHECKING:  # diffusers takes seconds to import, which methods without a prior need not wait for
+    from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, UNet2DModel, VQModel
+
+Autoencoder: TypeAlias = Union["AutoencoderKL", "AutoencoderTiny", "VQModel"]
+AUTOENCODERS = ("AutoencoderKL", "AutoencoderTiny", "VQModel")
+Network = TypeVar("Network", "AutoencoderKL", "AutoencoderTiny", "VQModel", "UNet2DModel")
 _WIDEST, _MOST_LAYERS, _MOST_STEPS = 65_536, 1000, 100_000
 # AutoencoderTiny writes an entry into its own config that it then complains about when reading
 logging.getLogger("diffusers.configuration_utils").setLevel(logging.ERROR)
@@ -36,10 +38,12 @@ def downsampling(vae: Autoencoder) -> int:
 
 def load_autoencoder(folder: StrPath) -> Autoencoder:
     """An autoencoder of any of the known diffusers classes; `PriorError` if there is none in ``folder``."""
+    import diffusers
+
     folder = as_path(folder, "folder")
     try:
         name = read_json(folder / "config.json")["_class_name"]
-        return load_network(AUTOENCODERS[name], folder)
+        return load_network({known: getattr(diffusers, known) for known in AUTOENCODERS}[name], folder)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise PriorError(f"{folder} holds no autoencoder ({', '.join(AUTOENCODERS)}): {reason_of(error)}") from None
 
@@ -102,6 +106,8 @@ def load_scheduler(folder: StrPath) -> DDIMScheduler:
     n_steps = config.get("num_train_timesteps") if isinstance(config, dict) else None
     if not isinstance(n_steps, int) or not 0 < n_steps <= _MOST_STEPS:
         raise PriorError(f"{folder}: num_train_timesteps is {n_steps}; expected 1 to {_MOST_STEPS:,}")
+    from diffusers import DDIMScheduler
+
     return DDIMScheduler.from_pretrained(folder, local_files_only=True)
 
 

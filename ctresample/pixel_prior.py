@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F
-from diffusers import DDIMScheduler, UNet2DModel
 
 from ctresample.choices import ModelKind
 from ctresample.errors import PriorError
@@ -15,6 +14,9 @@ from ctresample.paths import StrPath
 from ctresample.prior import DiffusionPrior, find_prior, weights_sha256
 from ctresample.prior_config import PriorConfig
 from ctresample.units import hu_to_model, model_to_hu
+
+if TYPE_CHECKING:  # takes seconds to import
+    from diffusers import DDIMScheduler, UNet2DModel
 
 
 class PixelPrior(DiffusionPrior):
@@ -55,6 +57,8 @@ class PixelPrior(DiffusionPrior):
         Raises:
             PriorError: no such prior, one that is incomplete, or a latent one.
         """
+        from diffusers import UNet2DModel
+
         folder = find_prior(name_or_folder)
         config = PriorConfig.load(folder)
         try:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import copy
 import hashlib
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import DDIMScheduler, UNet2DModel
 
 from ctresample.choices import ModelKind
 from ctresample.coarse import CoarseDenoiser
@@ -28,6 +27,9 @@ from ctresample.networks import (
 from ctresample.paths import StrPath, as_path
 from ctresample.prior_config import CONFIG_NAME, PriorConfig
 from ctresample.units import hu_to_model, model_to_hu
+
+if TYPE_CHECKING:  # takes seconds to import
+    from diffusers import DDIMScheduler, UNet2DModel
 
 BUNDLED = Path(__file__).parent / "priors"
 
@@ -48,6 +50,7 @@ class DiffusionPrior:
         self.unet = unet.eval().requires_grad_(False)
         self.scheduler, self.config = scheduler, config
         self.alpha_bar: torch.Tensor = scheduler.alphas_cumprod.double()
+        self._steps = torch.arange(len(self.alpha_bar))  # on the device, where a number would be sent at every pass
         self.device = torch.device("cpu")
 
     def encode(self, hu: torch.Tensor) -> torch.Tensor:
@@ -109,7 +112,7 @@ class DiffusionPrior:
             alpha_bar = float(self.alpha_bar[t])
             z_0 = self._around(condition, z_t, t, alpha_bar)
             return z_0, (z_t - alpha_bar**0.5 * z_0) / (1 - alpha_bar) ** 0.5
-        out = self.unet(torch.cat([z_t, torch.zeros_like(z_t)], 1) if self.is_conditioned else z_t, t).sample
+        out = self._asked(torch.cat([z_t, torch.zeros_like(z_t)], 1) if self.is_conditioned else z_t, t)
         a, s = float(self.alpha_bar[t]) ** 0.5, float(1 - self.alpha_bar[t]) ** 0.5
         kind = self.scheduler.config["prediction_type"]
         if kind == "v_prediction":  # Salimans and Ho, ICLR 2022: v = a epsilon - s z_0
@@ -125,8 +128,15 @@ class DiffusionPrior:
     def _around(self, condition: torch.Tensor, z_t: torch.Tensor, t: int, alpha_bar: float) -> torch.Tensor:
         spread = self.config.condition_spread
         if spread is None:
-            raise PriorError(f"prior {self.config.name} takes no condition; use one that was trained on scans")
-        return estimate_around(z_t, condition, spread, alpha_bar, self.unet(torch.cat([z_t, condition], 1), t).sample)
+            raise PriorError(
+                f"prior {self.config.name} takes no condition; use one that was trained on scans, "
+                "or the preset zero_shot"
+            )
+        return estimate_around(z_t, condition, spread, alpha_bar, self._asked(torch.cat([z_t, condition], 1), t))
+
+    def _asked(self, seen: torch.Tensor, t: int) -> torch.Tensor:
+        out: torch.Tensor = self.unet(seen, self._steps[t]).sample
+        return out
 
     def spread_hu(self, t: int) -> float:
         """How far the decoded estimate at step ``t`` lies from the truth in HU: the error seen on validation."""
@@ -136,6 +146,7 @@ class DiffusionPrior:
     def to(self, device: torch.device | str) -> Self:
         """Move the denoiser; returns self."""
         self.unet.to(device)
+        self._steps = self._steps.to(device)
         self.device = torch.device(device)
         return self
 
@@ -227,6 +238,8 @@ class LatentPrior(DiffusionPrior):
         Raises:
             PriorError: no such prior, or one that is incomplete.
         """
+        from diffusers import UNet2DModel
+
         folder = find_prior(name_or_folder)
         config = PriorConfig.load(folder)
         if not config.latent_mean and not (folder / "vae").is_dir():
@@ -301,6 +314,8 @@ def load_coarse(folder: Path, config: PriorConfig) -> UNet2DModel | None:
     """The network of a prior's coarse denoiser, if its config says that there is one; `PriorError` if it is broken."""
     if config.coarse_from_step is None:
         return None
+    from diffusers import UNet2DModel
+
     try:
         return load_network(UNet2DModel, folder / "coarse")
     except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:

@@ -75,6 +75,7 @@ class Volume:
 
     def with_hu(self, hu: NDArray[np.float32]) -> Volume:
         """The same place and headers with other values of the same shape."""
+        hu = as_array(hu, "hu")
         if hu.shape != self.hu.shape:
             raise GeometryError(f"new values have shape {hu.shape}; expected {self.hu.shape}")
         return replace(self, hu=hu)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ctresample.data_tools.dicom_discovery import find_series
+from ctresample.data_tools.dicom_files import find_files
 from ctresample.data_tools.dicom_reader import read_ct_series
 from ctresample.data_tools.dicom_series import Warn
 from ctresample.data_tools.volume_source import check_kind, is_volume_file, read_volume_file
@@ -24,7 +25,8 @@ def volume_files(place: Path) -> list[Path]:
     check_kind(place)
     if not place.is_dir():
         return [place] if is_volume_file(place) else []
-    return sorted(path for path in place.rglob("*") if is_volume_file(path))
+    # a folder that cannot be searched is told of where its series are looked for
+    return sorted(path for path in find_files(place, lambda path, error: None) if is_volume_file(path))
 
 
 def read_ct_volume(

@@ -145,7 +145,7 @@ def _stored_values(dataset: Dataset, frame: int | None, file: DicomFile) -> NDAr
         problem = f"{file} has {found} bytes of pixel data; expected {declared} for {what}; "
         if found < declared:
             raise DicomError(f"{problem}it is truncated, export it again")
-        if len(set(dataset.PixelData[declared:])) > 1:
+        if (excess := dataset.PixelData[declared:]) and excess.count(excess[:1]) < len(excess):
             raise DicomError(f"{problem}its header contradicts the pixels; export it again")
     values = decode_frame(dataset, frame or 0, frames, file)
     if values.shape != (rows, columns):

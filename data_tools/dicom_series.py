@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctresample.data_tools.dicom_errors import DuplicateError, UnreadableImageError
+from ctresample.data_tools.dicom_errors import DuplicateError, GapError, TiltError, UnreadableImageError
 from ctresample.data_tools.dicom_even import check_step, with_even_steps
 from ctresample.data_tools.dicom_files import DicomFile
 from ctresample.data_tools.dicom_headers import BY_SLICE_LOCATION, MAX_PIXELS, SliceHeader
@@ -112,8 +112,10 @@ def verdict(found: FoundSeries) -> tuple[str, tuple[str, ...]]:
     for gaps, tilt in ((False, False), (True, False), (False, True), (True, True)):
         try:
             check_series(found, allow_gaps=gaps, resample_tilt=tilt)
-        except DicomError as error:
+        except (GapError, TiltError) as error:
             problem = problem or str(error)
+        except DicomError as error:
+            return problem or str(error), ()  # no option mends it
         else:
             return problem, ("--allow-gaps",) * gaps + ("--resample-tilt",) * tilt
     return problem, ()

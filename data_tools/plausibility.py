@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctresample.bad_rays import BAD_RAY_SIGMA
+from ctresample.geometry.arcs import unmeasured_rad, widest_step
 from ctresample.sinogram import Sinogram
-from ctresample.solvers.redundancy import unmeasured_rad, widest_step
 
 LARGEST_LINE_INTEGRAL = 50.0
 """No detector counts the e^-50th part of its photons."""
@@ -176,7 +176,7 @@ def _angles(sinogram: Sinogram) -> Iterator[str]:
 def _moments(sinogram: Sinogram) -> Iterator[str]:
     """Helgason-Ludwig: the sum over a parallel view is the same for all, its centre of mass a sine of the angle."""
     geometry, values = sinogram.geometry, sinogram.values
-    if geometry.name != "parallel" or geometry.n_views < FEW_VIEWS or truncated_share(sinogram) > 0.05:
+    if geometry.name != "parallel" or geometry.n_views < FEW_VIEWS:
         return
     if geometry.n_views == geometry.n_detectors:
         here, there = (_unevenness(array) for array in (values, values.swapaxes(1, 2)))

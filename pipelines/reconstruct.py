@@ -68,9 +68,10 @@ def reconstruct(
         settings: of a method that has any, in place of the preset or of the defaults.
         prior: the learned model of a method that needs one: the name or folder of one, or one of the kind it needs
             that is on ``device`` already; by default the one that comes with the package.
-        seed: of methods that sample; slice k draws from ``(seed, k)``, so that results do not depend on the batch
-            size. Where the settings are ``coupled``, as ``fast`` and ``quality`` are, all slices draw from
-            ``(seed, 0)``: neighbours in a volume then do not flicker, but slices are no independent samples.
+        seed: of methods that sample; slice k draws from ``(seed, k)``, so that its random numbers do not depend
+            on the batch size. (Rounding does: up to 0.01 HU with ``tv``, 2 HU seen with ``fast``, 6 with ``cgls``.)
+            Where the settings are ``coupled``, as ``fast`` and ``quality`` are, all slices draw from ``(seed, 0)``:
+            neighbours in a volume then do not flicker, but slices are no independent samples.
         window: of the ramp filter, for FBP.
         view_weights: of FBP: "arcs", or "equal" for views in bursts, as of gated scans; see `fbp`.
         physics: what the measurement is taken to be; by default line integrals at one energy.
@@ -105,9 +106,7 @@ def reconstruct(
     began = time.perf_counter()
     A = projector or make_projector(sinogram.geometry, sinogram.grid, device=device)
     scan = sinogram.geometry
-    values, sigma = (
-        scan.as_batch(torch.from_numpy(array)).to(A.device) for array in (sinogram.values, sinogram.sigma())
-    )
+    values, sigma = (scan.as_batch(torch.from_numpy(array)) for array in (sinogram.values, sinogram.sigma()))
     n = len(values)
     images, ratios, history = [], [], _History()
     for first in range(0, n, batch_size):
@@ -118,7 +117,8 @@ def reconstruct(
             if progress:
                 progress((batch.start + share * (batch.stop - batch.start)) / n)
 
-        y, s = values[batch], sigma[batch]
+        # a batch at a time, so that a smaller one takes less memory of the device
+        y, s = (array[batch].to(A.device, A.dtype) for array in (values, sigma))
         problem = physics.problem(sinogram, A, y, s)
         mu = chosen.solve(
             Batch(

@@ -194,7 +194,6 @@ class ReSamplePipeline(DiffusionPipeline):
                     sigma=s[part],
                     problem=problem,
                     mu_water_per_mm=mu_water_per_mm,
-                    window="hann",
                     model=prior,
                     settings=chosen,
                     generators=generators[part],

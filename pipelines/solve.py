@@ -50,8 +50,8 @@ class Batch:
     sigma: torch.Tensor
     problem: Problem
     mu_water_per_mm: float
-    window: Window
-    view_weights: ViewWeights
+    window: Window = "hann"
+    view_weights: ViewWeights = "arcs"
     model: Any
     settings: Any
     generators: Sequence[torch.Generator]
@@ -125,6 +125,8 @@ def sampled(solver: Solver, batch: Batch) -> torch.Tensor:
             callback = _one_of(next(rounds), problem, lambda share, status: batch.watch(0.3 * share, status))
             if wanted == "cgls":
                 return cgls(y, A, sigma=sigma, callback=callback)
+            if wanted == "coarse-tv" and problem.is_linear:
+                return coarse_tv(y, batch.A, sigma=sigma)
             return tv(y, A, sigma=sigma, tolerance_hu=_ROUGH_HU, callback=callback)
 
         start = solve(batch.y, batch.A, sigma)

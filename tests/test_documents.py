@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 import ctresample
 
@@ -105,7 +106,7 @@ def test_nothing_is_left_out_of_what_is_no_more():
 
 
 def test_every_language_is_known():
-    assert {block.language for block in BLOCKS} == {"", "python", "json", "toml"}
+    assert {block.language for block in BLOCKS} == {"", "python", "json", "toml", "yaml"}
 
 
 # ---------------------------------------------------------------- what blocks find in their folder
@@ -215,6 +216,11 @@ def test_every_command_is_one_that_there_is(command):
         assert name in group.commands, name
         group = group.commands[name]
     group.make_context(name, words, resilient_parsing=True)
+
+
+@pytest.mark.parametrize("block", runs("yaml"))
+def test_recipes(block):
+    assert isinstance(yaml.safe_load(block.code), dict)
 
 
 def test_archives_of_the_page(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import inspect
 import pkgutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -277,6 +278,46 @@ def test_operators_say_which_argument_is_wrong():
         A(np.zeros((1, 1, 8, 8), np.float32))
     with pytest.raises(ctresample.CTResampleError, match=r"measurement is torch\.float64 on cpu"):
         A.T(torch.zeros(1, 1, *A.range_shape, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("name", ["cgls", "sirt", "wls", "tv", "pnp", "dds", "resample"])
+def test_solvers_take_arrays(name):
+    """Of NumPy's own type, as of torch's."""
+    import torch
+
+    from ctresample.pipelines.methods import METHODS
+    from ctresample.testing import priors
+
+    grid, solver, method = ctresample.ImageGrid((8, 8), 4.0), getattr(ctresample.solvers, name), METHODS[name]
+    A = ctresample.make_projector(ctresample.ParallelBeam.for_grid(grid, 4), grid)
+    y = A(torch.full((1, 1, 8, 8), 0.02))
+    options = {"max_iterations": 5}
+    if method.needs:
+        prior = priors.random_prior() if method.needs == "latent prior" else priors.random_pixel_prior()
+        few = {"n_steps": 2} | ({"n_steps": 2, "warm_start": None, "start_level": 1.0} if name == "resample" else {})
+        settings = ctresample.PRESETS["fast"] if name == "resample" else method.load_settings()
+        options = {"prior": prior, "settings": replace(settings, **few)}
+
+    def run(values):
+        draws = {"generators": [torch.Generator().manual_seed(0)]} if method.needs else {}
+        return solver(values, A, sigma=np.full(y.shape, 0.01), **options, **draws)
+
+    expected = run(y)
+    for values in (y.numpy(), y.double(), y.numpy().astype(">f8")[..., ::-1][..., ::-1]):
+        torch.testing.assert_close(run(values), expected)
+    with pytest.raises(ctresample.CTResampleError, match=r"y has shape \(1, 4, 13\)"):
+        run(y[0])
+
+
+def test_direct_solvers_take_arrays():
+    import torch
+
+    grid = ctresample.ImageGrid((8, 8), 4.0)
+    scan = ctresample.ParallelBeam.for_grid(grid, 4)
+    y = np.ones((1, 1, *scan.shape))
+    expected = ctresample.fbp(torch.from_numpy(y), scan, grid)
+    assert torch.equal(ctresample.fbp(y, scan, grid), expected)
+    torch.testing.assert_close(ctresample.fbp(y.astype(int), scan, grid).double(), expected)
 
 
 # ---------------------------------------------------------------- what shows itself

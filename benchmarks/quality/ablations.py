@@ -45,7 +45,7 @@ def ablations_of(base: ReSampleSettings) -> dict[str, Changes]:
     """For each ablation its points: a name, and what it changes of the base. Points equal to the base are it."""
     top = min(base.pixel_level, base.start_level)
     middle = (base.stop_level * top) ** 0.5 or top / 2  # half of the steps lie below
-    fast = base.pixel_optimiser == "cg"
+    fast = base.pixel_optimiser != "adamw"
     rarely: Mapping[str, Any] = RARELY if fast else {}
     often = ", every 4" if fast else ""
     return {

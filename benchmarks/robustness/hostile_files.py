@@ -16,14 +16,18 @@ _ITEM, _ITEM_END, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\x0d\xe0" + bytes(4), b"
 _OPEN = b"\xff" * 4
 _READINGS = {
     "quantity": "line_integral",
-    "axes": ["view", "detector"],
+    "axes": "view,detector",
     "geometry": {
         "type": "parallel",
         "angles_deg": {"start_deg": 0, "stop_deg": 180, "n_views": 8, "endpoint": False},
-        "detector_pitch_mm": 1.0,
+        "detector_pitch_mm": 2.0,
     },
-    "grid": {"rows": 32, "columns": 32, "pixel_size_mm": 1.0},
+    "mu_water_per_mm": 0.02,
+    "photons": 1e4,
+    "slice_step_mm": 3.0,
+    "image": {"rows": 32, "columns": 32, "pixel_size_mm": 1.5},
 }
+"""A sidecar that is sound: the attacks change one value of it."""
 
 
 def _sequence(content: bytes, *, closed: bool = False) -> bytes:
@@ -61,9 +65,9 @@ def dicom_files(folder: Path) -> Iterator[tuple[str, Path]]:
         yield name, path
     path = folder / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for number in range(20):
+        for number in range(11):
             archive.writestr(f"{number}.dcm", bytes(100 * 2**20))
-    yield "2 GB in 2 MB of zip", path
+    yield "1.1 GB in 1 MB of zip", path
     inner = io.BytesIO()
     with zipfile.ZipFile(inner, "w") as archive:
         archive.writestr("a.dcm", sound)
@@ -88,8 +92,8 @@ def sidecars(folder: Path) -> Iterator[tuple[str, Path]]:
             "a tag that starts a program": "!!python/object/apply:os.system [id]",
             "a number of 100,000 digits": f"pitch: {'9' * 100_000}",
             "2 MiB": " " * 2**21,
-            "a pitch of 1e300": whole.replace('"detector_pitch_mm": 1.0', '"detector_pitch_mm": 1.0e+300'),
-            "a grid of 1e9 x 1e9": whole.replace("32", "1000000000"),
+            "a pitch of 1e300": whole.replace('"detector_pitch_mm": 2.0', '"detector_pitch_mm": 1.0e+300'),
+            "a grid of 1e9 x 1e9": whole.replace("32,", "1000000000,"),
             "1e12 views": whole.replace('"n_views": 8', '"n_views": 1000000000000'),
         }.items()
     ):

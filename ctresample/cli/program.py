@@ -5,7 +5,6 @@ So that ``ctresample --help`` answers at once, nothing here may import torch or 
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import warnings
@@ -98,10 +97,6 @@ app.add_typer(prior, name="prior")
 
 def main() -> None:
     """Run the command line; see `OneLineErrors` for the exit status."""
-    # Threads that wait for each other by spinning make everything many times slower where other programs run; so long
-    # costs nothing where none do. OpenMP reads it once, when torch is loaded.
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     # torch says so at the first sparse matrix of a process; it tells a user nothing
     warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state", UserWarning)
     signal.signal(signal.SIGTERM, _stop)

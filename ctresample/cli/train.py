@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctresample.choices import SliceBeam
-from ctresample.cli import options
+from ctresample.cli import options, screen
 from ctresample.errors import UsageError
 
 if TYPE_CHECKING:
@@ -221,7 +221,6 @@ def read_slices(slices_dir: Path, validation: Path) -> tuple[TrainingSlices, Tra
 
 def say(message: str, *, to_stderr: bool = False) -> None:
     """Print a line; of several processes only the first does."""
-    from ctresample.cli import screen
     from ctresample.pipelines.training.processes import this_process
 
     if this_process().is_main_process:
@@ -230,7 +229,7 @@ def say(message: str, *, to_stderr: bool = False) -> None:
 
 def show_dry_run(found: DryRun) -> None:
     """Print what a training would take."""
-    from ctresample.cli.screen import clock, say
+    from ctresample.cli.screen import clock
 
     opponent = f", and a discriminator of {found.n_opponent:,}" if found.n_opponent else ""
     say(f"parameters: {found.n_parameters:,}, of which trained {found.n_trained:,}{opponent}")

@@ -100,9 +100,10 @@ def inner_product(a: torch.Tensor, b: torch.Tensor, dtype: torch.dtype | None = 
     """Inner product of each slice, shaped `per_slice`; summed in float64 so that batch size leaves no trace.
 
     It comes in the type of ``a`` unless ``dtype`` says otherwise: fourth powers of data that are almost without noise,
-    and so have large weights, are too much for float32.
+    and so have large weights, are too much for float32. Then the products are taken in ``dtype``, too.
     """
-    return per_slice((a.double() * b.double()).flatten(1).sum(1).to(dtype or a.dtype), a)
+    products = a * b if dtype is None else a.to(dtype) * b
+    return per_slice(products.flatten(1).sum(1, dtype=torch.float64).to(dtype or a.dtype), a)
 
 
 def _power_of_two(v: torch.Tensor) -> torch.Tensor:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ctresample.arrays import as_array
 from ctresample.errors import CTResampleError, GeometryError, UsageError
+from ctresample.units import AIR_HU
 
 DATA_RANGE_HU = 3000.0
 """The project's data range: -1000 HU (air) to 2000 HU (dense bone)."""
@@ -52,13 +53,14 @@ def psnr_db(image_hu: NDArray[np.floating[Any]], truth_hu: NDArray[np.floating[A
 def ssim(image_hu: NDArray[np.floating[Any]], truth_hu: NDArray[np.floating[Any]], *, data_range_hu: float) -> float:
     """Mean structural similarity as in Wang et al. (2004): Gaussian window, sigma 1.5 pixels.
 
-    Computed by scikit-image, which leaves a border of 5 pixels out of the mean.
+    Of the slices with air at 0, as papers have them that scale images to [0, 1]: ``(hu + 1000) / data_range_hu`` with
+    constants for a range of 1 gives the same. Of HU as they are it would be another, lower number, for their brightness
+    passes through zero. Computed by scikit-image, which leaves a border of 5 pixels out of the mean.
 
     Args:
         image_hu: the slice to judge, ``[y, x]`` in HU, at least 11 x 11.
         truth_hu: the true slice, same shape, in HU.
-        data_range_hu: scales the two stabilising constants, in HU; see ``DATA_RANGE_HU``. HU below
-            zero weaken the brightness term, as they do in every SSIM computed on HU.
+        data_range_hu: scales the two stabilising constants, in HU; see ``DATA_RANGE_HU``.
 
     Returns:
         SSIM, at most 1 (identical slices).
@@ -75,9 +77,10 @@ def ssim(image_hu: NDArray[np.floating[Any]], truth_hu: NDArray[np.floating[Any]
     # Here, because scikit-image takes a good part of a second to import.
     from skimage.metrics import structural_similarity
 
+    above_air = truth - AIR_HU, image - AIR_HU
     return float(
         structural_similarity(
-            truth, image, data_range=data_range_hu, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+            *above_air, data_range=data_range_hu, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
         )
     )
 

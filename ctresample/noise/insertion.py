@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ctresample.arrays import as_array
 from ctresample.errors import UsageError
 from ctresample.noise.counting import COUNT_FLOOR, check_noise
 
@@ -39,9 +40,10 @@ def thinned(
     check_noise(photons, electronic_noise)
     if not 0 < fraction <= 1:
         raise UsageError(f"fraction is {fraction}; expected the share of the dose to keep, above 0 and at most 1")
+    values = as_array(values, "values", np.float64)
     if fraction == 1:
         return values.astype(np.float32)
-    counts = np.rint(photons * np.exp(-values.astype(np.float64))).astype(np.int64)
+    counts = np.rint(photons * np.exp(-values)).astype(np.int64)
     kept = generator.binomial(counts, fraction) + generator.normal(
         0, electronic_noise * np.sqrt(1 - fraction**2), values.shape
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ctresample.arrays import as_array
 from ctresample.errors import SinogramError
 
 _DIFFERENCE = np.array([1.0, -3.0, 3.0, -1.0]) / np.sqrt(20.0)
@@ -45,6 +46,7 @@ def estimate_photons(values: NDArray[np.floating]) -> float:
             of noise, blurred, interpolated or smoothed along the detector, or too coarse for the object's edges; or
             they are no line integrals.
     """
+    values = as_array(values, "values")
     if values.ndim != 3 or not np.isfinite(values).all():
         raise SinogramError(f"values of shape {values.shape}; expected finite numbers [slice, view, detector]")
     if np.abs(values).max(initial=0) > _LARGEST:

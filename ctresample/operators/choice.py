@@ -31,8 +31,11 @@ def make_projector(
         grid: the image grid.
         device: where to project.
         dtype: floating-point type of images and measurements.
-        memory_budget_bytes: for the matrix and its transpose. They must also fit 32-bit indices.
+        memory_budget_bytes: for the matrix and its transpose. They must also fit 32-bit indices, and half of what is
+            free on a GPU.
     """
+    if torch.device(device).type == "cuda":
+        memory_budget_bytes = min(memory_budget_bytes, torch.cuda.mem_get_info(device)[0] // 2)
     n_bytes = matrix_bytes(geometry, grid) * (2 if dtype == torch.float64 else 1)
     fits = n_bytes <= memory_budget_bytes and n_bytes < 2**34
     if fits:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property, lru_cache
+from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -18,6 +19,13 @@ from ctresample.operators.projector import Projector
 _TILE = 8
 """Inside the matrix pixels are counted tile by tile of this many rows and columns, so that the pixels along a ray lie
 near each other in memory, whatever its direction: a product with a batch of images takes a third less time."""
+
+
+KEPT_BYTES = 6 * 2**30
+"""Of matrices that are kept on the host when no projector needs them any more."""
+
+_Pair: TypeAlias = tuple[sparse.csr_array, sparse.csr_array]
+_kept: dict[tuple[Geometry, Grid], _Pair] = {}
 
 
 class SparseProjector(Projector):
@@ -123,8 +131,20 @@ def _product(matrix: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
     return matrix @ columns
 
 
-@lru_cache(maxsize=4)
-def _matrix_pair(geometry: Geometry, grid: Grid) -> tuple[sparse.csr_array, sparse.csr_array]:
+def _matrix_pair(geometry: Geometry, grid: Grid) -> _Pair:
+    """Matrix and transpose on the host, those used last kept for the next projector of their scan."""
+    pair = _kept.pop((geometry, grid), None) or _made_pair(geometry, grid)
+    _kept[geometry, grid] = pair
+    while sum(map(_bytes, _kept.values())) > KEPT_BYTES:
+        _kept.pop(next(iter(_kept)))
+    return pair
+
+
+def _bytes(pair: _Pair) -> int:
+    return sum(m.data.nbytes + m.indices.nbytes + m.indptr.nbytes for m in pair)
+
+
+def _made_pair(geometry: Geometry, grid: Grid) -> _Pair:
     matrix = joseph_matrix(geometry, grid)
     pixels = torch.arange(1, math.prod(grid.shape) + 1, dtype=torch.int32).reshape(1, 1, *grid.shape)
     tiled = _tiled(pixels)[:, 0].numpy()

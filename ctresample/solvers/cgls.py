@@ -9,6 +9,7 @@ import torch
 
 from ctresample.consistency import fit_to_noise
 from ctresample.operators import LinearOperator, Weighted
+from ctresample.operators.given import measured
 from ctresample.status import Callback
 
 
@@ -22,6 +23,9 @@ def cgls(
 ) -> torch.Tensor:
     """Attenuation that fits the data to their noise, from zero: early stopping is the regularisation.
 
+    In single precision a slice alone and one of a batch differ by up to some HU (6.5 seen, 0.9 root mean square): their
+    products are summed in another order, and iterations far from the solution enlarge the last bits.
+
     Args:
         y: line integrals ``(B, 1, views, detectors)``, or of a cone beam ``(B, 1, rows, views, detectors)``.
         A: the projector.
@@ -29,5 +33,6 @@ def cgls(
         max_iterations: pairs of projection and back projection at most.
         callback: told of every iteration.
     """
+    y, sigma = measured(A, y, sigma)
     start = y.new_zeros(len(y), 1, *A.domain_shape)
     return fit_to_noise(start, y / sigma, Weighted(A, 1 / sigma), max_iterations=max_iterations, callback=callback)

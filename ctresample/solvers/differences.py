@@ -17,11 +17,15 @@ def gradient(u: torch.Tensor, slopes: Sequence[float]) -> torch.Tensor:
     Returns:
         ``(axes, B, 1, *shape)``.
     """
-    g = u.new_zeros(len(slopes), *u.shape)
+    return add_gradient_(u.new_zeros(len(slopes), *u.shape), u, slopes)
+
+
+def add_gradient_(g: torch.Tensor, u: torch.Tensor, slopes: Sequence[float]) -> torch.Tensor:
+    """``g`` plus the gradient, in place."""
     for axis, slope in enumerate(slopes):
-        n = u.shape[axis + 2]
-        torch.sub(u.narrow(axis + 2, 1, n - 1), u.narrow(axis + 2, 0, n - 1), out=g[axis].narrow(axis + 2, 0, n - 1))
-        g[axis] *= slope
+        n = u.shape[axis + 2] - 1
+        inner = g[axis].narrow(axis + 2, 0, n)
+        inner.add_(u.narrow(axis + 2, 1, n), alpha=slope).sub_(u.narrow(axis + 2, 0, n), alpha=slope)
     return g
 
 
@@ -29,8 +33,8 @@ def divergence(q: torch.Tensor, slopes: Sequence[float]) -> torch.Tensor:
     """Minus the adjoint of the gradient, ``(axes, B, 1, *shape)`` to ``(B, 1, *shape)``."""
     d = torch.zeros_like(q[0])
     for axis, slope in enumerate(slopes):
-        n = d.shape[axis + 2]
-        inner = slope * q[axis].narrow(axis + 2, 0, n - 1)
-        d.narrow(axis + 2, 0, n - 1).add_(inner)
-        d.narrow(axis + 2, 1, n - 1).sub_(inner)
+        n = d.shape[axis + 2] - 1
+        inner = q[axis].narrow(axis + 2, 0, n)
+        d.narrow(axis + 2, 0, n).add_(inner, alpha=slope)
+        d.narrow(axis + 2, 1, n).sub_(inner, alpha=slope)
     return d

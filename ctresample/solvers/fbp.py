@@ -15,6 +15,7 @@ import torch
 from ctresample.choices import ViewWeights, Window
 from ctresample.errors import GeometryError
 from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, ImageGrid, ParallelBeam
+from ctresample.operators.given import as_tensor
 from ctresample.solvers.ramp import ramp_filter
 from ctresample.solvers.redundancy import weigh
 from ctresample.units import MU_WATER_PER_MM
@@ -65,6 +66,7 @@ def fbp(
     pitch = geometry.detector_pitch_mm
     if isinstance(geometry, FanBeam):  # as seen at the axis, or as an angle
         pitch /= geometry.source_to_detector_mm if geometry.is_curved else geometry.magnification
+    y = as_tensor(y, "y")
     y, geometry = weigh(y, geometry, view_weights, mu_water_per_mm=mu_water_per_mm, extrapolate=extrapolate)
     y = y * torch.as_tensor(_obliquity(geometry), dtype=y.dtype, device=y.device)
     filtered = ramp_filter(y, pitch, window=window, cutoff=cutoff, equal_angles=geometry.is_curved)

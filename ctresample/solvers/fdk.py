@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from ctresample.choices import ViewWeights, Window
 from ctresample.errors import GeometryError
 from ctresample.geometry import ConeBeam, Geometry, Grid, VolumeGrid
+from ctresample.operators.given import as_tensor
 from ctresample.solvers.ramp import ramp_filter
 from ctresample.solvers.redundancy import weigh
 from ctresample.units import MU_WATER_PER_MM
@@ -50,6 +51,7 @@ def fdk(
     if not isinstance(geometry, ConeBeam) or not isinstance(grid, VolumeGrid):
         raise GeometryError("fdk reconstructs volumes; expected a cone beam and a volume grid; use fbp")
     geometry.check_outside(grid)
+    y = as_tensor(y, "y")
 
     def tensor(array: np.ndarray) -> torch.Tensor:
         return torch.as_tensor(array, dtype=y.dtype, device=y.device)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import torch
 
-from ctresample.consistency import proximal_step, residual_ratio, spread_of_misfit
+from ctresample.consistency import dual_proximal_step, residual_ratio, spread_of_misfit
 from ctresample.errors import UsageError
 from ctresample.operators import LinearOperator, Weighted
+from ctresample.operators.given import measured
 from ctresample.prior import LatentPrior
 from ctresample.status import Callback, report
 from ctresample.units import hu_to_mu, mu_to_hu
@@ -35,7 +36,7 @@ class ItNetSettings:
 
     rounds: int = 3
     spread_scale: float = 1.0
-    cg_iterations: int = 12
+    cg_iterations: int = 6
 
     def __post_init__(self) -> None:
         if self.rounds < 1 or self.cg_iterations < 1 or not self.spread_scale > 0:
@@ -70,6 +71,7 @@ def itnet(
         callback: told of every round.
     """
     prior.check_shape(A.domain_shape)
+    y, sigma = measured(A, y, sigma)
     W, y = Weighted(A, 1 / sigma), y / sigma
     x = agreeing(start, y, W, settings, mu_water_per_mm)
     for done in range(1, settings.rounds + 1):
@@ -85,4 +87,4 @@ def agreeing(
 ) -> torch.Tensor:
     """The image near ``x`` that agrees with the whitened measurement, as near as its own misfit says."""
     spread = settings.spread_scale * spread_of_misfit(x, y, A, least=LEAST_SPREAD_HU * mu_water_per_mm / 1000)
-    return proximal_step(x, y, A, spread=spread, n_iterations=settings.cg_iterations)
+    return dual_proximal_step(x, y, A, spread=spread, n_iterations=settings.cg_iterations)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from ctresample.operators import LinearOperator, Weighted
+from ctresample.operators.given import measured
 from ctresample.prior import DiffusionPrior
 from ctresample.units import hu_to_mu, mu_to_hu
 
@@ -33,6 +34,7 @@ class LatentProblem:
     ) -> LatentProblem:
         """Of line integrals ``y`` with standard deviations ``sigma``; `PriorError` if the image does not fit."""
         prior.check_shape(A.domain_shape)
+        y, sigma = measured(A, y, sigma)
         return cls(y / sigma, Weighted(A, 1 / sigma), prior, mu_water_per_mm)
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:

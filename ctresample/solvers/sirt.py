@@ -10,6 +10,7 @@ import torch
 from ctresample.bad_rays import BAD_RAY_SIGMA
 from ctresample.consistency import per_slice, residual_ratio
 from ctresample.operators import LinearOperator
+from ctresample.operators.given import measured
 from ctresample.status import Callback, report
 
 
@@ -33,6 +34,7 @@ def sirt(
         max_iterations: pairs of projection and back projection at most.
         callback: told of every iteration.
     """
+    y, sigma = measured(A, y, sigma)
     known = (sigma < BAD_RAY_SIGMA).to(y.dtype).expand_as(y)
     row_sums, column_sums = A(y.new_ones(1, 1, *A.domain_shape)), A.T(known)
     R = known * torch.where(row_sums > 0, 1 / row_sums, 0.0)

@@ -14,7 +14,8 @@ import torch
 
 from ctresample.consistency import per_slice, residual_ratio
 from ctresample.operators import LinearOperator, Weighted
-from ctresample.solvers.differences import divergence, gradient
+from ctresample.operators.given import measured
+from ctresample.solvers.differences import add_gradient_, divergence
 from ctresample.status import Callback, report
 from ctresample.units import MU_WATER_PER_MM
 
@@ -22,6 +23,7 @@ CHECK_EVERY = 20
 """Iterations between two looks at the stopping rule."""
 
 
+@torch.no_grad()
 def tv(
     y: torch.Tensor,
     A: LinearOperator,
@@ -62,6 +64,7 @@ def tv(
         spacing: distance of pixels along each axis of an image, relative to its columns; by default all are 1.
         callback: told at every look at the stopping rule.
     """
+    y, sigma = measured(A, y, sigma)
     W = Weighted(A, MU_WATER_PER_MM / sigma)  # acts on u = x / mu_water
     y = y / sigma
     # Steps are the inverse sums of absolute entries of K = [W; edge * gradient]: a pixel takes part in two
@@ -74,21 +77,31 @@ def tv(
     data_step, primal_step = 1 / row_sums.clamp_min(1e-12), 1 / (column_sums + 2 * sum(slopes) * edge)
     u = y.new_zeros(len(y), 1, *A.domain_shape) if anchor is None else anchor / MU_WATER_PER_MM
     goal, pull = u, (MU_WATER_PER_MM / spread) ** 2
-    u_bar, p, q = u, torch.zeros_like(y), u.new_zeros(len(slopes), *u.shape)
-    checked, running = u, torch.ones_like(edge, dtype=torch.bool)
+    # what does not change from step to step; the steps themselves are taken in place
+    data_shrink, image_shrink, edge_over_weight = 1 / (1 + data_step), 1 / (1 + primal_step * pull), edge / weight
+    dual_slopes = [slope / (2 * max(slopes)) for slope in slopes]  # the step of q times the edge factor
+    u_bar, p, q = u.clone(), torch.zeros_like(y), u.new_zeros(len(slopes), *u.shape)
+    checked, running, all_run = u, torch.ones_like(edge, dtype=torch.bool), True
     for step in range(1, max_iterations + 1):
-        p = (p + data_step * (W(u_bar) - y)) / (1 + data_step)
-        q = q + gradient(u_bar, slopes) / (2 * max(slopes))  # its step times the edge factor
-        q = q / (q.square().sum(0).sqrt() * (edge / weight)).clamp_min(1)
-        previous = u
-        descent = u - primal_step * (W.T(p) - edge * divergence(q, slopes) - pull * goal)
-        u = torch.where(running, (descent / (1 + primal_step * pull)).clamp_min(0), u)
-        u_bar = 2 * u - previous
+        p.addcmul_(data_step, W(u_bar).sub_(y)).mul_(data_shrink)
+        add_gradient_(q, u_bar, dual_slopes)
+        length = q[0].square()
+        for along in q[1:]:
+            length.addcmul_(along, along)
+        q /= length.sqrt_().mul_(edge_over_weight).clamp_min_(1)
+        slope = W.T(p).addcmul_(edge, divergence(q, slopes), value=-1)
+        if pull:
+            slope.sub_(goal, alpha=pull)
+        previous, u = u, torch.addcmul(u, primal_step, slope, value=-1).mul_(image_shrink).clamp_min_(0)
+        if not all_run:
+            u = torch.where(running, u, previous)
+        torch.sub(u, previous, out=u_bar).add_(u)
         if step % CHECK_EVERY == 0:
             ratio = float(residual_ratio(W(u) - y).mean())
             moved_hu = 1000 * per_slice((u - checked).flatten(1).square().mean(1).sqrt(), u)
             running &= moved_hu >= tolerance_hu
-            if not report(callback, "tv", step, max_iterations, ratio) or not running.any():
+            still = running.flatten().tolist()
+            if not report(callback, "tv", step, max_iterations, ratio) or not any(still):
                 break
-            checked = u
+            checked, all_run = u, all(still)
     return u * MU_WATER_PER_MM

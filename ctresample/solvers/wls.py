@@ -12,6 +12,7 @@ import torch
 
 from ctresample.consistency import inner_product, per_slice, residual_ratio, safe_ratio
 from ctresample.operators import LinearOperator, Weighted
+from ctresample.operators.given import measured
 from ctresample.solvers.differences import divergence, gradient
 from ctresample.status import Callback, report
 from ctresample.units import MU_WATER_PER_MM
@@ -41,6 +42,7 @@ def wls(
         spacing: distance of pixels along each axis of an image, relative to its columns; by default all are 1.
         callback: told of every iteration.
     """
+    y, sigma = measured(A, y, sigma)
     W = Weighted(A, MU_WATER_PER_MM / sigma)  # acts on u = x / mu_water
     slopes = [1 / one for one in spacing or (1.0,) * len(A.domain_shape)]
     u, misfit = y.new_zeros(len(y), 1, *A.domain_shape), y / sigma

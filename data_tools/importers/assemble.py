@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ctresample.bad_rays import filled, suspicious_bins
@@ -19,10 +18,12 @@ from ctresample.errors import SinogramError
 from ctresample.geometry import ConeBeam, Geometry, Grid, ImageGrid, VolumeGrid
 from ctresample.noise import estimate_photons
 from ctresample.sinogram import Sinogram
-from ctresample.solvers.truncation import reach_mm
 
 _WHOLE = 32
 """Sides of images are multiples of it: what autoencoders halve five times."""
+
+EDGE_SHARE = 0.02
+"""Of the largest line integral: a bin at an edge that reads less in all views sees air."""
 
 _MOST_WIDER = 2.5
 """Times the field of view: the widest default image."""
@@ -108,7 +109,7 @@ def _without_bad_views(
             raise SinogramError(f"{key} names {beyond[0]}; expected 0 to {n - 1}")
     bad[:, :, described.bad_bins or []] = True
     bad |= np.isnan(values)
-    lost = bad.all(axis=(0, 2))
+    lost: NDArray[np.bool_] = np.all(bad, axis=(0, 2))
     lost[described.bad_views or []] = True
     if lost.all():
         raise SinogramError("no reading is known: all are NaN, masked or bad; expected numbers")
@@ -126,7 +127,8 @@ def _ordered(
     """The readings ``[slice or row, view, detector]``, flat and dark fields likewise with one view, and bad rays."""
     names, values = [name.strip() for name in described.axes.split(",")], readings.values
     while values.ndim > len(names) and 1 in values.shape:  # the one page, or the one line of each, of a TIFF file
-        values, bad = (array.squeeze(values.shape.index(1)) for array in (values, bad))
+        lone = values.shape.index(1)
+        values, bad = values.squeeze(lone), bad.squeeze(lone)
     needed = {"view", "detector"} | ({first} - {"slice"})  # one slice may go without its axis
     if not needed <= set(names) <= needed | {first} or not len(set(names)) == len(names) == values.ndim:
         raise SinogramError(
@@ -191,14 +193,17 @@ def _default_grid(geometry: Geometry, values: NDArray[np.float32], mu_water_per_
     radius = max(seen, min(_reach_mm(geometry, values, mu_water_per_mm), _MOST_WIDER * seen))
     lengths = geometry.lengths_mm
     if "source_to_axis_mm" in lengths:
-        radius = min(radius, 0.7 * (math.hypot(lengths["source_to_axis_mm"], lengths["axis_offset_mm"]) - pixel))
+        source_mm = math.hypot(lengths["source_to_axis_mm"], lengths["axis_offset_mm"])
+        radius = max(seen, min(radius, 0.7 * (source_mm - pixel)))
     if radius > 1.02 * seen:
         on_note(
             f"the object reaches beyond the detector, to about {radius:.4g} mm from the axis: the image covers it, and "
             f"is right within {seen:.4g} mm at best"
         )
-    side = _WHOLE * math.ceil(2 * radius / pixel / _WHOLE - 1e-6)
-    pixel = 2 * radius / side
+    side = math.ceil(2 * radius / pixel - 1e-6)
+    if side >= 2 * _WHOLE:  # smaller ones are no images that a prior knows
+        side = _WHOLE * math.ceil(side / _WHOLE)
+        pixel = 2 * radius / side
     if side > MAX_SIDE:
         raise SinogramError(f"the detector sees {side} pixels of {pixel:.4g} mm; add image, a smaller grid")
     if not isinstance(geometry, ConeBeam):
@@ -215,6 +220,16 @@ def _default_grid(geometry: Geometry, values: NDArray[np.float32], mu_water_per_
 
 
 def _reach_mm(geometry: Geometry, values: NDArray[np.float32], mu_water_per_mm: float) -> float:
+    if values.shape[2] < 16:
+        return 0.0
+    n = max(4, values.shape[2] // 32)
+    edges = np.maximum(values[..., :n].mean(-1), values[..., -n:].mean(-1))
+    if edges.max() <= EDGE_SHARE * np.abs(values).max():  # no view is cut off
+        return 0.0
+    import torch
+
+    from ctresample.solvers.truncation import reach_mm
+
     some = values[:: max(1, len(values) // 16)]
     return reach_mm(torch.from_numpy(some[None, None]), geometry, mu_water_per_mm)
 

@@ -76,7 +76,7 @@ class _Scan(Strict):
         """`SinogramError` for angles that are taken for degrees by default and look like radians."""
         angles = self.angles()
         arc = max(angles) - min(angles)
-        if self.angle_unit is None and len(angles) >= _MANY_VIEWS and arc <= _RADIANS_OF_A_CIRCLE:
+        if self.angle_unit is None and len(angles) >= _MANY_VIEWS and 0 < arc <= _RADIANS_OF_A_CIRCLE:
             raise SinogramError(
                 f"{len(angles)} views span {arc:.4g} degrees; are the angles radians, {math.degrees(arc):.4g} degrees? "
                 "Add geometry.angle_unit, rad or deg"

@@ -27,7 +27,7 @@ def import_sinogram(
     sidecar: StrPath | None = None,
     preset: Preset | None = None,
     mu_water_per_mm: float | None = None,
-    mask: Path | None = None,
+    mask: StrPath | None = None,
     on_note: Note = lambda message: None,
 ) -> Sinogram:
     """Read a sinogram in the format of another program.
@@ -58,7 +58,7 @@ def import_sinogram(
     facts = _together(readings.facts, said, str(sidecar or "the command line"), on_note)
     described = describe_readings(facts, str(path), where)
     try:
-        sinogram = assemble(readings, described, on_note, None if mask is None else _mask(mask))
+        sinogram = assemble(readings, described, on_note, None if mask is None else _mask(as_path(mask, "mask")))
         for doubt in findings(sinogram):
             on_note(f"doubtful: {doubt}")
         return sinogram
@@ -110,7 +110,7 @@ def _mask(path: Path) -> NDArray[np.bool_]:
     if kind == "TIFF":
         from ctresample.data_tools.importers.tiff import read_tiff
 
-        return read_tiff(path, {}, lambda message: None).values != 0
+        return read_tiff(path).values != 0
     raise SinogramError(f"{path} is no mask; expected an NPY or TIFF file that is not 0 where readings are bad")
 
 

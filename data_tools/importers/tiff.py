@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import tifffile
@@ -22,7 +24,9 @@ _NO_READINGS = re.compile(r"(flat|dark|white|open|ref|bright|empty|di0|io0)(s|_?
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
-def read_tiff(path: Path, names: dict[str, str], on_note: Note) -> Readings:
+def read_tiff(
+    path: Path, names: Mapping[str, str] = MappingProxyType({}), on_note: Note = lambda message: None
+) -> Readings:
     """A stack of uncompressed grey pages of one shape; the pages are the first axis.
 
     Flat and dark fields are TIFF files beside the readings. Files of a folder that are called flat, dark, white, open
@@ -42,7 +46,7 @@ def read_tiff(path: Path, names: dict[str, str], on_note: Note) -> Readings:
     place = path if path.is_dir() else path.parent
     fields = {key: _named(place, names[key]) for key in ("flat_array", "dark_array") if key in names}
     flat, dark = (
-        np.mean([read_tiff(file, {}, on_note).values.mean(0, np.float64) for file in fields[key]], axis=0)
+        np.mean([read_tiff(file, on_note=on_note).values.mean(0, np.float64) for file in fields[key]], axis=0)
         if key in fields
         else None
         for key in ("flat_array", "dark_array")

@@ -42,7 +42,7 @@ class WorkerWatch:
             if n_workers:
                 self._seen = now
             if local is not None and n_workers < len(local.worker_spec):
-                local.scale(len(local.worker_spec))  # starts anew what it has given up
+                _replace_lost(local)
         if now - self._seen > NO_WORKER_S:
             raise CTResampleError(
                 f"no worker has been there for {NO_WORKER_S:.0f} s; what is finished is kept: look at their logs, and "
@@ -54,3 +54,12 @@ class WorkerWatch:
         while not future.done():
             self.wait()
         return future.result()
+
+
+def _replace_lost(local: Any) -> None:
+    """Have a local cluster start anew the workers whose keepers have given up; those that only restart stay."""
+    lost = [name for name, keeper in list(local.workers.items()) if keeper.status.name in ("closed", "failed")]
+    for name in lost:
+        local.workers.pop(name, None)  # dask itself would wait as long for them as for one that restarts
+    if lost:
+        local.scale(len(local.worker_spec))

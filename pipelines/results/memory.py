@@ -8,9 +8,25 @@ from typing import TypeVar
 
 import torch
 
-from ctresample.errors import CTResampleError
+from ctresample.errors import CTResampleError, DeviceError
 
 T = TypeVar("T")
+
+_MESSAGES = (
+    "defaultcpuallocator",
+    "out of memory",  # CUDA, also of pinned host memory
+    "cuda_error_out_of_memory",
+    "cublas_status_alloc_failed",
+    "cudnn_status_alloc_failed",
+    "cudnn_status_internal_error_host_allocation_failed",
+    "cudnn_status_internal_error_device_allocation_failed",
+    "cufft_alloc_failed",
+    "cusparse_status_alloc_failed",
+    "cusparse_status_insufficient_resources",
+    "cusolver_status_alloc_failed",
+    "enough memory on the gpu",  # what AstraProjector says of an output that ASTRA did not fill
+)
+"""Parts, in lower case, of what libraries say that have no exception of their own for it."""
 
 
 class OutOfMemoryError(CTResampleError, MemoryError):
@@ -26,7 +42,7 @@ def with_smaller_batches(work: Callable[[int], T], batch_size: int) -> tuple[T, 
     while True:
         try:
             return work(batch_size), batch_size
-        except (MemoryError, RuntimeError) as error:
+        except (MemoryError, RuntimeError, DeviceError) as error:
             if not ran_out_of_memory(error):
                 raise
         # outside the handler, where the error no longer holds on to the arrays
@@ -39,5 +55,6 @@ def with_smaller_batches(work: Callable[[int], T], batch_size: int) -> tuple[T, 
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether it is NumPy's, Python's, CUDA's or the way of torch's allocator to say so."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+    """Whether it is Python's, NumPy's, torch's or the way of a library below to say so: see `_MESSAGES`."""
+    said = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(part in said for part in _MESSAGES)

@@ -163,7 +163,9 @@ def test_against_another_series(fails, make_series, scan, tmp_path, out):
     ("error", "status", "text"),
     [
         (KeyboardInterrupt(), 130, "interrupted"),
-        (RuntimeError("CUDA out of memory.\nTry less"), 1, "RuntimeError: CUDA out of memory. Try less"),
+        (RuntimeError("something\nodd"), 1, "RuntimeError: something odd (unexpected; add --debug"),
+        (RuntimeError("CUDA out of memory.\nTry less"), 1, "memory ran out even with one slice at a time; choose"),
+        (MemoryError(), 1, "memory ran out even with one slice at a time; choose a machine with more"),
         (CTResampleError("two\nlines"), 1, "two lines"),
     ],
 )

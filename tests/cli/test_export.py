@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from itertools import pairwise
 
 import nibabel
@@ -12,7 +13,7 @@ from pydicom import dcmread
 
 from ctresample.choices import FORMATS
 from ctresample.data_tools.dicom_reader import read_ct_series
-from ctresample.data_tools.sinogram_file import read_sinogram
+from ctresample.data_tools.sinogram_file import read_sinogram, write_sinogram
 
 PLANTED = ("Planted", "PLANTED", "20210708", "112233", "1.2.77.88")
 
@@ -206,3 +207,25 @@ def test_a_deidentified_result_holds_no_identity(cli, identified, dicom_complain
     for name in ("again", "twice"):  # the latter from the scan that was de-identified already
         others = sorted((tmp_path / name / "dicom").iterdir())
         assert [path.read_bytes() for path in files] == [path.read_bytes() for path in others]
+
+
+def test_what_cannot_be_exported_is_refused_before_the_solve(cli, scan, tmp_path, monkeypatch):
+    """A scan whose slices name two studies; other formats work, and the message says so."""
+    sinogram = read_sinogram(scan)
+    headers = tuple(
+        {**header, "0020000D": {"vr": "UI", "Value": [f"1.2.{z}"]}} for z, header in enumerate(sinogram.headers)
+    )
+    write_sinogram(replace(sinogram, headers=headers), tmp_path / "two.h5")
+
+    def never(*arguments, **options):
+        raise AssertionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ctresample.pipelines.reconstruct.make_projector", never)
+        done = cli("reconstruct", tmp_path / "two.h5", "-o", tmp_path / "out", "--method", "tv")
+    assert done.exit_code == 1
+    assert f"come from {len(headers)} studies" in done.stderr
+    assert "--format nifti,nrrd" in done.stderr
+    assert not (tmp_path / "out").exists()
+    done = cli("reconstruct", tmp_path / "two.h5", "-o", tmp_path / "out", "--method", "fbp", "--format", "nifti,nrrd")
+    assert done.exit_code == 0, done.output

@@ -57,7 +57,7 @@ def test_notes_and_info(cli, tmp_path):
     done = cli("import", REAL_SCAN, "-o", out, "--mu-water", "0.02")
     assert done.exit_code == 0, done.output
     assert done.stdout == f"{out}: 1 slice, 549 views, 560 detector bins\n"
-    for note in ("558 x 558 pixels of 0.1483 mm", "counterclockwise", "free of noise", "1 mm; add slice_step_mm"):
+    for note in ("576 x 576 pixels of 0.1435 mm", "counterclockwise", "free of noise", "1 mm; add slice_step_mm"):
         assert note in done.stderr
     facts = cli("info", out).stdout
     assert "fan, flat detector" in facts
@@ -73,7 +73,7 @@ def test_info_of_a_foreign_file(cli):
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        ((), 1, "add geometry.detector_pitch_mm to scan.json"),
+        ((), 1, "geometry.detector_pitch_mm is not known"),
         (("--preset", "lodopab"), 1, "is no HDF5 file"),
         (("--preset", "other"), 2, "lodopab"),
         (("--geometry", "none.json"), 2, "none.json"),

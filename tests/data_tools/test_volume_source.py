@@ -18,7 +18,7 @@ from ctresample.errors import DicomError, UsageError, VolumeFileError
 from ctresample.pipelines.against import read_source, truth_for
 from ctresample.pipelines.batch.inputs import find_inputs
 from ctresample.pipelines.batch.settings import BatchSettings
-from ctresample.pipelines.scan_settings import ScanSettings
+from ctresample.pipelines.scan_settings import Scan
 from ctresample.pipelines.simulate import simulate
 from ctresample.volume import Volume
 
@@ -190,7 +190,7 @@ def test_which_of_several(tmp_path, dicom):
 def test_inputs_of_a_batch(tmp_path):
     save(tmp_path / "a" / "x.mha", hu_values())
     (tmp_path / "a" / "y.nrrd").write_bytes(b"junk")
-    settings = BatchSettings(scan=ScanSettings(n_views=4, size=16), method="fbp")
+    settings = BatchSettings(scan=Scan(n_views=4, size=16), method="fbp")
     sound, damaged = find_inputs(tmp_path, settings).inputs
     assert (sound.words, sound.facing, sound.problem) == ("volume file of 5 slices of 12 x 16", "axial", "")
     assert "y.nrrd" not in json.dumps(damaged.problem)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from scipy.signal import convolve2d
+from skimage.metrics import structural_similarity
 
 from ctresample.errors import CTResampleError, GeometryError, UsageError
 from ctresample.metrics import DATA_RANGE_HU, psnr_db, rmse_hu, ssim
@@ -75,7 +76,7 @@ def test_ssim_of_identical_slices_is_one() -> None:
 def test_ssim_of_two_constants_by_hand() -> None:
     # No variance: only the brightness term is left, with c1 = (0.01 * 3000)^2 = 900.
     a, b = np.full((16, 16), 100.0), np.full((16, 16), 200.0)
-    assert ssim(a, b, data_range_hu=3000) == pytest.approx((2 * 100 * 200 + 900) / (100**2 + 200**2 + 900))
+    assert ssim(a, b, data_range_hu=3000) == pytest.approx((2 * 1100 * 1200 + 900) / (1100**2 + 1200**2 + 900))
 
 
 @pytest.mark.parametrize("data_range_hu", [400.0, 3000.0])
@@ -83,14 +84,28 @@ def test_ssim_of_two_constants_by_hand() -> None:
 def test_ssim_is_that_of_the_paper(sd_hu: float, data_range_hu: float) -> None:
     image, truth = noisy_pair(sd_hu)
     assert ssim(image, truth, data_range_hu=data_range_hu) == pytest.approx(
-        wang_ssim(truth, image, data_range_hu), abs=1e-9
+        wang_ssim(truth + 1000, image + 1000, data_range_hu), abs=1e-9
     )
 
 
 def test_ssim_of_float32_is_computed_in_double() -> None:
     image, truth = (values.astype(np.float32) for values in noisy_pair(20))
-    expected = wang_ssim(truth.astype(np.float64), image.astype(np.float64), 3000)
+    expected = wang_ssim(truth.astype(np.float64) + 1000, image.astype(np.float64) + 1000, 3000)
     assert ssim(image, truth, data_range_hu=3000) == pytest.approx(expected, abs=1e-9)
+
+
+def test_ssim_is_that_of_images_in_0_to_1() -> None:
+    """The scale of papers: -1000 to 2000 HU as 0 to 1, and a data range of 1."""
+    image, truth = noisy_pair(100)
+    scaled = structural_similarity(
+        (truth + 1000) / 3000,
+        (image + 1000) / 3000,
+        data_range=1.0,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+    )
+    assert ssim(image, truth, data_range_hu=3000) == pytest.approx(scaled, abs=1e-9)
 
 
 def test_ssim_falls_as_noise_grows() -> None:

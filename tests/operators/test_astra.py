@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ctresample.errors import DeviceError, GeometryError
+from ctresample.errors import DeviceError, GeometryError, UsageError
 from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.operators import AstraProjector, SparseProjector, StreamedProjector, dot_test, from_astra, to_astra
 
@@ -160,7 +160,7 @@ def test_what_astra_would_get_wrong_is_refused(astra):
     with pytest.raises(GeometryError, match="not square"):
         AstraProjector(ParallelBeam.for_grid(oblong, 4), oblong, device="cpu")
     A = AstraProjector(ParallelBeam.for_grid(SLICE, 4), SLICE, device="cpu")
-    with pytest.raises(GeometryError, match=r"got torch.float64"):
+    with pytest.raises(UsageError, match=r"takes torch.float32"):
         A(torch.zeros((1, 1, *A.domain_shape), dtype=torch.float64))
 
 

@@ -307,3 +307,13 @@ def test_cuda_gives_what_the_cpu_gives(kind, geometry, grid, phantoms):
     assert phantoms.relative(cuda(x.cuda()).cpu(), cpu(x)) < 1e-5
     assert phantoms.relative(cuda.T(y.cuda()).cpu(), cpu.T(y)) < 1e-5
     assert dot_test(cuda) < 1e-6
+
+
+def test_a_stored_matrix_must_fit_half_the_free_memory_of_a_gpu(monkeypatch):
+    geometry = ParallelBeam.for_grid(SLICE, 6)
+    needed = matrix_bytes(geometry, SLICE)
+    monkeypatch.setattr("ctresample.operators.choice.SparseProjector", lambda *_, device, **__: f"stored on {device}")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2 * needed, 2**40))
+    assert make_projector(geometry, SLICE, device="cuda") == "stored on cuda"
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2 * needed - 2, 2**40))
+    assert type(make_projector(geometry, SLICE, device="cuda")) is StreamedProjector

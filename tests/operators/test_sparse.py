@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from ctresample.errors import GeometryError
 from ctresample.geometry import FanBeam, Geometry, ImageGrid, ParallelBeam
-from ctresample.operators import LinearOperator, SparseProjector, dot_test
+from ctresample.operators import LinearOperator, SparseProjector, dot_test, sparse
 
 BEAMS = pytest.mark.parametrize("beam", [ParallelBeam, FanBeam])
 OBLONG = ImageGrid((20, 28), 0.7)
@@ -287,3 +287,24 @@ def test_fan_beam_has_the_axes_of_astra(astra, phantoms):
     )
     oracle = astra_projector("line_fanflat", beam, grid)
     assert phantoms.relative(project(smooth, geometry, grid), oracle.FP(smooth.astype(np.float32))) < 1e-3
+
+
+def test_matrices_are_kept_for_the_next_projector_up_to_a_number_of_bytes(monkeypatch):
+    made = []
+    monkeypatch.setattr(sparse, "_kept", {})
+    monkeypatch.setattr(sparse, "_made_pair", lambda *scan, make=sparse._made_pair: made.append(scan) or make(*scan))
+    scans = [ParallelBeam.for_grid(OBLONG, n_views) for n_views in (6, 7, 8)]
+
+    def project(*numbers: int) -> list[int]:
+        made.clear()
+        for k in numbers:
+            SparseProjector(scans[k], OBLONG)
+        return [scans.index(geometry) for geometry, _ in made]
+
+    assert project(0, 1, 2, 0, 1) == [0, 1, 2]
+    two = sum(sorted(map(sparse._bytes, sparse._kept.values()))[1:])
+    monkeypatch.setattr(sparse, "KEPT_BYTES", two)
+    assert project(2, 1, 0, 1, 2) == [0, 2]  # making 0 drops 2, then making 2 drops 0: those used last stay
+    monkeypatch.setattr(sparse, "KEPT_BYTES", 0)
+    assert project(0, 0) == [0, 0]
+    assert not sparse._kept

@@ -144,4 +144,4 @@ def test_counts_that_cannot_be(value, electronic_noise, message):
 
 def test_counts_of_another_shape():
     with pytest.raises(GeometryError, match="counts has shape"):
-        Transmission(A, 10.0).negative_log_likelihood(images(), torch.ones(2, 1, 3, 3))
+        Transmission(A, 10.0).negative_log_likelihood(images(), torch.ones(2, 1, 3, 3, dtype=torch.float64))

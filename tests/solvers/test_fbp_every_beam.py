@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from ctresample.errors import GeometryError, UsageError
 from ctresample.geometry import ConeBeam, FanBeam, Geometry, ImageGrid, ParallelBeam, VolumeGrid
+from ctresample.geometry.arcs import unmeasured_rad, widest_step
 from ctresample.solvers.fbp import fbp
 from ctresample.solvers.ramp import WINDOWS, ramp_filter
-from ctresample.solvers.redundancy import ray_weights, unmeasured_rad, widest_step
+from ctresample.solvers.redundancy import ray_weights
 from ctresample.units import AIR_HU, MU_WATER_PER_MM, mu_to_hu
 
 GRID = ImageGrid((96, 96), 1.3)

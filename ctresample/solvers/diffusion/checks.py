@@ -19,10 +19,11 @@ def check_generators(solver: str, generators: Sequence[torch.Generator], n_slice
 
 def check_finite(solver: str, z: torch.Tensor, step: int, n_steps: int) -> None:
     """`PriorError` if the sampling of ``z`` diverged, naming the step and the slices."""
+    if torch.isfinite(z).all():
+        return
     bad = (~torch.isfinite(z).flatten(1).all(1)).nonzero().flatten().tolist()
-    if bad:
-        slices = ", ".join(str(k + 1) for k in bad)
-        raise PriorError(
-            f"{solver} diverged at step {step} of {n_steps} in slice {slices} of a batch of {len(z)}; is the prior's "
-            "hu_range right, and is the measurement finite?"
-        )
+    slices = ", ".join(str(k + 1) for k in bad)
+    raise PriorError(
+        f"{solver} diverged at step {step} of {n_steps} in slice {slices} of a batch of {len(z)}; is the prior's "
+        "hu_range right, and is the measurement finite?"
+    )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from diffusers import DDIMScheduler
 
 from ctresample.errors import PriorError, UsageError
+
+if TYPE_CHECKING:  # takes seconds to import
+    from diffusers import DDIMScheduler
 
 
 @dataclass(frozen=True)

@@ -32,4 +32,6 @@ def ddim_step(
 
 def normal_like(z: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
     """Standard normal noise, that of each slice from its own CPU generator: neither batch nor device leave a trace."""
-    return torch.stack([torch.randn(z.shape[1:], generator=generator) for generator in generators]).to(z)
+    noise = torch.stack([torch.randn(z.shape[1:], generator=generator) for generator in generators])
+    # from pinned memory it is sent while the device is still at work
+    return noise.pin_memory().to(z, non_blocking=True) if z.is_cuda else noise.to(z)

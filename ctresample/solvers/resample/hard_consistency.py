@@ -17,6 +17,7 @@ from ctresample.consistency import (
     gauss_newton,
     proximal_step,
     residual_ratio,
+    spread_of_misfit,
 )
 from ctresample.operators import LinearOperator, MeasurementModel, Weighted, WeightedModel, weighted
 from ctresample.prior import LatentPrior
@@ -25,6 +26,9 @@ from ctresample.solvers.resample.defects import WEIGHT_DECAY, fixed_stop
 from ctresample.solvers.resample.frames import Frame
 from ctresample.solvers.resample.settings import ReSampleSettings, Stage
 from ctresample.units import hu_to_mu, mu_to_hu
+
+LEAST_SPREAD_HU = 3.0
+"""Of an image that fits noise: it may still move by so much."""
 
 
 @dataclass
@@ -40,7 +44,7 @@ class Problem:
         settings: see `ReSampleSettings`.
         mu_water: attenuation of water that HU refer to, in 1/mm.
         frame: in which the prior sees the images at present; None for their own.
-        ratio: residual after the last hard step over what the noise predicts, mean over the batch.
+        agreed: images after a hard step, until `ratio` is asked for.
     """
 
     y: torch.Tensor
@@ -51,7 +55,8 @@ class Problem:
     settings: ReSampleSettings
     mu_water: float
     frame: Frame | None = None
-    ratio: float = float("nan")
+    agreed: torch.Tensor | None = None
+    _ratio: float = float("nan")
 
     @classmethod
     def whitened(
@@ -94,18 +99,33 @@ class Problem:
         if stage == "latent":
             # a latent of unit variance, known from itself with noise, is uncertain by the square root of 1 - alpha_bar
             z_0 = self.fit_latent(z_0, spread=scale * (1 - step.alpha_bar) ** 0.5)
-            self._note(self.decode(z_0))
+            self.agreed = self.decode(z_0)
             return z_0
         x = self.decode(z_0)
-        agreed = self.fit_pixels(x, spread=scale * self.prior.spread_hu(step.t) * self.mu_water / 1000)
-        self._note(agreed)
+        agreed = self.fit_pixels(x, spread=scale * self._spread_of(x, step.t))
+        self.agreed = agreed
         if s.encoding == "plain":
             self.move_frame(generators)
             return self.encode(agreed)
         # the difference of two encodings carries the correction without the autoencoder's own error
         return z_0 + self.encode(agreed) - self.encode(x)
 
-    def fit_pixels(self, x: torch.Tensor, *, spread: float) -> torch.Tensor:
+    def round(self, z: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
+        """Latents of an image that agrees with the measurement, by the conditioned prior's estimate of those before."""
+        x = self.decode(self.prior.estimate(z))
+        agreed = self.fit_pixels(x, spread=self.settings.spread_scale * self._spread_of(x, t=None))
+        self.agreed = agreed
+        self.move_frame(generators)
+        return self.encode(agreed)
+
+    def _spread_of(self, x: torch.Tensor, t: int | None) -> torch.Tensor | float:
+        """How far estimates at step ``t`` lie from the truth, in 1/mm; without a step the misfit alone tells."""
+        hu = self.mu_water / 1000
+        if t is not None and self.settings.spread == "level":
+            return self.prior.spread_hu(t) * hu
+        return spread_of_misfit(x, self.y, self.A, least=LEAST_SPREAD_HU * hu)
+
+    def fit_pixels(self, x: torch.Tensor, *, spread: torch.Tensor | float) -> torch.Tensor:
         """The image near ``x`` that the measurement makes likely; AdamW knows no ``spread``, in 1/mm."""
         s = self.settings
         if s.pixel_optimiser == "adamw":
@@ -114,7 +134,7 @@ class Problem:
             )
         return self.proximal_step(x, spread)
 
-    def proximal_step(self, x: torch.Tensor, spread: float) -> torch.Tensor:
+    def proximal_step(self, x: torch.Tensor, spread: torch.Tensor | float) -> torch.Tensor:
         """``argmin_v |A v - y|^2 + |v - x|^2 / spread^2``."""
         n_cg, n_newton = self.settings.cg_iterations, self.settings.newton_iterations
         solve = dual_proximal_step if self.settings.pixel_optimiser == "dual" else proximal_step
@@ -186,5 +206,9 @@ class Problem:
             mu = hu_to_mu(self.prior.decode(z), self.mu_water)
             return self.frame.back(mu) if self.frame else mu
 
-    def _note(self, mu: torch.Tensor) -> None:
-        self.ratio = float(residual_ratio(self.A(mu).detach() - self.y).mean())
+    def ratio(self) -> float:
+        """Residual after the last hard step over what the noise predicts, mean over the batch; for whoever wants it."""
+        if self.agreed is not None:
+            self._ratio = float(residual_ratio(self.A(self.agreed).detach() - self.y).mean())
+            self.agreed = None
+        return self._ratio

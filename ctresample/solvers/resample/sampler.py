@@ -1,7 +1,6 @@
-"""ReSample: latent diffusion sampling made hard-consistent with the measurement.
+"""ReSample: latent diffusion sampling made hard-consistent with the measurement (Song et al., ICLR 2024).
 
-Song, Kwon, Zhang, Hu, Qu and Shen, "Solving Inverse Problems with Latent Diffusion Models via Hard Data
-Consistency", ICLR 2024 (arXiv 2307.08123), Algorithm 1. Equation numbers are theirs.
+What all its chains share: the start, as many chains as asked for, and the last step.
 """
 
 from __future__ import annotations
@@ -11,15 +10,16 @@ from collections.abc import Callable, Sequence
 import torch
 
 from ctresample.operators import MeasurementModel
+from ctresample.operators.given import measured
 from ctresample.prior import LatentPrior
-from ctresample.solvers.diffusion.checks import check_finite
 from ctresample.solvers.diffusion.schedule import Step, steps_of
 from ctresample.solvers.diffusion.steps import normal_like
+from ctresample.solvers.resample.ablations import any_chain
+from ctresample.solvers.resample.algorithm import algorithm_1, ddim
 from ctresample.solvers.resample.checks import check_hu_range, check_inputs
-from ctresample.solvers.resample.defects import inner_step, tweedie
+from ctresample.solvers.resample.fast import fast_chain
 from ctresample.solvers.resample.final import final_consistency
 from ctresample.solvers.resample.hard_consistency import Problem
-from ctresample.solvers.resample.resampling import resampled
 from ctresample.solvers.resample.settings import ReSampleSettings
 from ctresample.status import Callback, report
 from ctresample.units import MU_WATER_PER_MM
@@ -63,6 +63,7 @@ def resample(
         PriorError: the image does not fit the prior's networks or HU range, or the sampling diverged.
     """
     prior.check_shape(A.domain_shape)
+    y, sigma = measured(A, y, sigma)
     check_inputs(len(y), settings, generators, start)
     if start is not None:
         check_hu_range(start, prior, mu_water_per_mm)
@@ -73,69 +74,45 @@ def resample(
     def told() -> bool:
         nonlocal done, running
         done += 1
-        running = report(callback, "resample", done, n, problem.ratio)
+        running = callback is None or report(callback, "resample", done, n, problem.ratio())
         return running
 
     images: list[torch.Tensor] = []
     while running and len(images) < settings.chains:
         problem.move_frame(generators)
-        z_0, estimates = _chain(problem, steps, _start(problem, start, steps[0], generators), generators, told)
+        z, condition = _start(problem, start, steps[0], generators)
+        z_0, estimates = _chain(problem, steps, z, condition, generators, told)
         if settings.final == "latent":
             z_0 = problem.fit_latent(z_0, spread=SPREAD_AT_THE_END)
         images.append(torch.stack(estimates).mean(0) if estimates else problem.decode(z_0))
     return final_consistency(torch.stack(images).mean(0), y, problem)
 
 
-def ddim(z_0: torch.Tensor, epsilon: torch.Tensor, alpha_bar: float) -> torch.Tensor:
-    """Deterministic DDIM step to the level of ``alpha_bar`` (eq. 4 with eta = 0)."""
-    return alpha_bar**0.5 * z_0 + (1 - alpha_bar) ** 0.5 * epsilon
-
-
 def _chain(
     problem: Problem,
     steps: Sequence[Step],
     z: torch.Tensor,
+    condition: torch.Tensor | None,
     generators: Sequence[torch.Generator],
     told: Callable[[], bool],
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Algorithm 1 from noisy latents ``z``: the last clean latents, and the last images as the prior estimates them."""
-    s, prior = problem.settings, problem.prior
-    z_0, estimates = z, []
-    for i, step in enumerate(steps):
-        z_0, epsilon = prior.predict(z, step.t)
-        z = ddim(z_0, epsilon, step.alpha_bar_previous)
-        z_0 = tweedie(z_0, epsilon, step.alpha_bar, s.defects)
-        if len(steps) - i <= s.averaged_steps:
-            estimates.append(problem.decode(z_0))
-        if s.gradient_scale:
-            z = problem.gradient_step(z, z_0, step.alpha_bar)
-        stage = s.stage(i, step.level)
-        if stage is not None:
-            z_0 = _look_ahead(problem, z, z_0, steps[i:])
-            z_0 = problem.agree(z_0, step, stage, generators, relative_level=step.t / max(steps[0].t, 1))
-            z = resampled(z_0, z, step, s, generators)
-        check_finite("resample", z, i + 1, len(steps))
-        if not told():
-            break
-    return z_0, estimates
-
-
-def _look_ahead(problem: Problem, z: torch.Tensor, z_0: torch.Tensor, steps: Sequence[Step]) -> torch.Tensor:
-    """The estimate after a few more unconditional steps, cleaner than the present one (the first of ``steps``)."""
-    s, prior = problem.settings, problem.prior
-    for before, step in list(zip(steps, steps[1:], strict=False))[: s.inner_steps]:
-        z_0, epsilon = prior.predict(z, step.t)
-        z_0, levels = inner_step(z, z_0, epsilon, step, before, s.defects)
-        z = ddim(z_0, epsilon, levels.alpha_bar_previous)
-        z_0 = tweedie(z_0, epsilon, levels.alpha_bar, s.defects)
-    return z_0
+    """The last clean latents, and the last images as the prior estimates them, by the plainest chain that serves."""
+    s = problem.settings
+    if s.is_fast:
+        return fast_chain(problem, steps, z, condition, generators, told)
+    if s.defects or s.gradient_scale or s.averaged_steps:
+        return any_chain(problem, steps, z, generators, told)
+    return algorithm_1(problem, steps, z, generators, told), []
 
 
 def _start(
     problem: Problem, start: torch.Tensor | None, first: Step, generators: Sequence[torch.Generator]
-) -> torch.Tensor:
-    """Noisy latents at the first level; pure noise has no use for a start image."""
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Noisy latents at the first level, and the condition; pure noise has no use for a start image."""
     rows, columns = problem.A.domain_shape
-    probe = problem.encode(problem.y.new_zeros(1, 1, rows, columns) if start is None else start)
-    noise = normal_like(probe.expand(len(generators), -1, -1, -1), generators)
-    return noise if start is None else ddim(probe, noise, first.alpha_bar)
+    z_0 = problem.encode(problem.y.new_zeros(1, 1, rows, columns) if start is None else start)
+    for _ in range(problem.settings.rounds):
+        z_0 = problem.round(z_0, generators)
+    noise = normal_like(z_0.expand(len(generators), -1, -1, -1), generators)
+    z = noise if start is None else ddim(z_0, noise, first.alpha_bar)
+    return z, z_0 if problem.settings.conditioned else None

@@ -10,6 +10,7 @@ from ctresample.choices import WarmStart
 from ctresample.errors import UsageError
 from ctresample.solvers.resample.defects import Defect
 
+Spread = Literal["level", "misfit"]
 PixelOptimiser = Literal["dual", "cg", "adamw"]
 LatentOptimiser = Literal["gauss-newton", "adamw"]
 Encoding = Literal["plain", "corrected"]
@@ -31,8 +32,12 @@ class ReSampleSettings:
         start_level: level the sampling starts from.
         stop_level: above 0, the ``n_steps`` are instead spaced geometrically from ``start_level`` to this one: more of
             them where a start image leaves less to do.
-        warm_start: what is encoded and noised to ``start_level``: a TV or CGLS image, or nothing
-            (pure noise).
+        warm_start: what is encoded and noised to ``start_level``: an image by TV, by TV on coarse pixels or by CGLS,
+            or nothing (pure noise).
+        conditioned: whether the denoiser is also shown the last image that agrees with the data; it takes a prior that
+            has been trained on that, and plain encoding.
+        rounds: of a conditioned prior's estimate without noise and of the data, before the first noise; see
+            `ctresample.solvers.itnet`.
         pixel_level: above this level there is no hard consistency; below, it is imposed in pixel space ...
         latent_level: ... and below this one in latent space (section 3.3 splits the schedule in three). 0 keeps it
             in pixel space to the end, and equal levels keep it in latent space.
@@ -47,7 +52,9 @@ class ReSampleSettings:
             changed, ``z_0 + E(x) - E(D(z_0))``, so that the autoencoder's own error does not add up.
         cg_iterations: of one proximal step.
         newton_iterations: of one proximal step in latents, or where the measurement model is nonlinear.
-        spread_scale: how far the image may move in a proximal step, in units of the prior's error at that noise level.
+        spread: what tells how far the prior's estimate is from the truth: the noise "level", by the error that the
+            prior had on validation slices, or the estimate's own "misfit" to the data (`spread_of_misfit`).
+        spread_scale: how far the image may move in a proximal step, in units of ``spread``.
             Above 1 the data are trusted more: in mid-run an estimate is further from the truth than a denoised truth.
         spread_power: the scale is multiplied by ``(t / t_start) ** spread_power``: above 0, later steps move less.
         pixel_lr: AdamW step in pixel space, in units of half the prior's HU range.
@@ -82,6 +89,8 @@ class ReSampleSettings:
     start_level: float = 1.0
     stop_level: float = 0.0
     warm_start: WarmStart | None = None
+    conditioned: bool = False
+    rounds: int = 0
     pixel_level: float = 2 / 3
     latent_level: float = 1 / 3
     skip: int = 10
@@ -91,6 +100,7 @@ class ReSampleSettings:
     encoding: Encoding = "plain"
     cg_iterations: int = 30
     newton_iterations: int = 2
+    spread: Spread = "level"
     spread_scale: float = 1.0
     spread_power: float = 0.0
     pixel_lr: float = 1e-2
@@ -126,14 +136,28 @@ class ReSampleSettings:
         self._expect("latent_level", 0 <= self.latent_level <= self.pixel_level, "0 to pixel_level")
         for name, kind in _CHOICES.items():
             self._expect(name, getattr(self, name) in get_args(kind), f"one of {', '.join(get_args(kind))}")
-        self._expect("warm_start", self.warm_start in (None, *get_args(WarmStart)), "tv, cgls, or None")
+        self._expect("warm_start", self.warm_start in (None, *get_args(WarmStart)), "coarse-tv, tv, cgls, or None")
         self._expect("defects", set(self.defects) <= set(get_args(Defect)), f"some of {', '.join(get_args(Defect))}")
         if self.start_level == 1 and self.warm_start:
             raise UsageError("resample settings: a warm start needs a start_level below 1, where it is not all noise")
+        if self.conditioned and not (self.warm_start and self.is_fast):
+            raise UsageError(
+                "resample settings: conditioned takes a warm start, encoding plain, resampling encoding, and hard "
+                "consistency in pixel space at every step"
+            )
+        if self.rounds and not self.conditioned:
+            raise UsageError("resample settings: rounds are of a conditioned prior; set conditioned too")
         if self.averaged_steps and self.final == "latent":
             raise UsageError("resample settings: averaged_steps are of images; the final fit must be pixel or none")
         if self.moving_frame and (self.encoding, self.resampling) != ("plain", "encoding"):
             raise UsageError("resample settings: moving_frame takes encoding plain and resampling encoding")
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether `fast_chain` serves: consistency in pixel space at every step, and nothing else in between."""
+        every_step = (self.skip, self.inner_steps, self.pixel_level, self.latent_level) == (1, 0, 1, 0)
+        plain = (self.encoding, self.resampling, self.gradient_scale) == ("plain", "encoding", 0)
+        return every_step and plain and not self.defects
 
     def stage(self, i: int, level: float) -> Stage | None:
         """Which hard consistency the ``i``-th step of a run calls for, at that level of the schedule."""
@@ -148,7 +172,7 @@ class ReSampleSettings:
 
 _LEAST = {
     "n_steps skip cg_iterations newton_iterations chains final_iterations": 1,
-    "inner_steps pixel_iterations latent_iterations averaged_steps": 0,
+    "inner_steps pixel_iterations latent_iterations averaged_steps rounds": 0,
     "pixel_lr latent_lr gradient_scale variance_scale spread_power": 0,
 }
 _CHOICES = {
@@ -157,5 +181,6 @@ _CHOICES = {
     "encoding": Encoding,
     "resampling": Resampling,
     "variance": Variance,
+    "spread": Spread,
     "final": Final,
 }

@@ -35,7 +35,10 @@ def imported(tmp_path):
         notes = []
         np.save(tmp_path / "a.npy", values)
         (tmp_path / "a.json").write_text(json.dumps(facts))
-        return import_sinogram(tmp_path / "a.npy", on_note=notes.append), notes
+        found = import_sinogram(tmp_path / "a.npy", on_note=notes.append)
+        return found, [
+            note for note in notes if not note.startswith("doubtful: ")
+        ]  # of 6 views of noise there are some
 
     return run
 
@@ -233,10 +236,10 @@ def test_wrong(imported, scan, change, message):
         imported(scan.values, scan.facts)
 
 
-def test_dates_are_no_numbers(tmp_path, scan):
+def test_dates_are_words(tmp_path, scan):
     np.save(tmp_path / "a.npy", scan.values)
     (tmp_path / "a.yaml").write_text("origin: 2020-01-01\n")
-    with pytest.raises(SinogramError, match="holds what JSON cannot say"):
+    with pytest.raises(SinogramError, match="quantity is not known"):  # so all that was said is taken
         import_sinogram(tmp_path / "a.npy")
 
 

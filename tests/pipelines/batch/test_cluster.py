@@ -2,9 +2,11 @@
 
 import os
 import signal
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +20,10 @@ from ctresample.pipelines.batch.plan import make_plan
 from ctresample.pipelines.batch.select import Selection
 
 pytest.importorskip("distributed")
+
+import cloudpickle
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers do not find the tests
 
 TIMES = {"at", "seconds"}
 
@@ -134,6 +140,22 @@ def test_no_worker_is_left(run, tmp_path, monkeypatch):
     ):
         run(tmp_path / "out", client=nobody)
     assert "waiting" in (tmp_path / "out" / "summary.csv").read_text()
+
+
+def test_workers_that_were_given_up_are_started_anew():
+    def keeper(status):
+        return SimpleNamespace(status=SimpleNamespace(name=status))
+
+    asked = []
+    local = SimpleNamespace(
+        workers={0: keeper("running"), 1: keeper("closed"), 2: keeper("failed"), 3: keeper("init")},
+        worker_spec=dict.fromkeys(range(4)),
+        scale=asked.append,
+    )
+    watch._replace_lost(local)
+    assert (list(local.workers), asked) == ([0, 3], [4])
+    watch._replace_lost(local)
+    assert asked == [4]
 
 
 def test_workers_have_torch_before_they_count(client):

@@ -111,7 +111,7 @@ def test_latent_stages_end_at_the_noise(optimiser, case, gaussian):
     assert (case.ratio(problem.decode(z_0)) > 2).all()
     ratios = case.ratio(problem.decode(problem.agree(z_0, STEP, "latent", [])))
     assert ((ratios > 0.9) & (ratios < 1.02)).all()
-    assert problem.ratio == pytest.approx(float(ratios.mean()), rel=1e-4)
+    assert problem.ratio() == pytest.approx(float(ratios.mean()), rel=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])

@@ -86,5 +86,5 @@ def test_presets():
     changed = {name for name, value in asdict(released).items() if value != asdict(paper)[name]}
     assert changed == {"defects", "variance", "gradient_scale"}
     assert PRESETS["fast"].n_steps < paper.n_steps
-    assert PRESETS["fast"].pixel_optimiser == "cg"
+    assert PRESETS["fast"].pixel_optimiser == "dual"
     assert (paper.pixel_optimiser, paper.latent_optimiser, paper.encoding) == ("adamw", "adamw", "plain")
