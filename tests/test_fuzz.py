@@ -41,8 +41,8 @@ for kind in KINDS:
         folder = Path(sys.argv[2]) / f"{kind}{number}"
         folder.mkdir()
         print(cases.make(number, folder))
-        for path in sorted(folder.iterdir()):
-            print(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in sorted(one for one in folder.rglob("*") if one.is_file()):
+            print(path.relative_to(folder), hashlib.sha256(path.read_bytes()).hexdigest())
 """
     said = []
     for run in "ab":
@@ -95,7 +95,7 @@ def test_the_watch_sees_faults(tmp_path):
     copy.mkdir()
     (copy / "fuzz.py").write_text((FUZZ / "fuzz.py").read_text())
     watched = (FUZZ / "watched.py").read_text()
-    for limit, less in (("MAX_CPU_S = 5.0", "MAX_CPU_S = 0.2"), ("MAX_BYTES = 2**30", "MAX_BYTES = 2**26")):
+    for limit, less in (("MAX_CPU_S = 5.0", "MAX_CPU_S = 0.2"), ("MAX_BYTES = 300 * 2**20", "MAX_BYTES = 2**26")):
         assert limit in watched
         watched = watched.replace(limit, less)
     (copy / "watched.py").write_text(watched)

@@ -83,6 +83,7 @@ class GaussianPrior:
     """Pixels independent and normal around water: ``z = HU / scale_hu`` is standard normal, its denoiser exact."""
 
     kind = "latent prior"
+    name = "gaussian"
     sha256 = None
     scale_hu = 100.0
     size_multiple = 8

@@ -41,7 +41,7 @@ def test_counts_are_not_biased_where_few_arrive(cylinder):
     by_log, by_counts = (
         reconstruct(scan, method="tv", physics=Physics(model)) for model in ("line-integrals", "counts")
     )
-    assert middle(by_log.image_hu).mean() < -20
+    assert middle(by_log.image_hu).mean() > 10  # the logarithm of few counts is too high on average
     assert abs(middle(by_counts.image_hu).mean()) < 5
     assert np.mean(by_counts.residual_ratio) == pytest.approx(1, abs=0.1)
     assert by_counts.settings == {"model": "counts", "tube_kilovolts": None}

@@ -62,7 +62,13 @@ def options_of(method: str, toy_prior) -> dict:
     options = {"method": method, "prior": priors[METHODS[method].needs]()}
     if METHODS[method].has_presets:
         return options | {"preset": "small fast"}
-    settings = replace(METHODS[method].load_settings(), n_steps=6)
+    settings = METHODS[method].load_settings()
+    if method == "itnet":
+        return options | {
+            "prior": toy_prior.random_prior(condition_spread=0.3),
+            "settings": replace(settings, rounds=6),
+        }
+    settings = replace(settings, n_steps=6)
     # conjugate gradients that are near their end make rounding large where the prior knows nothing
     fewer = {"cg_iterations": 4} if hasattr(settings, "cg_iterations") else {}
     return options | {"settings": replace(settings, **fewer)}

@@ -92,7 +92,7 @@ def test_results_depend_neither_on_the_batch_nor_on_what_else_is_wanted():
     assert {cell.index for cell in some} == {1, 3}
     for other in (alone, some, fewer):
         for cell, image in other.items():
-            np.testing.assert_allclose(image, whole[cell], atol=1e-2)
+            np.testing.assert_allclose(image, whole[cell], atol=3e-2)
 
 
 def test_what_is_done_is_left_out_by_whole_batches(monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -31,7 +32,7 @@ ROW = ResultRow(
 )
 HEADER = ",".join(COLUMNS)
 
-kinds = {"str": st.text(), "int": st.integers(0, 10_000), "float": st.floats(-1e9, 1e9)}
+kinds = {"str": st.text().filter(str.isprintable), "int": st.integers(0, 10_000), "float": st.floats(-1e9, 1e9)}
 rows = st.builds(ResultRow, **{field.name: kinds[field.type] for field in fields(ResultRow)})
 
 
@@ -75,11 +76,22 @@ def test_a_table_saved_again_by_a_spreadsheet_is_read(tmp_path: Path) -> None:
     assert repr(read_results_csv(tmp_path / "r.csv")) == repr([ROW])  # nan is not equal to itself
 
 
-def test_a_failed_write_leaves_the_old_table_alone(tmp_path: Path) -> None:
+def test_what_cannot_be_printed_is_escaped(tmp_path: Path) -> None:
+    write_results_csv(tmp_path / "r.csv", [replace(ROW, slice="\x1b[2J \ud800")])
+    (back,) = read_results_csv(tmp_path / "r.csv")
+    assert back.slice == "\\x1b[2J \\ud800"
+
+
+def test_a_failed_write_leaves_the_old_table_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_results_csv(tmp_path / "r.csv", [ROW])
     before = (tmp_path / "r.csv").read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ctresample.files.os.fsync", full)
     with pytest.raises(OutputError, match="r.csv"):
-        write_results_csv(tmp_path / "r.csv", [ROW, replace(ROW, slice="\ud800")])  # no UTF-8 for half a pair
+        write_results_csv(tmp_path / "r.csv", [ROW, replace(ROW, slice="b")])
     assert (tmp_path / "r.csv").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["r.csv"]
 

@@ -263,7 +263,7 @@ def test_class_conditioned(folder, change):
         ({"layers_per_block": 3}, "expected shape"),
         ({"add_attention": False}, "more than what config.json describes"),
         ({"downsample_type": "resnet"}, "lack what config.json describes"),
-        ({"down_block_types": ["Nonsense"] * 6}, "unet cannot be loaded"),
+        ({"down_block_types": ["Nonsense"] * 6}, "describes no UNet2DModel: Nonsense does not exist"),
     ],
     ids=str,
 )
