@@ -66,12 +66,12 @@ if TYPE_CHECKING:  # what type checkers and editors see of the table below
     from ctresample import solvers as solvers
     from ctresample import testing as testing
     from ctresample import units as units
-    from ctresample.data_tools.dicom_reader import read_ct_series as read_ct_series
-    from ctresample.data_tools.dicom_writer import Provenance as Provenance
-    from ctresample.data_tools.dicom_writer import write_ct_series as write_ct_series
+    from ctresample.data_tools.dicom.read import read_ct_series as read_ct_series
+    from ctresample.data_tools.dicom_export.write import Provenance as Provenance
+    from ctresample.data_tools.dicom_export.write import write_ct_series as write_ct_series
     from ctresample.data_tools.importers import import_sinogram as import_sinogram
-    from ctresample.data_tools.sinogram_file import read_sinogram as read_sinogram
-    from ctresample.data_tools.sinogram_file import write_sinogram as write_sinogram
+    from ctresample.data_tools.sinogram.file import read_sinogram as read_sinogram
+    from ctresample.data_tools.sinogram.file import write_sinogram as write_sinogram
     from ctresample.errors import CTResampleError as CTResampleError
     from ctresample.geometry import ConeBeam as ConeBeam
     from ctresample.geometry import FanBeam as FanBeam
@@ -124,10 +124,10 @@ if "OMP_WAIT_POLICY" not in os.environ:
 _EXPORTS = {
     name: module
     for module, names in {
-        "data_tools.dicom_reader": "read_ct_series",
-        "data_tools.dicom_writer": "Provenance write_ct_series",
+        "data_tools.dicom.read": "read_ct_series",
+        "data_tools.dicom_export.write": "Provenance write_ct_series",
         "data_tools.importers": "import_sinogram",
-        "data_tools.sinogram_file": "read_sinogram write_sinogram",
+        "data_tools.sinogram.file": "read_sinogram write_sinogram",
         "errors": "CTResampleError",
         "geometry": "ConeBeam FanBeam ImageGrid ParallelBeam VolumeGrid",
         "noise": "Scanner",

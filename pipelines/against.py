@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctresample.data_tools.ct_source import read_ct_volume, volume_files
-from ctresample.data_tools.dicom_discovery import find_series, only_series
-from ctresample.data_tools.dicom_even import with_even_steps
-from ctresample.data_tools.dicom_headers import SliceHeader
-from ctresample.data_tools.dicom_series import FoundSeries, Warn, load_series
+from ctresample.data_tools.dicom.discovery import find_series, only_series
+from ctresample.data_tools.dicom.even import with_even_steps
+from ctresample.data_tools.dicom.headers import SliceHeader
+from ctresample.data_tools.dicom.series import FoundSeries, Warn, load_series
 from ctresample.data_tools.volume_source import read_volume_file
 from ctresample.errors import UsageError
 from ctresample.metrics import DATA_RANGE_HU, psnr_db, rmse_hu, ssim

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 import ctresample
-from ctresample.data_tools.dicom_reader import read_ct_slices
-from ctresample.data_tools.dicom_writer import write_ct_slices
+from ctresample.data_tools.dicom.read import read_ct_slices
+from ctresample.data_tools.dicom_export.write import write_ct_slices
 from ctresample.errors import CTResampleError
 from ctresample.learned import LearnedModel
 from ctresample.paths import StrPath, as_path

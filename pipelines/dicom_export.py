@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import ctresample
-from ctresample.data_tools.dicom_writer import Provenance
+from ctresample.data_tools.dicom_export.write import Provenance
 from ctresample.geometry import Geometry
 from ctresample.learned import LearnedModel
 from ctresample.result import ModelIdentity

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from ctresample.data_tools.sinogram_file import read_summary
+from ctresample.data_tools.sinogram.file import read_summary
 from ctresample.errors import UsageError
 from ctresample.files import check_new_file, write_file
 from ctresample.geometry import ConeBeam, Geometry, Grid, ImageGrid, VolumeGrid

@@ -13,7 +13,7 @@ import torch
 from ctresample.bad_rays import BAD_RAY_SIGMA
 from ctresample.choices import ViewWeights, Window
 from ctresample.consistency import residual_ratio
-from ctresample.data_tools.plausibility import findings, residual_finding
+from ctresample.data_tools.sinogram.plausibility import findings, residual_finding
 from ctresample.errors import UsageError
 from ctresample.learned import LearnedModel
 from ctresample.operators import Projector, make_projector
@@ -167,7 +167,7 @@ def reconstruct(
 def _read(given: Sinogram | StrPath) -> Sinogram:
     if isinstance(given, Sinogram):
         return given
-    from ctresample.data_tools.sinogram_file import read_sinogram  # here, for h5py is not needed where none is read
+    from ctresample.data_tools.sinogram.file import read_sinogram  # here, for h5py is not needed where none is read
 
     return read_sinogram(as_path(given, "sinogram"))
 

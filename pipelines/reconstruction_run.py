@@ -9,7 +9,7 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from ctresample.data_tools.dicom_writer import headers_changed
+from ctresample.data_tools.dicom_export.write import headers_changed
 from ctresample.files import write_file
 from ctresample.finite_json import finite
 from ctresample.learned import LearnedModel

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ctresample.choices import FORMATS, VOLUME_SUFFIXES
-from ctresample.data_tools.dicom_writer import write_ct_series
+from ctresample.data_tools.dicom_export.write import write_ct_series
 from ctresample.data_tools.volume_files import write_volume_file
 from ctresample.errors import UsageError
 from ctresample.files import whole_folder

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctresample.choices import VOLUME_SUFFIXES, MapKind
-from ctresample.data_tools.dicom_content import CT_IMAGE, RESIDUAL_MAP, UNCERTAINTY_MAP, Content
-from ctresample.data_tools.dicom_writer import check_ct_series, write_ct_series
+from ctresample.data_tools.dicom_export.content import CT_IMAGE, RESIDUAL_MAP, UNCERTAINTY_MAP, Content
+from ctresample.data_tools.dicom_export.write import check_ct_series, write_ct_series
 from ctresample.data_tools.volume_files import check_expressible, write_volume_file
 from ctresample.learned import LearnedModel
 from ctresample.paths import StrPath, as_path

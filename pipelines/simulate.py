@@ -133,7 +133,7 @@ def simulate(
 def _read(given: Volume | StrPath) -> Volume:
     if isinstance(given, Volume):
         return given
-    from ctresample.data_tools.dicom_reader import read_ct_series  # here, for pydicom is not needed where none is read
+    from ctresample.data_tools.dicom.read import read_ct_series  # here, for pydicom is not needed where none is read
 
     return read_ct_series(as_path(given, "volume"))
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ctresample.data_tools.dicom_reader import read_ct_series
-from ctresample.data_tools.dicom_writer import Provenance, write_ct_series
+from ctresample.data_tools.dicom.read import read_ct_series
+from ctresample.data_tools.dicom_export.write import Provenance, write_ct_series
 from ctresample.geometry import ImageGrid
 from ctresample.noise import Scanner
 from ctresample.pipelines.reconstruct import reconstruct

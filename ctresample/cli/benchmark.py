@@ -131,7 +131,7 @@ def benchmark(
 
     with screen() as show:
         show.progress(0, "loading")
-        from ctresample.data_tools.dicom_reader import read_ct_slices
+        from ctresample.data_tools.dicom.read import read_ct_slices
         from ctresample.device import pick_device
         from ctresample.pipelines.benchmark.models import load_models
         from ctresample.pipelines.benchmark.resumable import run_benchmark

@@ -38,7 +38,7 @@ def lower_dose(
     check_new_file(out)
     with screen() as show:
         show.progress(0, "reading the sinogram")
-        from ctresample.data_tools.sinogram_file import read_sinogram, write_sinogram
+        from ctresample.data_tools.sinogram.file import read_sinogram, write_sinogram
         from ctresample.noise import estimate_photons
         from ctresample.pipelines.lower_dose import lower_dose as lower
 

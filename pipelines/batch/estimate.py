@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ctresample.data_tools.dicom_series import FoundSeries
+from ctresample.data_tools.dicom.series import FoundSeries
 from ctresample.errors import CTResampleError, PriorError
 from ctresample.pipelines.batch.inputs import BatchInput
 from ctresample.pipelines.batch.manifest import DONE

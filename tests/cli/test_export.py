@@ -12,8 +12,8 @@ import SimpleITK
 from pydicom import dcmread
 
 from ctresample.choices import FORMATS
-from ctresample.data_tools.dicom_reader import read_ct_series
-from ctresample.data_tools.sinogram_file import read_sinogram, write_sinogram
+from ctresample.data_tools.dicom.read import read_ct_series
+from ctresample.data_tools.sinogram.file import read_sinogram, write_sinogram
 
 PLANTED = ("Planted", "PLANTED", "20210708", "112233", "1.2.77.88")
 

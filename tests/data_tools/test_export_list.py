@@ -13,8 +13,8 @@ import pytest
 from pydicom import dcmread
 
 import ctresample
-from ctresample.data_tools.dicom_reader import read_ct_series
-from ctresample.data_tools.sinogram_file import read_sinogram, write_sinogram
+from ctresample.data_tools.dicom.read import read_ct_series
+from ctresample.data_tools.sinogram.file import read_sinogram, write_sinogram
 from ctresample.pipelines.maps import residual_map, uncertainty_map
 from ctresample.pipelines.reconstruct import reconstruct
 from ctresample.pipelines.result_images import ResultMap, write_images

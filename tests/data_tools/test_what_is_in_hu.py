@@ -7,8 +7,8 @@ import pytest
 from pydicom import Dataset
 
 from ctresample.data_tools.describe import describe
-from ctresample.data_tools.dicom_reader import read_ct_series, read_ct_slices
-from ctresample.data_tools.dicom_values import ValueCounts
+from ctresample.data_tools.dicom.read import read_ct_series, read_ct_slices
+from ctresample.data_tools.dicom.values import ValueCounts
 from ctresample.errors import DicomError
 
 MAP = ["DERIVED", "SECONDARY", "AXIAL"]

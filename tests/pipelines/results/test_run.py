@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ctresample.data_tools.deidentify import Deidentifier, new_key
-from ctresample.data_tools.dicom_reader import read_ct_series
+from ctresample.data_tools.dicom.read import read_ct_series
 from ctresample.errors import UsageError
 from ctresample.pipelines.results.options import ResultOptions
 from ctresample.pipelines.results.run import make_result

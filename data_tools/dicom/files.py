@@ -25,8 +25,8 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from ctresample.data_tools.dicom_archives import ZIP_START, member_names, read_member
-from ctresample.data_tools.dicom_budget import budget_of
+from ctresample.data_tools.dicom.archives import ZIP_START, member_names, read_member
+from ctresample.data_tools.dicom.budget import budget_of
 from ctresample.data_tools.plain_text import one_line
 from ctresample.errors import CTResampleError, DicomError
 
@@ -102,7 +102,7 @@ def quiet_pydicom() -> Iterator[None]:
 def damage_as_dicom_error(path: Path | DicomFile) -> Iterator[None]:
     """Turn whatever pydicom raises on a damaged file into a `DicomError` that names the file and no value of it.
 
-    What is read of the file in the block is bounded (`ctresample.data_tools.dicom_budget`).
+    What is read of the file in the block is bounded (`ctresample.data_tools.dicom.budget`).
     """
     try:
         with budget_of(path):

@@ -15,12 +15,12 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from ctresample.data_tools import dicom_provenance as provenances
-from ctresample.data_tools.dicom_content import Content
-from ctresample.data_tools.dicom_mend import is_uid
-from ctresample.data_tools.dicom_numbers import decimal_or_none, decimals
-from ctresample.data_tools.dicom_provenance import TOOLKIT, Provenance
-from ctresample.data_tools.dicom_source import Told, decimal, keep, keep_flags, keep_from_source
+from ctresample.data_tools.dicom.mend import is_uid
+from ctresample.data_tools.dicom.numbers import decimal_or_none, decimals
+from ctresample.data_tools.dicom_export import provenance as provenances
+from ctresample.data_tools.dicom_export.content import Content
+from ctresample.data_tools.dicom_export.provenance import TOOLKIT, Provenance
+from ctresample.data_tools.dicom_export.source import Told, decimal, keep, keep_flags, keep_from_source
 
 
 @dataclass(frozen=True, eq=False)

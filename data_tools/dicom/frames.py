@@ -8,8 +8,8 @@ import numpy as np
 from pydicom import Dataset, FileDataset
 from pydicom.uid import UID, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 
-from ctresample.data_tools.dicom_files import DicomFile
-from ctresample.data_tools.dicom_numbers import decimal_or_none, decimals
+from ctresample.data_tools.dicom.files import DicomFile
+from ctresample.data_tools.dicom.numbers import decimal_or_none, decimals
 from ctresample.errors import DicomError
 
 MULTI_FRAME = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)

@@ -13,7 +13,7 @@ from pydicom.config import RAISE
 from pydicom.datadict import dictionary_VR
 from pydicom.valuerep import DSfloat, validate_value
 
-from ctresample.data_tools.dicom_mend import LEFT_OUT, mended
+from ctresample.data_tools.dicom.mend import LEFT_OUT, mended
 
 _IDENTITY = ["PatientName", "PatientID", "PatientBirthDate", "StudyDate", "StudyTime", "StudyID", "AccessionNumber"]
 """Kept in any value representation, mended if need be: a result must not end up with another patient."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ctresample.data_tools.dicom_errors import GapError, TiltError
-from ctresample.data_tools.dicom_headers import SliceHeader, from_first_to_centre_mm
-from ctresample.data_tools.dicom_tolerance import along_normal_mm, same_place_mm, within_plane_mm
+from ctresample.data_tools.dicom.errors import GapError, TiltError
+from ctresample.data_tools.dicom.headers import SliceHeader, from_first_to_centre_mm
+from ctresample.data_tools.dicom.tolerance import along_normal_mm, same_place_mm, within_plane_mm
 
 _LEAST_TURN = 0.02  # of a cosine: where pixels are few, a degree may move none of them, yet it is another plane
 

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctresample.data_tools.dicom_errors import DuplicateError, GapError, TiltError, UnreadableImageError
-from ctresample.data_tools.dicom_even import check_step, with_even_steps
-from ctresample.data_tools.dicom_files import DicomFile
-from ctresample.data_tools.dicom_headers import BY_SLICE_LOCATION, MAX_PIXELS, SliceHeader
-from ctresample.data_tools.dicom_pixels import SliceDecoder
-from ctresample.data_tools.dicom_stack import StackPlace, place_stack, same_place, step_range_mm
-from ctresample.data_tools.dicom_tilt import Upright
-from ctresample.data_tools.dicom_tolerance import same_place_mm
-from ctresample.data_tools.dicom_values import ValueCounts
+from ctresample.data_tools.dicom.errors import DuplicateError, GapError, TiltError, UnreadableImageError
+from ctresample.data_tools.dicom.even import check_step, with_even_steps
+from ctresample.data_tools.dicom.files import DicomFile
+from ctresample.data_tools.dicom.headers import BY_SLICE_LOCATION, MAX_PIXELS, SliceHeader
+from ctresample.data_tools.dicom.pixels import SliceDecoder
+from ctresample.data_tools.dicom.stack import StackPlace, place_stack, same_place, step_range_mm
+from ctresample.data_tools.dicom.tilt import Upright
+from ctresample.data_tools.dicom.tolerance import same_place_mm
+from ctresample.data_tools.dicom.values import ValueCounts
 from ctresample.errors import DicomError
 from ctresample.volume import Volume
 

@@ -9,13 +9,13 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from ctresample.data_tools.dicom_archives import is_archive
-from ctresample.data_tools.dicom_errors import SeveralSeriesError, UnreadableImageError
-from ctresample.data_tools.dicom_files import DicomFile, SkippedFile, find_files, members
-from ctresample.data_tools.dicom_headers import SliceHeader, read_slice_headers
-from ctresample.data_tools.dicom_parts import Part, is_even_stack, parts_of
-from ctresample.data_tools.dicom_series import FoundSeries, by_slice_location
-from ctresample.data_tools.dicom_stack import group_stacks
+from ctresample.data_tools.dicom.archives import is_archive
+from ctresample.data_tools.dicom.errors import SeveralSeriesError, UnreadableImageError
+from ctresample.data_tools.dicom.files import DicomFile, SkippedFile, find_files, members
+from ctresample.data_tools.dicom.headers import SliceHeader, read_slice_headers
+from ctresample.data_tools.dicom.parts import Part, is_even_stack, parts_of
+from ctresample.data_tools.dicom.series import FoundSeries, by_slice_location
+from ctresample.data_tools.dicom.stack import group_stacks
 from ctresample.errors import DicomError
 from ctresample.paths import StrPath, as_path
 

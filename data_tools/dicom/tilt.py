@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ctresample.data_tools.dicom_tolerance import within_plane_mm
+from ctresample.data_tools.dicom.tolerance import within_plane_mm
 from ctresample.units import AIR_HU
 
 

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from pydicom import Dataset, FileDataset
 from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
-from ctresample.data_tools.dicom_codecs import decode_frame
-from ctresample.data_tools.dicom_files import DicomFile, SkippedFile, damage_as_dicom_error, open_dicom, quiet_pydicom
-from ctresample.data_tools.dicom_frames import MULTI_FRAME, EvenFrames, Frames, frames_of, sop_class
-from ctresample.data_tools.dicom_headers import MAX_PIXELS, header_json
-from ctresample.data_tools.dicom_hu import why_no_hu
-from ctresample.data_tools.dicom_numbers import decimals
-from ctresample.data_tools.dicom_values import ValueCounts
+from ctresample.data_tools.dicom.codecs import decode_frame
+from ctresample.data_tools.dicom.files import DicomFile, SkippedFile, damage_as_dicom_error, open_dicom, quiet_pydicom
+from ctresample.data_tools.dicom.frames import MULTI_FRAME, EvenFrames, Frames, frames_of, sop_class
+from ctresample.data_tools.dicom.headers import MAX_PIXELS, header_json
+from ctresample.data_tools.dicom.hu import why_no_hu
+from ctresample.data_tools.dicom.numbers import decimals
+from ctresample.data_tools.dicom.values import ValueCounts
 from ctresample.errors import DicomError
 from ctresample.units import AIR_HU
 

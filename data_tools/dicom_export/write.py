@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from ctresample.data_tools.dicom_content import CT_IMAGE, Content
-from ctresample.data_tools.dicom_derived import PlacedSlice, derived_datasets, mendings
-from ctresample.data_tools.dicom_files import quiet_pydicom
-from ctresample.data_tools.dicom_provenance import Provenance
+from ctresample.data_tools.dicom.files import quiet_pydicom
+from ctresample.data_tools.dicom_export.content import CT_IMAGE, Content
+from ctresample.data_tools.dicom_export.derived import PlacedSlice, derived_datasets, mendings
+from ctresample.data_tools.dicom_export.provenance import Provenance
 from ctresample.data_tools.upright import check_upright
 from ctresample.errors import DicomError, OutputError, UsageError
 from ctresample.files import as_output_error, whole_folder

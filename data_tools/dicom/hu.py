@@ -6,7 +6,7 @@ import re
 
 from pydicom import Dataset
 
-from ctresample.data_tools.dicom_numbers import decimal_or_none
+from ctresample.data_tools.dicom.numbers import decimal_or_none
 
 # US: unspecified, what several programs write with plain HU; the last is spelt in several ways
 _HOUNSFIELD_TYPES = re.compile("|HU|HU_MOD|US|HOUND?SFIELD( UNITS?)?", re.IGNORECASE)

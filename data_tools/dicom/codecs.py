@@ -23,7 +23,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from ctresample.data_tools.dicom_files import DicomFile
+from ctresample.data_tools.dicom.files import DicomFile
 from ctresample.errors import DicomError
 
 # JPEG Lossless is the commonest compression in archives; pydicom's decoders for it are not permissively licensed. The

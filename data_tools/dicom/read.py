@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ctresample.data_tools.dicom_discovery import counts, find_series, iter_files, only_series
-from ctresample.data_tools.dicom_files import DicomFile, SkippedFile
-from ctresample.data_tools.dicom_headers import SliceHeader, read_slice_headers
-from ctresample.data_tools.dicom_pixels import SliceDecoder
-from ctresample.data_tools.dicom_series import Warn, load_series, warn_values
-from ctresample.data_tools.dicom_stack import stack_affine
-from ctresample.data_tools.dicom_values import ValueCounts
+from ctresample.data_tools.dicom.discovery import counts, find_series, iter_files, only_series
+from ctresample.data_tools.dicom.files import DicomFile, SkippedFile
+from ctresample.data_tools.dicom.headers import SliceHeader, read_slice_headers
+from ctresample.data_tools.dicom.pixels import SliceDecoder
+from ctresample.data_tools.dicom.series import Warn, load_series, warn_values
+from ctresample.data_tools.dicom.stack import stack_affine
+from ctresample.data_tools.dicom.values import ValueCounts
 from ctresample.data_tools.volume_source import check_kind, is_volume_file, read_volume_file
 from ctresample.errors import DicomError, VolumeFileError
 from ctresample.paths import StrPath, as_path

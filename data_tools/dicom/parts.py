@@ -13,10 +13,10 @@ from itertools import combinations
 
 import numpy as np
 
-from ctresample.data_tools.dicom_headers import SliceHeader
-from ctresample.data_tools.dicom_marks import MARKS, shown_mark
-from ctresample.data_tools.dicom_stack import common_orientation, is_even, sort_along_normal
-from ctresample.data_tools.dicom_tolerance import same_place_mm, within_plane_mm
+from ctresample.data_tools.dicom.headers import SliceHeader
+from ctresample.data_tools.dicom.marks import MARKS, shown_mark
+from ctresample.data_tools.dicom.stack import common_orientation, is_even, sort_along_normal
+from ctresample.data_tools.dicom.tolerance import same_place_mm, within_plane_mm
 
 _MOST_TOGETHER = 2  # attributes that part a stack only jointly, such as two kernels of each of two phases
 _LEAST_FOR_EVEN = 3  # two slices always lie evenly

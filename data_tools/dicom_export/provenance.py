@@ -11,8 +11,8 @@ from typing import Any
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage
 
-from ctresample.data_tools.dicom_frames import MULTI_FRAME
-from ctresample.data_tools.dicom_source import is_valid
+from ctresample.data_tools.dicom.frames import MULTI_FRAME
+from ctresample.data_tools.dicom_export.source import is_valid
 from ctresample.errors import UsageError
 
 TOOLKIT = "ctresample"

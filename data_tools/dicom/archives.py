@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from ctresample.data_tools.dicom_tarballs import read_gzip, read_tar_member, tar_member_names, tarball_kind
+from ctresample.data_tools.dicom.tarballs import read_gzip, read_tar_member, tar_member_names, tarball_kind
 from ctresample.errors import DicomError
 
 MAX_MEMBERS = 100_000

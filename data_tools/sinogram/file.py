@@ -9,7 +9,7 @@
         data/                           the same data sets under a second name (hard links)
         ctresample/                     what this reader goes by
             schema_version              2; files of version 1, which knew no offsets, are read too
-            geometry                    JSON, see `ctresample.data_tools.sinogram_schema`
+            geometry                    JSON, see `ctresample.data_tools.sinogram.schema`
             photons                     float32 [view, detector]; only where the photons differ from ray to ray
             headers                     one DICOM JSON text a slice; only of sinograms that come from DICOM
             bad_rays                    uint8 [view, slice or detector row, detector], 1 where values are not known;
@@ -34,10 +34,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from ctresample.data_tools.hdf5_checks import child, dataset, open_hdf5
 from ctresample.data_tools.plain_text import one_line
-from ctresample.data_tools.sinogram_nxtomo import ANGLES, GZIP, VALUES, write_nxtomo
-from ctresample.data_tools.sinogram_schema import SCHEMA_VERSION, SinogramModel, complaint, model_of, text_of
+from ctresample.data_tools.sinogram.hdf5_checks import child, dataset, open_hdf5
+from ctresample.data_tools.sinogram.nxtomo import ANGLES, GZIP, VALUES, write_nxtomo
+from ctresample.data_tools.sinogram.schema import SCHEMA_VERSION, SinogramModel, complaint, model_of, text_of
 from ctresample.errors import CTResampleError, GeometryError, OutputError, SinogramError
 from ctresample.files import write_file
 from ctresample.geometry import Geometry
@@ -179,7 +179,7 @@ def _read_model(file: h5py.File, path: Path) -> tuple[int, SinogramModel]:
         raise SinogramError(
             f"{path} has no {name}: units and geometry are never guessed; make the file with `ctresample simulate`, "
             "convert another program's file with `ctresample import`, or add this group as "
-            "ctresample/data_tools/sinogram_file.py describes it"
+            "ctresample/data_tools/sinogram/file.py describes it"
         )
     version = _read_version(file, path)
     own = child(file, OWN, path)

@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 from pydicom import Dataset, FileDataset
 from pydicom.uid import CTImageStorage
 
-from ctresample.data_tools.dicom_errors import UnreadableImageError
-from ctresample.data_tools.dicom_files import (
+from ctresample.data_tools.dicom.errors import UnreadableImageError
+from ctresample.data_tools.dicom.files import (
     DicomFile,
     SkippedFile,
     damage_as_dicom_error,
     open_dicom,
     quiet_pydicom,
 )
-from ctresample.data_tools.dicom_frames import MULTI_FRAME, images_of, sop_class
-from ctresample.data_tools.dicom_hu import header_doubts, why_no_hu
-from ctresample.data_tools.dicom_marks import marks_of, patient_of
-from ctresample.data_tools.dicom_numbers import decimal_or_none, decimals
+from ctresample.data_tools.dicom.frames import MULTI_FRAME, images_of, sop_class
+from ctresample.data_tools.dicom.hu import header_doubts, why_no_hu
+from ctresample.data_tools.dicom.marks import marks_of, patient_of
+from ctresample.data_tools.dicom.numbers import decimal_or_none, decimals
 from ctresample.errors import DicomError
 
 MAX_PIXELS = 4096 * 4096
