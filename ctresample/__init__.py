@@ -92,12 +92,12 @@ if TYPE_CHECKING:  # what type checkers and editors see of the table below
     from ctresample.operators import from_astra as from_astra
     from ctresample.operators import make_projector as make_projector
     from ctresample.operators import to_astra as to_astra
-    from ctresample.pipelines.methods import METHODS as METHODS
-    from ctresample.pipelines.physics import Physics as Physics
-    from ctresample.pipelines.reconstruct import reconstruct as reconstruct
+    from ctresample.pipelines.reconstruction.methods import METHODS as METHODS
+    from ctresample.pipelines.reconstruction.physics import Physics as Physics
+    from ctresample.pipelines.reconstruction.reconstruct import reconstruct as reconstruct
     from ctresample.pipelines.resample_pipeline import ReSamplePipeline as ReSamplePipeline
-    from ctresample.pipelines.scan_settings import Scan as Scan
-    from ctresample.pipelines.simulate import simulate as simulate
+    from ctresample.pipelines.scan.scan import Scan as Scan
+    from ctresample.pipelines.scan.simulate import simulate as simulate
     from ctresample.pixel_prior import PixelPrior as PixelPrior
     from ctresample.prior import LatentPrior as LatentPrior
     from ctresample.result import Reconstruction as Reconstruction
@@ -133,12 +133,12 @@ _EXPORTS = {
         "noise": "Scanner",
         "operators": "AstraProjector ConeProjector LinearOperator MeasurementModel Polychromatic SparseProjector "
         "Spectrum StreamedProjector Transmission dot_test from_astra make_projector to_astra",
-        "pipelines.methods": "METHODS",
-        "pipelines.physics": "Physics",
-        "pipelines.reconstruct": "reconstruct",
+        "pipelines.reconstruction.methods": "METHODS",
+        "pipelines.reconstruction.physics": "Physics",
+        "pipelines.reconstruction.reconstruct": "reconstruct",
         "pipelines.resample_pipeline": "ReSamplePipeline",
-        "pipelines.scan_settings": "Scan",
-        "pipelines.simulate": "simulate",
+        "pipelines.scan.scan": "Scan",
+        "pipelines.scan.simulate": "simulate",
         "pixel_prior": "PixelPrior",
         "prior": "LatentPrior",
         "result": "Reconstruction",

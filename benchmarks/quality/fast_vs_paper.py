@@ -23,7 +23,7 @@ from ctresample.pipelines.benchmark.resumable import run_benchmark
 from ctresample.pipelines.benchmark.runs import Run, runs_of
 from ctresample.pipelines.benchmark.tally import COUNTED
 from ctresample.pipelines.demo import SLICES
-from ctresample.pipelines.methods import DEFAULT_PRIOR
+from ctresample.pipelines.reconstruction.methods import DEFAULT_PRIOR
 from ctresample.result import ResultRow
 
 SCAN = CONDITIONS["paper-25"]

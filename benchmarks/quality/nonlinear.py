@@ -24,10 +24,10 @@ from ctresample.noise import add_noise
 from ctresample.operators import Polychromatic, Spectrum, StreamedProjector
 from ctresample.pipelines.benchmark.models import load_models
 from ctresample.pipelines.benchmark.runs import Run
-from ctresample.pipelines.methods import DEFAULT_PRIOR
-from ctresample.pipelines.physics import Physics
-from ctresample.pipelines.reconstruct import reconstruct
-from ctresample.pipelines.simulate import REFINEMENT, scanned, simulate
+from ctresample.pipelines.reconstruction.methods import DEFAULT_PRIOR
+from ctresample.pipelines.reconstruction.physics import Physics
+from ctresample.pipelines.reconstruction.reconstruct import reconstruct
+from ctresample.pipelines.scan.simulate import REFINEMENT, scanned, simulate
 from ctresample.sinogram import Sinogram
 from ctresample.units import AIR_HU, hu_to_mu
 from ctresample.volume import Volume

@@ -25,8 +25,8 @@ from ctresample.pipelines.benchmark.markdown import quality_table, reading
 from ctresample.pipelines.benchmark.resumable import run_benchmark
 from ctresample.pipelines.benchmark.runs import Run, runs_of
 from ctresample.pipelines.benchmark.summary import summarise
-from ctresample.pipelines.learned_models import load_model
-from ctresample.pipelines.methods import DEFAULT_PRIOR
+from ctresample.pipelines.reconstruction.learned_models import load_model
+from ctresample.pipelines.reconstruction.methods import DEFAULT_PRIOR
 from ctresample.result import ResultRow
 
 BASELINE = "tv"

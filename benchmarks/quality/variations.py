@@ -19,7 +19,7 @@ from ctresample.pipelines.benchmark.models import load_models
 from ctresample.pipelines.benchmark.resumable import run_benchmark
 from ctresample.pipelines.benchmark.runs import Run
 from ctresample.pipelines.benchmark.summary import SummaryRow, summarise
-from ctresample.pipelines.methods import DEFAULT_PRIOR
+from ctresample.pipelines.reconstruction.methods import DEFAULT_PRIOR
 from ctresample.solvers.resample import PRESETS, ReSampleSettings
 
 METHOD = "resample"

@@ -13,8 +13,8 @@ from ctresample.cli import options
 from ctresample.cli.from_settings import Without, with_settings
 from ctresample.cli.screen import say, screen
 from ctresample.errors import Stopped, UsageError
-from ctresample.pipelines.methods import BUNDLED, DEFAULT_PRIOR, PRESETS
-from ctresample.pipelines.scan_settings import Scan
+from ctresample.pipelines.reconstruction.methods import BUNDLED, DEFAULT_PRIOR, PRESETS
+from ctresample.pipelines.scan.scan import Scan
 
 if TYPE_CHECKING:
     from ctresample.pipelines.benchmark.conditions import Condition

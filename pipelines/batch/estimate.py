@@ -17,7 +17,7 @@ from ctresample.pipelines.batch.inputs import BatchInput
 from ctresample.pipelines.batch.manifest import DONE
 from ctresample.pipelines.batch.settings import BatchSettings
 from ctresample.pipelines.batch.work_on import learned_model, measured
-from ctresample.pipelines.result_maps import maps_of_one
+from ctresample.pipelines.results.result_maps import maps_of_one
 from ctresample.pipelines.results.run import reconstructed
 
 MEASURING_S = 20.0

@@ -29,7 +29,7 @@ from ctresample.data_tools.dicom.series import check_series, load_series, verdic
 from ctresample.data_tools.dicom_export.write import Provenance, write_ct_series
 from ctresample.data_tools.sinogram.file import read_sinogram, write_sinogram
 from ctresample.errors import DicomError
-from ctresample.pipelines.simulate import simulate
+from ctresample.pipelines.scan.simulate import simulate
 from ctresample.volume import Volume
 
 SLANTED = (np.cos(0.26), 0, -np.sin(0.26), 0, 1, 0)

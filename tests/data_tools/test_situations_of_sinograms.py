@@ -18,7 +18,7 @@ from ctresample.data_tools.sinogram.file import read_sinogram, write_sinogram
 from ctresample.data_tools.sinogram.plausibility import findings, residual_finding, truncated_share
 from ctresample.errors import SinogramError
 from ctresample.geometry import FanBeam, ImageGrid, ParallelBeam
-from ctresample.pipelines.reconstruct import reconstruct
+from ctresample.pipelines.reconstruction.reconstruct import reconstruct
 from ctresample.sinogram import Sinogram
 
 MU, RADIUS, X = 0.0192, 30.0, 5.0

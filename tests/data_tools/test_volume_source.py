@@ -15,11 +15,11 @@ from ctresample.data_tools.shards.source import Rejections, find_sources, iter_t
 from ctresample.data_tools.volume_files import write_volume_file
 from ctresample.data_tools.volume_source import read_volume_file, volume_size
 from ctresample.errors import DicomError, UsageError, VolumeFileError
-from ctresample.pipelines.against import read_source, truth_for
 from ctresample.pipelines.batch.inputs import find_inputs
 from ctresample.pipelines.batch.settings import BatchSettings
-from ctresample.pipelines.scan_settings import Scan
-from ctresample.pipelines.simulate import simulate
+from ctresample.pipelines.results.against import read_source, truth_for
+from ctresample.pipelines.scan.scan import Scan
+from ctresample.pipelines.scan.simulate import simulate
 from ctresample.volume import Volume
 
 SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")

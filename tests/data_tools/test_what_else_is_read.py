@@ -16,8 +16,8 @@ from ctresample.data_tools.dicom.series import load_series
 from ctresample.data_tools.dicom_export.write import Provenance, write_ct_series
 from ctresample.data_tools.shards.source import Rejections, find_sources
 from ctresample.errors import DicomError, UsageError
-from ctresample.pipelines.against import read_source, truth_for
-from ctresample.pipelines.simulate import simulate
+from ctresample.pipelines.results.against import read_source, truth_for
+from ctresample.pipelines.scan.simulate import simulate
 
 # ---------------------------------------------------------------- one tolerance
 

@@ -10,7 +10,7 @@ from ctresample.data_tools.dicom.read import read_ct_series
 from ctresample.errors import UsageError
 from ctresample.pipelines.results.options import ResultOptions
 from ctresample.pipelines.results.run import make_result
-from ctresample.pipelines.simulate import scanned, simulate
+from ctresample.pipelines.scan.simulate import scanned, simulate
 from ctresample.volume import Volume
 
 

@@ -20,9 +20,9 @@ from ctresample.errors import UsageError
 from ctresample.files import check_new_file, write_file
 from ctresample.geometry import ConeBeam, Geometry, Grid, ImageGrid, VolumeGrid
 from ctresample.paths import StrPath, as_path
-from ctresample.pipelines.drawn_rays import Frame, central_rays, frame_of, lines_of, unit
-from ctresample.pipelines.figure_marks import INK, arc, arrow, dimension, label, line, small_dimension
-from ctresample.pipelines.scan_in_words import facts_of
+from ctresample.pipelines.figure.drawn_rays import Frame, central_rays, frame_of, lines_of, unit
+from ctresample.pipelines.figure.marks import INK, arc, arrow, dimension, label, line, small_dimension
+from ctresample.pipelines.figure.scan_in_words import facts_of
 
 Array = NDArray[np.floating]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ctresample.choices import Window
 from ctresample.errors import UsageError
 from ctresample.operators import make_projector
-from ctresample.pipelines.physics import LINEAR, Physics
+from ctresample.pipelines.reconstruction.physics import LINEAR, Physics
 from ctresample.sinogram import Sinogram
 from ctresample.solvers.fbp import fbp
 from ctresample.solvers.fdk import fdk

@@ -10,9 +10,9 @@ from ctresample.data_tools.dicom_export.write import write_ct_series
 from ctresample.data_tools.volume_files import write_volume_file
 from ctresample.errors import UsageError
 from ctresample.files import whole_folder
-from ctresample.pipelines.dicom_export import method_label, provenance_of, scan_facts
-from ctresample.pipelines.reconstruction_run import write_record
-from ctresample.pipelines.result_images import check_export, write_images
+from ctresample.pipelines.results.images import check_export, write_images
+from ctresample.pipelines.results.provenance import method_label, provenance_of, scan_facts
+from ctresample.pipelines.results.record import write_record
 from ctresample.result import Reconstruction
 
 

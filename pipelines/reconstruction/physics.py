@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 from ctresample.choices import MODELS, Model
 from ctresample.errors import UsageError
 from ctresample.offered import Offered
-from ctresample.pipelines.methods import METHODS
+from ctresample.pipelines.reconstruction.methods import METHODS
 
 if TYPE_CHECKING:  # the choice alone must cost no torch
     import torch
 
     from ctresample.operators import MeasurementModel, Projector
-    from ctresample.pipelines.problem import Problem
+    from ctresample.pipelines.reconstruction.problem import Problem
     from ctresample.sinogram import Sinogram
 
 
@@ -56,7 +56,7 @@ class Physics:
     def problem(self, sinogram: Sinogram, A: Projector, values: torch.Tensor, sigma: torch.Tensor) -> Problem:
         """The data and model of line integrals ``values`` with standard deviations ``sigma``."""
         from ctresample.operators import Polychromatic, Spectrum, Transmission
-        from ctresample.pipelines.problem import Problem
+        from ctresample.pipelines.reconstruction.problem import Problem
 
         model: MeasurementModel = A
         if self.tube_kilovolts is not None:

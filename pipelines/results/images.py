@@ -16,7 +16,7 @@ from ctresample.data_tools.dicom_export.write import check_ct_series, write_ct_s
 from ctresample.data_tools.volume_files import check_expressible, write_volume_file
 from ctresample.learned import LearnedModel
 from ctresample.paths import StrPath, as_path
-from ctresample.pipelines.dicom_export import DICOM_FOLDER, method_label, provenance_of, scan_facts
+from ctresample.pipelines.results.provenance import DICOM_FOLDER, method_label, provenance_of, scan_facts
 from ctresample.result import ModelIdentity, Reconstruction
 from ctresample.sinogram import Sinogram
 from ctresample.volume import Volume

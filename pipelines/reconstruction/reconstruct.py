@@ -18,11 +18,11 @@ from ctresample.errors import UsageError
 from ctresample.learned import LearnedModel
 from ctresample.operators import Projector, make_projector
 from ctresample.paths import StrPath, as_path
-from ctresample.pipelines.learned_models import learned_model
-from ctresample.pipelines.methods import method_named
-from ctresample.pipelines.physics import LINEAR, Physics
-from ctresample.pipelines.room import check_room
-from ctresample.pipelines.solve import Batch
+from ctresample.pipelines.reconstruction.learned_models import learned_model
+from ctresample.pipelines.reconstruction.methods import method_named
+from ctresample.pipelines.reconstruction.physics import LINEAR, Physics
+from ctresample.pipelines.reconstruction.room import check_room
+from ctresample.pipelines.reconstruction.solve import Batch
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
 from ctresample.status import Status
@@ -63,7 +63,7 @@ def reconstruct(
 
     Args:
         sinogram: measured or simulated line integrals, or the path of a sinogram file.
-        method: the name of one of `ctresample.pipelines.methods.METHODS`.
+        method: the name of one of `ctresample.pipelines.reconstruction.methods.METHODS`.
         preset: the named settings of a method that has presets.
         settings: of a method that has any, in place of the preset or of the defaults.
         prior: the learned model of a method that needs one: the name or folder of one, or one of the kind it needs

@@ -15,7 +15,7 @@ from ctresample.geometry import Geometry, Grid
 from ctresample.noise import PLAIN, Scanner, add_noise, blurred, check_noise, with_crosstalk
 from ctresample.operators import ConeProjector, StreamedProjector
 from ctresample.paths import StrPath, as_path
-from ctresample.pipelines.scan_geometry import reconstruction_grid, scan_geometry
+from ctresample.pipelines.scan.geometry import reconstruction_grid, scan_geometry
 from ctresample.regrid import to_square_grid
 from ctresample.sinogram import Sinogram
 from ctresample.units import AIR_HU, MU_WATER_PER_MM, hu_to_mu

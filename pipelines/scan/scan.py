@@ -74,7 +74,7 @@ class Scan:
             UsageError: an option is out of range, or two contradict each other.
             GeometryError: a scan that cannot be.
         """
-        from ctresample.pipelines.scan_geometry import scan_geometry
+        from ctresample.pipelines.scan.geometry import scan_geometry
 
         return scan_geometry(
             grid,
@@ -99,8 +99,8 @@ class Scan:
             UsageError: an option is out of range, or two contradict each other.
             GeometryError: a scan that cannot be.
         """
-        from ctresample.pipelines.scan_geometry import reconstruction_grid
-        from ctresample.pipelines.simulate import simulate
+        from ctresample.pipelines.scan.geometry import reconstruction_grid
+        from ctresample.pipelines.scan.simulate import simulate
 
         grid, _ = reconstruction_grid(volume, self.size, self.beam)
         return simulate(

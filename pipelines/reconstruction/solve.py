@@ -11,7 +11,7 @@ import torch
 
 from ctresample.choices import ViewWeights, Window
 from ctresample.operators import LinearOperator, Projector
-from ctresample.pipelines.problem import LINEARISATIONS, Problem
+from ctresample.pipelines.reconstruction.problem import LINEARISATIONS, Problem
 from ctresample.solvers.cgls import cgls
 from ctresample.solvers.coarse_tv import coarse_tv
 from ctresample.solvers.fdk import fdk

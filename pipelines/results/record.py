@@ -14,8 +14,8 @@ from ctresample.files import write_file
 from ctresample.finite_json import finite
 from ctresample.learned import LearnedModel
 from ctresample.paths import StrPath, as_path
-from ctresample.pipelines.dicom_export import scan_facts
-from ctresample.pipelines.result_images import ResultMap
+from ctresample.pipelines.results.images import ResultMap
+from ctresample.pipelines.results.provenance import scan_facts
 from ctresample.result import ModelIdentity, Reconstruction
 from ctresample.sinogram import Sinogram
 

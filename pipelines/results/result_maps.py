@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import chain
 
-from ctresample.pipelines import maps
-from ctresample.pipelines.result_images import ResultMap
+from ctresample.pipelines.reconstruction import maps
+from ctresample.pipelines.results.images import ResultMap
 from ctresample.pipelines.results.options import ResultOptions
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
@@ -20,7 +20,7 @@ def result_maps(
     *,
     batch_size: int,
 ) -> list[ResultMap]:
-    """Make the maps of a reconstruction, those of `ctresample.pipelines.maps`.
+    """Make the maps of a reconstruction, those of `ctresample.pipelines.reconstruction.maps`.
 
     Args:
         sinogram: what was measured.

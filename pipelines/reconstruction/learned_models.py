@@ -11,7 +11,7 @@ from ctresample.errors import UsageError
 from ctresample.image_unet import ImageUNet
 from ctresample.learned import LearnedModel
 from ctresample.paths import StrPath, as_path
-from ctresample.pipelines.methods import Method
+from ctresample.pipelines.reconstruction.methods import Method
 from ctresample.pixel_prior import PixelPrior
 from ctresample.prior import LatentPrior
 from ctresample.result import ModelIdentity
