@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 import ctresample
-from ctresample.data_tools.dicom.read import read_ct_slices
+from ctresample.data_tools.ct_slices import read_ct_slices
 from ctresample.data_tools.dicom_export.write import write_ct_slices
 from ctresample.errors import CTResampleError
 from ctresample.learned import LearnedModel

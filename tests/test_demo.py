@@ -12,7 +12,7 @@ import pytest
 import SimpleITK as sitk
 from pydicom import dcmread
 
-from ctresample.data_tools.dicom.read import read_ct_slices
+from ctresample.data_tools.ct_slices import read_ct_slices
 from ctresample.pipelines.benchmark.table import COLUMNS
 from ctresample.pipelines.demo import SLICES, demo
 from ctresample.pipelines.reconstruction.learned_models import load_model

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from ctresample.cli.options import whole_numbers, words
-from ctresample.data_tools.dicom.read import read_ct_slices
+from ctresample.data_tools.ct_slices import read_ct_slices
 from ctresample.metrics import DATA_RANGE_HU, body_mask, psnr_db, rmse_hu
 from ctresample.noise import add_noise
 from ctresample.operators import Polychromatic, Spectrum, StreamedProjector

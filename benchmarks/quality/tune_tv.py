@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from ctresample.data_tools.dicom.read import read_ct_slices
+from ctresample.data_tools.ct_slices import read_ct_slices
 from ctresample.metrics import DATA_RANGE_HU, psnr_db, ssim
 from ctresample.operators import SparseProjector
 from ctresample.pipelines.scan.simulate import simulate

@@ -12,7 +12,7 @@ import numpy as np
 
 from ctresample.cli.options import whole_numbers, words
 from ctresample.cli.screen import screen
-from ctresample.data_tools.dicom.read import read_ct_slices
+from ctresample.data_tools.ct_slices import read_ct_slices
 from ctresample.device import pick_device
 from ctresample.pipelines.benchmark.conditions import CONDITIONS
 from ctresample.pipelines.benchmark.models import load_models

@@ -24,7 +24,7 @@ class Method:
     Attributes:
         name: as in the command line; hyphens become underscores in the names of its file and function.
         title: one line for help and tables, with the citation.
-        way: how its solver is called: a function of `ctresample.pipelines.reconstruction.solve`.
+        way: how its solver is called: a key of `ctresample.pipelines.reconstruction.solve.WAYS`.
         needs: the kind of learned model it needs, which is the model's own ``kind``; "" for none.
         settings: the frozen dataclass of its settings, in its file, the defaults being the tuned values; "" where
             the function's own defaults hold.
@@ -76,10 +76,6 @@ class Method:
     def load_solver(self) -> Callable[..., Any]:
         """The function in its file."""
         return getattr(self._module(), self._file)
-
-    def solve(self, batch: Any) -> Any:
-        """Attenuation images of a `ctresample.pipelines.reconstruction.solve.Batch`."""
-        return getattr(import_module("ctresample.pipelines.reconstruction.solve"), self.way)(self.load_solver(), batch)
 
     def bundled_model(self) -> str:
         """The name of the learned model to take where none is given.

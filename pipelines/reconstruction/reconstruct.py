@@ -22,7 +22,7 @@ from ctresample.pipelines.reconstruction.learned_models import learned_model
 from ctresample.pipelines.reconstruction.methods import method_named
 from ctresample.pipelines.reconstruction.physics import LINEAR, Physics
 from ctresample.pipelines.reconstruction.room import check_room
-from ctresample.pipelines.reconstruction.solve import Batch
+from ctresample.pipelines.reconstruction.solve import Batch, solve
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
 from ctresample.status import Status
@@ -120,7 +120,8 @@ def reconstruct(
         # a batch at a time, so that a smaller one takes less memory of the device
         y, s = (array[batch].to(A.device, A.dtype) for array in (values, sigma))
         problem = physics.problem(sinogram, A, y, s)
-        mu = chosen.solve(
+        mu = solve(
+            chosen,
             Batch(
                 y=y,
                 A=A,
@@ -133,7 +134,7 @@ def reconstruct(
                 settings=settings,
                 generators=slice_generators(seed, numbers[batch], coupled=coupled),
                 watch=watch,
-            )
+            ),
         )
         residual = (problem.model(mu) - problem.data) / problem.sigma(mu)
         known = (s < BAD_RAY_SIGMA).flatten(1).to(residual.dtype).mean(1).clamp_min(1 / s[0].numel())

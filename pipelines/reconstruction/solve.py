@@ -11,6 +11,7 @@ import torch
 
 from ctresample.choices import ViewWeights, Window
 from ctresample.operators import LinearOperator, Projector
+from ctresample.pipelines.reconstruction.methods import Method
 from ctresample.pipelines.reconstruction.problem import LINEARISATIONS, Problem
 from ctresample.solvers.cgls import cgls
 from ctresample.solvers.coarse_tv import coarse_tv
@@ -155,3 +156,19 @@ def _one_of(round_number: int, problem: Problem, watch: Watch) -> Callable[[Stat
         watch((round_number + status.step / status.n_steps) / n_rounds, named)
 
     return callback
+
+
+WAYS: dict[str, Callable[[Solver, Batch], torch.Tensor]] = {
+    "direct": direct,
+    "corrected": corrected,
+    "unrolled": unrolled,
+    "iterative": iterative,
+    "penalised": penalised,
+    "sampled": sampled,
+}
+"""By name."""
+
+
+def solve(method: Method, batch: Batch) -> torch.Tensor:
+    """Attenuation images of a batch by a method."""
+    return WAYS[method.way](method.load_solver(), batch)

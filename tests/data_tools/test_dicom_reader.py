@@ -28,11 +28,12 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from ctresample.data_tools.ct_slices import iter_ct_slices, read_ct_slices
 from ctresample.data_tools.dicom import codecs as dicom_codecs
 from ctresample.data_tools.dicom import files as dicom_files
 from ctresample.data_tools.dicom.discovery import find_series
 from ctresample.data_tools.dicom.errors import TiltError, UnreadableImageError
-from ctresample.data_tools.dicom.read import iter_ct_slices, read_ct_series, read_ct_slices
+from ctresample.data_tools.dicom.read import read_ct_series
 from ctresample.data_tools.dicom.series import load_series
 from ctresample.errors import DicomError
 

@@ -8,10 +8,11 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import SecondaryCaptureImageStorage
 
+from ctresample.data_tools.ct_slices import read_ct_slices
 from ctresample.data_tools.dicom.discovery import find_series
 from ctresample.data_tools.dicom.errors import TiltError
 from ctresample.data_tools.dicom.even import with_even_steps
-from ctresample.data_tools.dicom.read import read_ct_series, read_ct_slices
+from ctresample.data_tools.dicom.read import read_ct_series
 from ctresample.data_tools.dicom.series import load_series
 from ctresample.data_tools.dicom_export.write import Provenance, write_ct_series
 from ctresample.data_tools.shards.source import Rejections, find_sources

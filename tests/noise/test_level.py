@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ctresample
-from ctresample.data_tools.dicom.read import read_ct_slices
+from ctresample.data_tools.ct_slices import read_ct_slices
 from ctresample.errors import SinogramError
 from ctresample.noise import add_noise, blurred, estimate_photons, with_crosstalk
 from ctresample.pipelines.scan.simulate import simulate

@@ -24,7 +24,7 @@ from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.benchmark.figures import COMPARED, MAIN
 from ctresample.pipelines.benchmark.markdown import reading, with_interval
 from ctresample.pipelines.benchmark.summary import SummaryRow, best_rows
-from ctresample.pipelines.zoom import Zoom
+from ctresample.pipelines.benchmark.zoom import Zoom
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -99,7 +99,7 @@ def write_report(
     data_range_hu = summary[0].data_range_hu
     colour_bar = _difference_picture(np.linspace(-DIFFERENCE_HU, DIFFERENCE_HU, 4 * _DIFFERENCE_LEVELS)[np.newaxis])
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader(Path(__file__).parents[1] / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
