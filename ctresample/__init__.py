@@ -66,12 +66,12 @@ if TYPE_CHECKING:  # what type checkers and editors see of the table below
     from ctresample import solvers as solvers
     from ctresample import testing as testing
     from ctresample import units as units
-    from ctresample.data_tools.dicom_reader import read_ct_series as read_ct_series
-    from ctresample.data_tools.dicom_writer import Provenance as Provenance
-    from ctresample.data_tools.dicom_writer import write_ct_series as write_ct_series
+    from ctresample.data_tools.dicom.read import read_ct_series as read_ct_series
+    from ctresample.data_tools.dicom_export.write import Provenance as Provenance
+    from ctresample.data_tools.dicom_export.write import write_ct_series as write_ct_series
     from ctresample.data_tools.importers import import_sinogram as import_sinogram
-    from ctresample.data_tools.sinogram_file import read_sinogram as read_sinogram
-    from ctresample.data_tools.sinogram_file import write_sinogram as write_sinogram
+    from ctresample.data_tools.sinogram.file import read_sinogram as read_sinogram
+    from ctresample.data_tools.sinogram.file import write_sinogram as write_sinogram
     from ctresample.errors import CTResampleError as CTResampleError
     from ctresample.geometry import ConeBeam as ConeBeam
     from ctresample.geometry import FanBeam as FanBeam
@@ -92,12 +92,12 @@ if TYPE_CHECKING:  # what type checkers and editors see of the table below
     from ctresample.operators import from_astra as from_astra
     from ctresample.operators import make_projector as make_projector
     from ctresample.operators import to_astra as to_astra
-    from ctresample.pipelines.methods import METHODS as METHODS
-    from ctresample.pipelines.physics import Physics as Physics
-    from ctresample.pipelines.reconstruct import reconstruct as reconstruct
+    from ctresample.pipelines.reconstruction.methods import METHODS as METHODS
+    from ctresample.pipelines.reconstruction.physics import Physics as Physics
+    from ctresample.pipelines.reconstruction.reconstruct import reconstruct as reconstruct
     from ctresample.pipelines.resample_pipeline import ReSamplePipeline as ReSamplePipeline
-    from ctresample.pipelines.scan_settings import Scan as Scan
-    from ctresample.pipelines.simulate import simulate as simulate
+    from ctresample.pipelines.scan.scan import Scan as Scan
+    from ctresample.pipelines.scan.simulate import simulate as simulate
     from ctresample.pixel_prior import PixelPrior as PixelPrior
     from ctresample.prior import LatentPrior as LatentPrior
     from ctresample.result import Reconstruction as Reconstruction
@@ -124,21 +124,21 @@ if "OMP_WAIT_POLICY" not in os.environ:
 _EXPORTS = {
     name: module
     for module, names in {
-        "data_tools.dicom_reader": "read_ct_series",
-        "data_tools.dicom_writer": "Provenance write_ct_series",
+        "data_tools.dicom.read": "read_ct_series",
+        "data_tools.dicom_export.write": "Provenance write_ct_series",
         "data_tools.importers": "import_sinogram",
-        "data_tools.sinogram_file": "read_sinogram write_sinogram",
+        "data_tools.sinogram.file": "read_sinogram write_sinogram",
         "errors": "CTResampleError",
         "geometry": "ConeBeam FanBeam ImageGrid ParallelBeam VolumeGrid",
         "noise": "Scanner",
         "operators": "AstraProjector ConeProjector LinearOperator MeasurementModel Polychromatic SparseProjector "
         "Spectrum StreamedProjector Transmission dot_test from_astra make_projector to_astra",
-        "pipelines.methods": "METHODS",
-        "pipelines.physics": "Physics",
-        "pipelines.reconstruct": "reconstruct",
+        "pipelines.reconstruction.methods": "METHODS",
+        "pipelines.reconstruction.physics": "Physics",
+        "pipelines.reconstruction.reconstruct": "reconstruct",
         "pipelines.resample_pipeline": "ReSamplePipeline",
-        "pipelines.scan_settings": "Scan",
-        "pipelines.simulate": "simulate",
+        "pipelines.scan.scan": "Scan",
+        "pipelines.scan.simulate": "simulate",
         "pixel_prior": "PixelPrior",
         "prior": "LatentPrior",
         "result": "Reconstruction",

@@ -183,7 +183,7 @@ class Reconstruction:
             OutputError: the folder is not empty or cannot be written.
             DicomError: the source's headers cannot be used.
         """
-        from ctresample.pipelines import result_files
+        from ctresample.pipelines.results import save as result_files
 
         return result_files.to_dicom(self, as_path(folder, "folder"))
 
@@ -198,7 +198,7 @@ class Reconstruction:
             OutputError: the file exists or cannot be written.
             UsageError: a name with another ending.
         """
-        from ctresample.pipelines import result_files
+        from ctresample.pipelines.results import save as result_files
 
         result_files.to_nifti(self, as_path(file, "file"))
 
@@ -213,7 +213,7 @@ class Reconstruction:
             OutputError: the folder is not empty or cannot be written.
             UsageError: an unknown format.
         """
-        from ctresample.pipelines import result_files
+        from ctresample.pipelines.results import save as result_files
 
         result_files.save(self, as_path(folder, "folder"), formats)
 

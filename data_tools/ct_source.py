@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ctresample.data_tools.dicom_discovery import find_series
-from ctresample.data_tools.dicom_files import find_files
-from ctresample.data_tools.dicom_reader import read_ct_series
-from ctresample.data_tools.dicom_series import Warn
+from ctresample.data_tools.dicom.discovery import find_series
+from ctresample.data_tools.dicom.files import find_files
+from ctresample.data_tools.dicom.read import read_ct_series
+from ctresample.data_tools.dicom.series import Warn
 from ctresample.data_tools.volume_source import check_kind, is_volume_file, read_volume_file
 from ctresample.errors import UsageError
 from ctresample.paths import StrPath, as_path

@@ -19,8 +19,8 @@ from ctresample.errors import CTResampleError, DicomError, PriorError, UsageErro
 from ctresample.paths import StrPath, as_path
 
 if TYPE_CHECKING:
-    from ctresample.data_tools.dicom_discovery import Discovery
-    from ctresample.data_tools.dicom_series import FoundSeries
+    from ctresample.data_tools.dicom.discovery import Discovery
+    from ctresample.data_tools.dicom.series import FoundSeries
     from ctresample.geometry import Geometry, Grid
     from ctresample.sinogram import Sinogram
     from ctresample.volume import Volume
@@ -101,7 +101,7 @@ def _file(path: Path, one_series: bool, any_class: bool) -> Facts:
 
     if h5py.is_hdf5(path):
         return _sinogram(path)
-    from ctresample.data_tools.dicom_discovery import find_series
+    from ctresample.data_tools.dicom.discovery import find_series
     from ctresample.data_tools.importers.formats import format_of
 
     discovery = find_series(path, one_series=one_series, any_class=any_class)
@@ -118,7 +118,7 @@ def _file(path: Path, one_series: bool, any_class: bool) -> Facts:
 
 
 def _sinogram(path: Path) -> Facts:
-    from ctresample.data_tools.sinogram_file import read_sinogram, read_summary
+    from ctresample.data_tools.sinogram.file import read_sinogram, read_summary
 
     summary, sinogram = read_summary(path), read_sinogram(path)
     values, photons = sinogram.values, sinogram.photons
@@ -198,7 +198,7 @@ def _range(photons: float | np.ndarray) -> str:
 def _folder(path: Path, one_series: bool, any_class: bool) -> Facts:
     """The CT series below a folder, and the volume files beside them."""
     from ctresample.data_tools.ct_source import volume_files
-    from ctresample.data_tools.dicom_discovery import find_series
+    from ctresample.data_tools.dicom.discovery import find_series
 
     volumes = volume_files(path)
     discovery = find_series(path, one_series=one_series, any_class=any_class)
@@ -232,8 +232,8 @@ def _volume(path: Path) -> Facts:
 
 
 def _dicom(place: Path, discovery: Discovery) -> Facts:
-    from ctresample.data_tools.dicom_discovery import counts, one_series_hint, only_series
-    from ctresample.data_tools.dicom_series import doubts_of, verdict
+    from ctresample.data_tools.dicom.discovery import counts, one_series_hint, only_series
+    from ctresample.data_tools.dicom.series import doubts_of, verdict
 
     if not discovery.series:
         only_series(discovery, place)  # says why there is none
@@ -269,7 +269,7 @@ def _proceed(options: tuple[str, ...]) -> str:
 
 
 def _series(found: FoundSeries) -> Facts:
-    from ctresample.data_tools.dicom_series import load_series, verdict
+    from ctresample.data_tools.dicom.series import load_series, verdict
 
     first = found.headers[0]
     one = len(found.headers) == 1 and first.frame is None

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ctresample.data_tools.dicom_codecs import quiet_stderr
-from ctresample.data_tools.dicom_values import ValueCounts
+from ctresample.data_tools.dicom.codecs import quiet_stderr
+from ctresample.data_tools.dicom.values import ValueCounts
 from ctresample.errors import VolumeFileError
 from ctresample.paths import StrPath, as_path
 from ctresample.volume import Volume

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 import ctresample
-from ctresample.data_tools.dicom_reader import read_ct_slices
-from ctresample.data_tools.dicom_writer import write_ct_slices
+from ctresample.data_tools.ct_slices import read_ct_slices
+from ctresample.data_tools.dicom_export.write import write_ct_slices
 from ctresample.errors import CTResampleError
 from ctresample.learned import LearnedModel
 from ctresample.paths import StrPath, as_path
@@ -17,7 +17,7 @@ from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.outputs import facts_of, write_table_and_report
 from ctresample.pipelines.benchmark.pictures import Pictures
 from ctresample.pipelines.benchmark.runs import Run
-from ctresample.pipelines.dicom_export import DICOM_FOLDER, method_label, provenance_of
+from ctresample.pipelines.results.provenance import DICOM_FOLDER, method_label, provenance_of
 from ctresample.pipelines.work import Progress
 from ctresample.result import ResultRow
 

@@ -18,9 +18,9 @@ from ctresample.errors import PriorError, UsageError
 from ctresample.networks import Autoencoder
 from ctresample.operators import Projector, make_projector
 from ctresample.paths import StrPath, as_path
-from ctresample.pipelines.problem import Problem
-from ctresample.pipelines.reconstruct import slice_generators
-from ctresample.pipelines.solve import Batch, sampled
+from ctresample.pipelines.reconstruction.problem import Problem
+from ctresample.pipelines.reconstruction.reconstruct import slice_generators
+from ctresample.pipelines.reconstruction.solve import Batch, sampled
 from ctresample.prior import LatentPrior
 from ctresample.prior_config import PriorConfig
 from ctresample.sinogram import Sinogram
@@ -225,7 +225,7 @@ def _prior_config(values: dict[str, Any]) -> PriorConfig:
 
 
 def _read(place: StrPath) -> Sinogram:
-    from ctresample.data_tools.sinogram_file import read_sinogram
+    from ctresample.data_tools.sinogram.file import read_sinogram
 
     return read_sinogram(place)
 

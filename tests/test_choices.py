@@ -10,7 +10,7 @@ import torch
 
 from ctresample.choices import BEAMS, VOLUME_SUFFIXES, WINDOWS
 from ctresample.geometry import ImageGrid, VolumeGrid
-from ctresample.pipelines.scan_geometry import scan_geometry
+from ctresample.pipelines.scan.geometry import scan_geometry
 from ctresample.solvers.ramp import ramp_filter
 
 ROOT = Path(__file__).parents[1]

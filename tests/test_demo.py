@@ -12,12 +12,12 @@ import pytest
 import SimpleITK as sitk
 from pydicom import dcmread
 
-from ctresample.data_tools.dicom_reader import read_ct_slices
+from ctresample.data_tools.ct_slices import read_ct_slices
 from ctresample.pipelines.benchmark.table import COLUMNS
 from ctresample.pipelines.demo import SLICES, demo
-from ctresample.pipelines.learned_models import load_model
-from ctresample.pipelines.reconstruct import reconstruct
-from ctresample.pipelines.simulate import simulate
+from ctresample.pipelines.reconstruction.learned_models import load_model
+from ctresample.pipelines.reconstruction.reconstruct import reconstruct
+from ctresample.pipelines.scan.simulate import simulate
 from ctresample.regrid import to_square_grid
 from ctresample.solvers.resample import PRESETS
 from ctresample.volume import Volume

@@ -40,7 +40,7 @@ from ctresample import ImageGrid, ParallelBeam, make_projector, tv
 grid = ImageGrid((8, 8), pixel_size_mm=10.0)
 A = make_projector(ParallelBeam.for_grid(grid, n_views=4), grid)
 tv(torch.ones(1, 1, *A.range_shape), A, sigma=torch.ones(1, 1, *A.range_shape), max_iterations=1)
-import ctresample.pipelines.reconstruct
+import ctresample.pipelines.reconstruction.reconstruct
 import sys
 loaded = {"diffusers", "transformers"} & set(sys.modules)
 assert not loaded, loaded

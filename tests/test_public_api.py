@@ -39,7 +39,7 @@ def test_no_attribute_hides_a_module():
 
 def test_every_solver_is_found_by_its_name():
     import ctresample.solvers.resample.hard_consistency as h
-    from ctresample.pipelines.methods import METHODS
+    from ctresample.pipelines.reconstruction.methods import METHODS
 
     assert h.Problem
     for method in METHODS.values():
@@ -69,8 +69,8 @@ def test_help_is_a_table_of_contents():
 @pytest.mark.parametrize(
     "place",
     [
-        "ctresample.pipelines.simulate",
-        "ctresample.pipelines.reconstruct",
+        "ctresample.pipelines.scan.simulate",
+        "ctresample.pipelines.reconstruction.reconstruct",
         "ctresample.pipelines.resample_pipeline",
         "ctresample.testing.posterior",
         "ctresample.result",
@@ -79,8 +79,8 @@ def test_help_is_a_table_of_contents():
         "ctresample.operators.base",
         "ctresample.metrics.image",
         "ctresample.units",
-        "ctresample.data_tools.dicom_reader",
-        "ctresample.data_tools.sinogram_file",
+        "ctresample.data_tools.dicom.read",
+        "ctresample.data_tools.sinogram.file",
         "ctresample.solvers.fbp",
         "ctresample.solvers.tv",
         "ctresample.prior",
@@ -285,7 +285,7 @@ def test_solvers_take_arrays(name):
     """Of NumPy's own type, as of torch's."""
     import torch
 
-    from ctresample.pipelines.methods import METHODS
+    from ctresample.pipelines.reconstruction.methods import METHODS
     from ctresample.testing import priors
 
     grid, solver, method = ctresample.ImageGrid((8, 8), 4.0), getattr(ctresample.solvers, name), METHODS[name]

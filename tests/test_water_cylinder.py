@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from ctresample.data_tools.dicom_reader import read_ct_series
-from ctresample.data_tools.dicom_writer import Provenance, write_ct_series
+from ctresample.data_tools.dicom.read import read_ct_series
+from ctresample.data_tools.dicom_export.write import Provenance, write_ct_series
 from ctresample.geometry import ImageGrid
 from ctresample.noise import Scanner
-from ctresample.pipelines.reconstruct import reconstruct
-from ctresample.pipelines.simulate import simulate
+from ctresample.pipelines.reconstruction.reconstruct import reconstruct
+from ctresample.pipelines.scan.simulate import simulate
 from ctresample.solvers.fbp import fbp
 from ctresample.units import AIR_HU, mu_to_hu
 from ctresample.volume import Volume

@@ -21,7 +21,7 @@ from ctresample.pipelines.batch.plan import make_plan
 from ctresample.pipelines.batch.run import open_batch, run_batch
 from ctresample.pipelines.batch.select import Selection
 from ctresample.pipelines.batch.settings import BatchSettings
-from ctresample.pipelines.scan_settings import Scan
+from ctresample.pipelines.scan.scan import Scan
 
 
 def peak_mb() -> float:

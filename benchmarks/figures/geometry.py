@@ -12,7 +12,7 @@ from PIL import Image
 
 import ctresample
 from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, ImageGrid, ParallelBeam, VolumeGrid
-from ctresample.pipelines.geometry_figure import draw_scan
+from ctresample.pipelines.figure.geometry_figure import draw_scan
 
 FIGURES = Path(ctresample.__file__).parent / "docs" / "figures"
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import ctresample
-from ctresample.data_tools.dicom_reader import read_ct_series
-from ctresample.pipelines.simulate import scanned
+from ctresample.data_tools.dicom.read import read_ct_series
+from ctresample.pipelines.scan.simulate import scanned
 
 FIGURE = Path(ctresample.__file__).parent / "docs" / "figures" / "maps.png"
 COLOURS = 192

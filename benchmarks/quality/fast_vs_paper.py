@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ctresample.cli.options import words
 from ctresample.cli.screen import screen
-from ctresample.data_tools.dicom_reader import read_ct_slices
+from ctresample.data_tools.ct_slices import read_ct_slices
 from ctresample.device import pick_device
 from ctresample.pipelines.benchmark.compare import compare
 from ctresample.pipelines.benchmark.conditions import CONDITIONS
@@ -23,7 +23,7 @@ from ctresample.pipelines.benchmark.resumable import run_benchmark
 from ctresample.pipelines.benchmark.runs import Run, runs_of
 from ctresample.pipelines.benchmark.tally import COUNTED
 from ctresample.pipelines.demo import SLICES
-from ctresample.pipelines.methods import DEFAULT_PRIOR
+from ctresample.pipelines.reconstruction.methods import DEFAULT_PRIOR
 from ctresample.result import ResultRow
 
 SCAN = CONDITIONS["paper-25"]

@@ -21,8 +21,8 @@ import ctresample
 from ctresample.cli.screen import screen
 from ctresample.data_tools.importers import import_sinogram
 from ctresample.operators import Projector, make_projector
-from ctresample.pipelines.methods import DEFAULT_PRIOR
-from ctresample.pipelines.reconstruct import reconstruct
+from ctresample.pipelines.reconstruction.methods import DEFAULT_PRIOR
+from ctresample.pipelines.reconstruction.reconstruct import reconstruct
 from ctresample.prior import LatentPrior
 from ctresample.sinogram import Sinogram
 from ctresample.units import hu_to_mu

@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from ctresample.cli.options import whole_numbers, words
-from ctresample.data_tools.dicom_reader import read_ct_slices
+from ctresample.data_tools.ct_slices import read_ct_slices
 from ctresample.metrics import DATA_RANGE_HU, body_mask, psnr_db, rmse_hu
 from ctresample.noise import add_noise
 from ctresample.operators import Polychromatic, Spectrum, StreamedProjector
 from ctresample.pipelines.benchmark.models import load_models
 from ctresample.pipelines.benchmark.runs import Run
-from ctresample.pipelines.methods import DEFAULT_PRIOR
-from ctresample.pipelines.physics import Physics
-from ctresample.pipelines.reconstruct import reconstruct
-from ctresample.pipelines.simulate import REFINEMENT, scanned, simulate
+from ctresample.pipelines.reconstruction.methods import DEFAULT_PRIOR
+from ctresample.pipelines.reconstruction.physics import Physics
+from ctresample.pipelines.reconstruction.reconstruct import reconstruct
+from ctresample.pipelines.scan.simulate import REFINEMENT, scanned, simulate
 from ctresample.sinogram import Sinogram
 from ctresample.units import AIR_HU, hu_to_mu
 from ctresample.volume import Volume

@@ -17,7 +17,7 @@ import numpy as np
 
 from ctresample.cli.options import whole_numbers, words
 from ctresample.cli.screen import screen
-from ctresample.data_tools.dicom_reader import read_ct_slices
+from ctresample.data_tools.ct_slices import read_ct_slices
 from ctresample.device import pick_device
 from ctresample.learned import LearnedModel
 from ctresample.pipelines.benchmark.conditions import Condition
@@ -25,8 +25,8 @@ from ctresample.pipelines.benchmark.markdown import quality_table, reading
 from ctresample.pipelines.benchmark.resumable import run_benchmark
 from ctresample.pipelines.benchmark.runs import Run, runs_of
 from ctresample.pipelines.benchmark.summary import summarise
-from ctresample.pipelines.learned_models import load_model
-from ctresample.pipelines.methods import DEFAULT_PRIOR
+from ctresample.pipelines.reconstruction.learned_models import load_model
+from ctresample.pipelines.reconstruction.methods import DEFAULT_PRIOR
 from ctresample.result import ResultRow
 
 BASELINE = "tv"

@@ -13,14 +13,14 @@ from pathlib import Path
 
 from ctresample.cli.options import numbers_by_name, words
 from ctresample.cli.screen import screen
-from ctresample.data_tools.dicom_reader import read_ct_slices
+from ctresample.data_tools.ct_slices import read_ct_slices
 from ctresample.device import pick_device
 from ctresample.pipelines.benchmark.conditions import CONDITIONS
 from ctresample.pipelines.benchmark.models import load_models
 from ctresample.pipelines.benchmark.outputs import MARKDOWN_NAME
 from ctresample.pipelines.benchmark.resumable import run_benchmark
 from ctresample.pipelines.benchmark.runs import runs_of
-from ctresample.pipelines.methods import DEFAULT_PRIOR, METHODS
+from ctresample.pipelines.reconstruction.methods import DEFAULT_PRIOR, METHODS
 
 SLOW = "paper=6,released_code=6,latent-dps=6,psld=6,dps=6,mcg=6"
 """Minutes a slice on a CPU."""

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import torch
 
-from ctresample.data_tools.dicom_reader import read_ct_slices
+from ctresample.data_tools.ct_slices import read_ct_slices
 from ctresample.metrics import DATA_RANGE_HU, psnr_db, ssim
 from ctresample.operators import SparseProjector
-from ctresample.pipelines.simulate import simulate
+from ctresample.pipelines.scan.simulate import simulate
 from ctresample.regrid import to_square_grid
 from ctresample.solvers.tv import tv
 from ctresample.units import mu_to_hu

@@ -12,14 +12,14 @@ import numpy as np
 
 from ctresample.cli.options import whole_numbers, words
 from ctresample.cli.screen import screen
-from ctresample.data_tools.dicom_reader import read_ct_slices
+from ctresample.data_tools.ct_slices import read_ct_slices
 from ctresample.device import pick_device
 from ctresample.pipelines.benchmark.conditions import CONDITIONS
 from ctresample.pipelines.benchmark.models import load_models
 from ctresample.pipelines.benchmark.resumable import run_benchmark
 from ctresample.pipelines.benchmark.runs import Run
 from ctresample.pipelines.benchmark.summary import SummaryRow, summarise
-from ctresample.pipelines.methods import DEFAULT_PRIOR
+from ctresample.pipelines.reconstruction.methods import DEFAULT_PRIOR
 from ctresample.solvers.resample import PRESETS, ReSampleSettings
 
 METHOD = "resample"

@@ -18,13 +18,13 @@ from sinogram_mutations import BY_FORMAT, change_zip
 from sinogram_samples import Sample, sound_sinograms
 
 from ctresample.data_tools.describe import describe
-from ctresample.data_tools.dicom_discovery import find_series
-from ctresample.data_tools.dicom_files import SkippedFile
-from ctresample.data_tools.dicom_provenance import Provenance
-from ctresample.data_tools.dicom_series import load_series, verdict
-from ctresample.data_tools.dicom_writer import write_ct_series
+from ctresample.data_tools.dicom.discovery import find_series
+from ctresample.data_tools.dicom.files import SkippedFile
+from ctresample.data_tools.dicom.series import load_series, verdict
+from ctresample.data_tools.dicom_export.provenance import Provenance
+from ctresample.data_tools.dicom_export.write import write_ct_series
 from ctresample.data_tools.importers import import_sinogram
-from ctresample.data_tools.sinogram_file import read_sinogram, write_sinogram
+from ctresample.data_tools.sinogram.file import read_sinogram, write_sinogram
 from ctresample.errors import CTResampleError
 from ctresample.prior import LatentPrior
 

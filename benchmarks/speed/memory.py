@@ -67,7 +67,7 @@ def measure(method: str, slices: int, size: int, views: int, batches: int | None
     from accuracy import Disk, line_integrals
 
     from ctresample.geometry import ImageGrid, ParallelBeam
-    from ctresample.pipelines.reconstruct import reconstruct
+    from ctresample.pipelines.reconstruction.reconstruct import reconstruct
     from ctresample.sinogram import Sinogram
     from ctresample.units import MU_WATER_PER_MM
 

@@ -14,7 +14,7 @@ from ctresample.cli.reconstruct import ON_ANY_DEVICE
 from ctresample.cli.screen import clock, say, screen
 from ctresample.errors import Stopped, UsageError
 from ctresample.pipelines.results.options import ResultOptions
-from ctresample.pipelines.scan_settings import Scan
+from ctresample.pipelines.scan.scan import Scan
 
 if TYPE_CHECKING:
     from ctresample.pipelines.batch.estimate import Pace

@@ -13,12 +13,12 @@ from ctresample.cli import options
 from ctresample.cli.from_settings import Without, with_settings
 from ctresample.cli.screen import say, screen
 from ctresample.errors import Stopped, UsageError
-from ctresample.pipelines.methods import BUNDLED, DEFAULT_PRIOR, PRESETS
-from ctresample.pipelines.scan_settings import Scan
+from ctresample.pipelines.reconstruction.methods import BUNDLED, DEFAULT_PRIOR, PRESETS
+from ctresample.pipelines.scan.scan import Scan
 
 if TYPE_CHECKING:
     from ctresample.pipelines.benchmark.conditions import Condition
-    from ctresample.pipelines.zoom import Zoom
+    from ctresample.pipelines.benchmark.zoom import Zoom
 
 SCANS, MODELS, TABLE = "Scans: every combination of these", "Learned models", "Table and report"
 
@@ -131,7 +131,7 @@ def benchmark(
 
     with screen() as show:
         show.progress(0, "loading")
-        from ctresample.data_tools.dicom_reader import read_ct_slices
+        from ctresample.data_tools.ct_slices import read_ct_slices
         from ctresample.device import pick_device
         from ctresample.pipelines.benchmark.models import load_models
         from ctresample.pipelines.benchmark.resumable import run_benchmark
@@ -223,6 +223,6 @@ def _zoom(text: str) -> Zoom:
     parts = [part.strip() for part in text.split(",")]
     if len(parts) != 3 or not all(part.isdecimal() for part in parts):
         raise UsageError(f"--zoom is {text!r}; expected ROW,COLUMN,SIZE in pixels, such as 100,80,48")
-    from ctresample.pipelines.zoom import Zoom
+    from ctresample.pipelines.benchmark.zoom import Zoom
 
     return Zoom(*map(int, parts))

@@ -9,7 +9,7 @@ import typer
 
 from ctresample.cli import options
 from ctresample.cli.screen import say, screen
-from ctresample.pipelines.methods import DEFAULT_PRIOR
+from ctresample.pipelines.reconstruction.methods import DEFAULT_PRIOR
 
 # An earlier demo is recognised by these and replaced.
 RESULTS = frozenset({"results.csv", "report.html", "dicom"})
@@ -35,7 +35,7 @@ def demo(
         show.progress(0, "loading")
         from ctresample.device import pick_device
         from ctresample.pipelines.demo import demo as run_demo
-        from ctresample.pipelines.learned_models import load_model
+        from ctresample.pipelines.reconstruction.learned_models import load_model
 
         place = pick_device(device)
         rows = run_demo(folder, prior=load_model(prior, place), seed=seed, device=place, progress=show.progress)

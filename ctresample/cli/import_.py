@@ -49,7 +49,7 @@ def import_(
     with screen() as show:
         show.progress(0, "reading the sinogram")
         from ctresample.data_tools.importers import import_sinogram
-        from ctresample.data_tools.sinogram_file import write_sinogram
+        from ctresample.data_tools.sinogram.file import write_sinogram
 
         sinogram = import_sinogram(
             file, sidecar=geometry, preset=preset, mu_water_per_mm=mu_water, mask=mask, on_note=show.note

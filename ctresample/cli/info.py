@@ -34,7 +34,7 @@ def info(
 
     facts = describe(path, one_series=one_series, any_class=any_class)
     if figure:
-        from ctresample.pipelines.geometry_figure import write_scan_figure
+        from ctresample.pipelines.figure.geometry_figure import write_scan_figure
 
         write_scan_figure(path, figure)
     table = Table.grid(padding=(0, 2))

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ctresample.errors import UsageError
-from ctresample.pipelines.methods import METHODS, methods_that_need
+from ctresample.pipelines.reconstruction.methods import METHODS, methods_that_need
 
 SOME_FAILED = 3
 """Exit status where some of the work failed and the rest is there."""

@@ -61,8 +61,8 @@ def reconstruct(
     check_new_folder(out)
     with screen() as show:
         show.progress(0, "loading")
-        from ctresample.data_tools.sinogram_file import read_sinogram
-        from ctresample.pipelines.against import read_source, truth_for
+        from ctresample.data_tools.sinogram.file import read_sinogram
+        from ctresample.pipelines.results.against import read_source, truth_for
         from ctresample.pipelines.results.run import make_result
 
         deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key, retain_device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ctresample.cli import deidentification, options
 from ctresample.cli.from_settings import with_settings
 from ctresample.cli.screen import say, screen
-from ctresample.pipelines.scan_settings import Scan
+from ctresample.pipelines.scan.scan import Scan
 
 
 @with_settings
@@ -41,8 +41,8 @@ def simulate(
     with screen() as show:
         show.progress(0, "reading the series")
         from ctresample.data_tools.ct_source import read_ct_volume
-        from ctresample.data_tools.sinogram_file import write_sinogram
-        from ctresample.pipelines.deidentification_report import write_report
+        from ctresample.data_tools.sinogram.file import write_sinogram
+        from ctresample.pipelines.results.deidentification_report import write_report
 
         volume = read_ct_volume(
             dicom,

@@ -13,7 +13,7 @@ from ctresample.bad_rays import filled, suspicious_bins
 from ctresample.data_tools.importers.description import Description
 from ctresample.data_tools.importers.line_integrals import to_line_integrals
 from ctresample.data_tools.importers.readings import Note, Readings
-from ctresample.data_tools.sinogram_schema import MAX_SIDE
+from ctresample.data_tools.sinogram.schema import MAX_SIDE
 from ctresample.errors import SinogramError
 from ctresample.geometry import ConeBeam, Geometry, Grid, ImageGrid, VolumeGrid
 from ctresample.noise import estimate_photons

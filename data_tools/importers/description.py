@@ -17,7 +17,7 @@ from ctresample.choices import DetectorShape
 from ctresample.data_tools.importers.line_integrals import Quantity
 from ctresample.data_tools.importers.readings import Facts
 from ctresample.data_tools.plain_text import one_line
-from ctresample.data_tools.sinogram_schema import Side, Strict, complaint
+from ctresample.data_tools.sinogram.schema import Side, Strict, complaint
 from ctresample.errors import SinogramError
 from ctresample.geometry import ConeBeam, FanBeam, Geometry, ParallelBeam
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ctresample.data_tools.hdf5_checks import dataset
 from ctresample.data_tools.importers.readings import Facts, Readings
+from ctresample.data_tools.sinogram.hdf5_checks import dataset
 from ctresample.errors import SinogramError
 
 N_VIEWS, N_DETECTORS, IMAGE_SIZE, FIELD_MM = 1000, 513, 362, 260.0

@@ -19,9 +19,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ctresample.data_tools.hdf5_checks import child, dataset
 from ctresample.data_tools.importers.readings import Facts, Note, Readings
 from ctresample.data_tools.plain_text import one_line
+from ctresample.data_tools.sinogram.hdf5_checks import child, dataset
 from ctresample.errors import SinogramError
 
 STRUCTS = ("CtDataFull", "CtDataLimited", "CtData")

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
-from ctresample.data_tools.hdf5_checks import BEST_DEFLATE_RATIO, MAX_BYTES
 from ctresample.data_tools.importers.readings import Facts, Readings
 from ctresample.data_tools.plain_text import one_line
+from ctresample.data_tools.sinogram.hdf5_checks import BEST_DEFLATE_RATIO, MAX_BYTES
 from ctresample.errors import CTResampleError, SinogramError
 
 _PIECE = 2**22  # bytes converted at a time

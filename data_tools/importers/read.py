@@ -13,7 +13,7 @@ from ctresample.data_tools.importers.description import describe_readings
 from ctresample.data_tools.importers.formats import format_of
 from ctresample.data_tools.importers.readings import Facts, Note, Readings
 from ctresample.data_tools.importers.sidecar import find_sidecar, read_sidecar
-from ctresample.data_tools.plausibility import findings
+from ctresample.data_tools.sinogram.plausibility import findings
 from ctresample.errors import CTResampleError, SinogramError
 from ctresample.paths import StrPath, as_path
 from ctresample.sinogram import Sinogram

@@ -11,9 +11,9 @@ from types import MappingProxyType
 import numpy as np
 import tifffile
 
-from ctresample.data_tools.hdf5_checks import MAX_BYTES
 from ctresample.data_tools.importers.readings import Note, Readings
 from ctresample.data_tools.plain_text import one_line
+from ctresample.data_tools.sinogram.hdf5_checks import MAX_BYTES
 from ctresample.errors import CTResampleError, SinogramError
 
 SUFFIXES = (".tif", ".tiff")

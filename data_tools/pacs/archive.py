@@ -8,8 +8,6 @@ from typing import Literal, Protocol
 
 from ctresample.data_tools.pacs.outgoing import OutgoingFile
 from ctresample.data_tools.pacs.search import Search
-from ctresample.data_tools.pacs.settings import DimseNode, Node
-from ctresample.errors import ArchiveError
 
 Verdict = Literal["new", "again", "refused"]
 """On what came: an image that was missing, the same once more, or anything else."""
@@ -67,17 +65,3 @@ class Archive(Protocol):
             files: what to send.
             on_stored: called after each with the status that the archive gave it: 0, or as in PS3.4 B.2.3.
         """
-
-
-def open_archive(node: Node) -> Archive:
-    """The archive at a node; `ArchiveError` if what speaks to it is not installed."""
-    try:
-        if isinstance(node, DimseNode):
-            from ctresample.data_tools.pacs.dimse import DimseArchive
-
-            return DimseArchive(node)
-        from ctresample.data_tools.pacs.dicomweb import DicomwebArchive
-
-        return DicomwebArchive(node)
-    except ModuleNotFoundError as error:
-        raise ArchiveError(f'{error.name} is not installed; run: pip install "ctresample[pacs]"') from error

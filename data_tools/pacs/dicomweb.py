@@ -14,7 +14,7 @@ from dicomweb_client import DICOMwebClient
 from pydicom import Dataset, dcmread
 from pydicom.filereader import read_dataset
 
-from ctresample.data_tools.dicom_files import damage_as_dicom_error
+from ctresample.data_tools.dicom.files import damage_as_dicom_error
 from ctresample.data_tools.pacs.answers import (
     IMAGE_KEYS,
     SERIES_KEYS,

@@ -16,7 +16,7 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelMove,
 )
 
-from ctresample.data_tools.dicom_files import damage_as_dicom_error
+from ctresample.data_tools.dicom.files import damage_as_dicom_error
 from ctresample.data_tools.pacs.answers import IMAGE_KEYS, SERIES_KEYS, STUDY_KEYS, images_of, series_of, too_many, uid
 from ctresample.data_tools.pacs.archive import ArchivedSeries, Receive
 from ctresample.data_tools.pacs.association import association

@@ -9,7 +9,7 @@ from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 
-from ctresample.data_tools.dicom_files import damage_as_dicom_error, find_files, quiet_pydicom
+from ctresample.data_tools.dicom.files import damage_as_dicom_error, find_files, quiet_pydicom
 from ctresample.errors import DicomError
 from ctresample.paths import StrPath, as_path
 

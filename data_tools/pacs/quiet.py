@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ctresample.data_tools.dicom_files import quiet_pydicom
+from ctresample.data_tools.dicom.files import quiet_pydicom
 
 _LOGGERS = ("pynetdicom", "dicomweb_client", "retrying", "urllib3", "requests")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydicom import Dataset
 from pydicom.uid import UID
 
-from ctresample.data_tools.dicom_files import DicomFile, SkippedFile, damage_as_dicom_error, open_dicom, quiet_pydicom
+from ctresample.data_tools.dicom.files import DicomFile, SkippedFile, damage_as_dicom_error, open_dicom, quiet_pydicom
 from ctresample.data_tools.pacs.archive import Verdict
 from ctresample.data_tools.pacs.limits import MAX_REFUSED
 from ctresample.errors import ArchiveError, CTResampleError, DicomError

@@ -15,7 +15,7 @@ from pydantic import Field, PositiveFloat, SecretStr, ValidationError, field_val
 
 from ctresample.data_tools.pacs.tls import Tls
 from ctresample.data_tools.plain_text import one_line
-from ctresample.data_tools.sinogram_schema import Strict
+from ctresample.data_tools.sinogram.schema import Strict
 from ctresample.errors import ArchiveError
 from ctresample.paths import StrPath, as_path
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from pydantic import ValidationInfo, field_validator, model_validator
 
-from ctresample.data_tools.sinogram_schema import Strict
+from ctresample.data_tools.sinogram.schema import Strict
 from ctresample.errors import ArchiveError
 
 

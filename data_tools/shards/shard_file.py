@@ -11,9 +11,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ctresample.data_tools.hdf5_checks import dataset
 from ctresample.data_tools.shards.manifest import SCHEMA_VERSION
 from ctresample.data_tools.shards.source import NATIVE_SIZE, TrainingImage
+from ctresample.data_tools.sinogram.hdf5_checks import dataset
 from ctresample.errors import DatasetError, SinogramError
 
 

@@ -16,19 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from ctresample.data_tools.dicom_discovery import iter_files
-from ctresample.data_tools.dicom_files import (
+from ctresample.data_tools.dicom.discovery import iter_files
+from ctresample.data_tools.dicom.files import (
     DicomFile,
     SkippedFile,
     damage_as_dicom_error,
     open_dicom,
     quiet_pydicom,
 )
-from ctresample.data_tools.dicom_frames import images_of
-from ctresample.data_tools.dicom_headers import SliceHeader
-from ctresample.data_tools.dicom_pixels import SliceDecoder
-from ctresample.data_tools.dicom_reader import read_axial_headers
-from ctresample.data_tools.dicom_stack import stack_affine
+from ctresample.data_tools.dicom.frames import images_of
+from ctresample.data_tools.dicom.headers import SliceHeader
+from ctresample.data_tools.dicom.pixels import SliceDecoder
+from ctresample.data_tools.dicom.read import read_axial_headers
+from ctresample.data_tools.dicom.stack import stack_affine
 from ctresample.data_tools.plain_text import one_line
 from ctresample.data_tools.shards.tissues import tissue_counts
 from ctresample.data_tools.volume_source import is_volume_file, last_volume_file, volume_size

@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
-from ctresample.data_tools.dicom_series import FoundSeries
+from ctresample.data_tools.dicom.series import FoundSeries
 from ctresample.errors import CTResampleError, PriorError
 from ctresample.pipelines.batch.inputs import BatchInput
 from ctresample.pipelines.batch.manifest import DONE
 from ctresample.pipelines.batch.settings import BatchSettings
 from ctresample.pipelines.batch.work_on import learned_model, measured
-from ctresample.pipelines.result_maps import maps_of_one
+from ctresample.pipelines.results.result_maps import maps_of_one
 from ctresample.pipelines.results.run import reconstructed
 
 MEASURING_S = 20.0

@@ -6,8 +6,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from ctresample.data_tools.dicom_files import DicomFile, damage_as_dicom_error
-from ctresample.data_tools.dicom_series import FoundSeries
+from ctresample.data_tools.dicom.files import DicomFile, damage_as_dicom_error
+from ctresample.data_tools.dicom.series import FoundSeries
 
 _CHUNK_BYTES = 1024**2
 

@@ -11,11 +11,11 @@ import h5py
 import numpy as np
 
 from ctresample.data_tools.ct_source import volume_files
-from ctresample.data_tools.dicom_discovery import Discovery, find_series, root_of
-from ctresample.data_tools.dicom_even import check_step
-from ctresample.data_tools.dicom_files import find_files
-from ctresample.data_tools.dicom_series import FoundSeries, check_series
-from ctresample.data_tools.sinogram_file import read_summary
+from ctresample.data_tools.dicom.discovery import Discovery, find_series, root_of
+from ctresample.data_tools.dicom.even import check_step
+from ctresample.data_tools.dicom.files import find_files
+from ctresample.data_tools.dicom.series import FoundSeries, check_series
+from ctresample.data_tools.sinogram.file import read_summary
 from ctresample.data_tools.volume_source import volume_size
 from ctresample.errors import CTResampleError, DicomError
 from ctresample.pipelines.batch.fingerprint import contents_of, stamp_of

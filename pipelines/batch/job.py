@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from ctresample.data_tools.dicom_series import FoundSeries
+from ctresample.data_tools.dicom.series import FoundSeries
 from ctresample.pipelines.batch.settings import BatchSettings
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ctresample.data_tools.dicom_series import FoundSeries
+from ctresample.data_tools.dicom.series import FoundSeries
 from ctresample.data_tools.plain_text import shown
 
 _LONGEST = 400

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ctresample.data_tools.dicom_discovery import root_of
+from ctresample.data_tools.dicom.discovery import root_of
 from ctresample.errors import OutputError, UsageError
 from ctresample.files import as_output_error, remove_unfinished
 from ctresample.journal import LOCK_NAME, only_one

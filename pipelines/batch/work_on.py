@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctresample.data_tools.ct_source import read_ct_volume
-from ctresample.data_tools.dicom_series import FoundSeries, Warn, load_series
-from ctresample.data_tools.sinogram_file import read_sinogram
+from ctresample.data_tools.dicom.series import FoundSeries, Warn, load_series
+from ctresample.data_tools.sinogram.file import read_sinogram
 from ctresample.data_tools.volume_source import is_volume_file
 from ctresample.learned import LearnedModel
 from ctresample.pipelines.batch.settings import BatchSettings
 from ctresample.pipelines.results.options import ResultOptions
 from ctresample.pipelines.results.run import load_model
-from ctresample.pipelines.simulate import scanned
+from ctresample.pipelines.scan.simulate import scanned
 from ctresample.sinogram import Sinogram
 
 Share = Callable[[float], None]

@@ -11,7 +11,7 @@ from ctresample.choices import SLICE_BEAMS
 from ctresample.errors import UsageError
 from ctresample.geometry import Geometry, Grid
 from ctresample.noise import Scanner
-from ctresample.pipelines.scan_settings import Scan
+from ctresample.pipelines.scan.scan import Scan
 
 PHOTONS = 1e5
 """A ray, where a published configuration has noise of a level it does not state in photons."""

@@ -9,8 +9,8 @@ import torch
 from ctresample.errors import UsageError
 from ctresample.learned import LearnedModel
 from ctresample.pipelines.benchmark.runs import Run
-from ctresample.pipelines.learned_models import load_model
-from ctresample.pipelines.methods import METHODS, Needs
+from ctresample.pipelines.reconstruction.learned_models import load_model
+from ctresample.pipelines.reconstruction.methods import METHODS, Needs
 
 OPTIONS: dict[Needs, str] = {"latent prior": "--prior", "pixel prior": "--pixel-prior", "fbp-unet": "--fbp-unet"}
 """Where the command line asks for each kind."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ctresample.errors import UsageError
-from ctresample.pipelines.methods import METHODS, method_named
+from ctresample.pipelines.reconstruction.methods import METHODS, method_named
 
 
 @dataclass(frozen=True)

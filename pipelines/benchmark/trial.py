@@ -17,7 +17,7 @@ from ctresample.pipelines.benchmark.memory import PeakMemory
 from ctresample.pipelines.benchmark.runs import Run
 from ctresample.pipelines.benchmark.scoring import image_figures
 from ctresample.pipelines.benchmark.tally import COUNTED, CountedProjector, Tally, counted_networks
-from ctresample.pipelines.reconstruct import reconstruct
+from ctresample.pipelines.reconstruction.reconstruct import reconstruct
 from ctresample.sinogram import Sinogram
 from ctresample.volume import Volume
 

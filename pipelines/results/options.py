@@ -8,8 +8,8 @@ from typing import Annotated
 from ctresample.choices import FORMATS, ViewWeights, Window
 from ctresample.errors import UsageError
 from ctresample.offered import RESULTS, Offered
-from ctresample.pipelines.methods import BUNDLED, METHODS, PRESETS, method_named, methods_that_need
-from ctresample.pipelines.physics import LINEAR, Physics
+from ctresample.pipelines.reconstruction.methods import BUNDLED, METHODS, PRESETS, method_named, methods_that_need
+from ctresample.pipelines.reconstruction.physics import LINEAR, Physics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class ResultOptions:
     """How to reconstruct, and what to write.
 
     Attributes:
-        method: the name of one of `ctresample.pipelines.methods.METHODS`.
+        method: the name of one of `ctresample.pipelines.reconstruction.methods.METHODS`.
         preset: of a method that has presets.
         window: of the ramp filter, for FBP.
         view_weights: of FBP, see `ctresample.solvers.fbp`.

@@ -16,16 +16,16 @@ from ctresample.device import pick_device
 from ctresample.files import as_output_error, whole_folder
 from ctresample.learned import LearnedModel
 from ctresample.paths import StrPath, as_path
-from ctresample.pipelines.against import compare
-from ctresample.pipelines.deidentification_report import REPORT_NAME, write_report
-from ctresample.pipelines.learned_models import learned_model
-from ctresample.pipelines.methods import method_named
-from ctresample.pipelines.reconstruct import reconstruct
-from ctresample.pipelines.reconstruction_run import write_record
-from ctresample.pipelines.result_images import ResultMap, check_export, write_images
-from ctresample.pipelines.result_maps import result_maps
+from ctresample.pipelines.reconstruction.learned_models import learned_model
+from ctresample.pipelines.reconstruction.methods import method_named
+from ctresample.pipelines.reconstruction.reconstruct import reconstruct
+from ctresample.pipelines.results.against import compare
+from ctresample.pipelines.results.deidentification_report import REPORT_NAME, write_report
+from ctresample.pipelines.results.images import ResultMap, check_export, write_images
 from ctresample.pipelines.results.memory import with_smaller_batches
 from ctresample.pipelines.results.options import ResultOptions
+from ctresample.pipelines.results.record import write_record
+from ctresample.pipelines.results.result_maps import result_maps
 from ctresample.pipelines.work import Progress
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
@@ -74,7 +74,7 @@ def make_result(
         sinogram: measured or simulated.
         options: how, and what to write.
         folder: new or empty.
-        truth_hu: ``[slice, y, x]`` to compare the images with, see `ctresample.pipelines.against.truth_for`.
+        truth_hu: ``[slice, y, x]`` to compare the images with, see `ctresample.pipelines.results.against.truth_for`.
         deidentifier: replaces the identity in all headers, and leaves out dates.
         keep_origin: the sinogram's own words of its origin name nobody, so that they may stay in what is
             de-identified.
@@ -149,7 +149,7 @@ def reconstructed(
     batch_size: int = 8,
     progress: Callable[[float], None] | None = None,
 ) -> Reconstruction:
-    """The images alone; see `ctresample.pipelines.reconstruct.reconstruct`."""
+    """The images alone; see `ctresample.pipelines.reconstruction.reconstruct.reconstruct`."""
     return reconstruct(
         sinogram,
         method=options.method,

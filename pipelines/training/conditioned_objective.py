@@ -14,7 +14,7 @@ from ctresample.conditioning import velocity_around, with_condition
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import PriorError, UsageError
 from ctresample.operators import Weighted
-from ctresample.pipelines.simulate import REFINEMENT
+from ctresample.pipelines.scan.simulate import REFINEMENT
 from ctresample.pipelines.training.condition_settings import ConditionSettings
 from ctresample.pipelines.training.diffusion_objective import DiffusionObjective
 from ctresample.pipelines.training.noise_prediction import noised

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from ctresample.choices import SliceBeam, Window
 from ctresample.errors import UsageError
-from ctresample.pipelines.scan_settings import Scan
+from ctresample.pipelines.scan.scan import Scan
 from ctresample.pipelines.training.settings import RunSettings
 
 

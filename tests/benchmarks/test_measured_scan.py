@@ -10,7 +10,7 @@ from PIL import Image
 
 from ctresample.geometry import ImageGrid, ParallelBeam
 from ctresample.operators import make_projector
-from ctresample.pipelines.methods import METHODS
+from ctresample.pipelines.reconstruction.methods import METHODS
 from ctresample.sinogram import Sinogram
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "quality"))

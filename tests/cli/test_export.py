@@ -12,8 +12,8 @@ import SimpleITK
 from pydicom import dcmread
 
 from ctresample.choices import FORMATS
-from ctresample.data_tools.dicom_reader import read_ct_series
-from ctresample.data_tools.sinogram_file import read_sinogram, write_sinogram
+from ctresample.data_tools.dicom.read import read_ct_series
+from ctresample.data_tools.sinogram.file import read_sinogram, write_sinogram
 
 PLANTED = ("Planted", "PLANTED", "20210708", "112233", "1.2.77.88")
 
@@ -221,7 +221,7 @@ def test_what_cannot_be_exported_is_refused_before_the_solve(cli, scan, tmp_path
         raise AssertionError
 
     with monkeypatch.context() as patch:
-        patch.setattr("ctresample.pipelines.reconstruct.make_projector", never)
+        patch.setattr("ctresample.pipelines.reconstruction.reconstruct.make_projector", never)
         done = cli("reconstruct", tmp_path / "two.h5", "-o", tmp_path / "out", "--method", "tv")
     assert done.exit_code == 1
     assert f"come from {len(headers)} studies" in done.stderr

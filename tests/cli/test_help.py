@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ctresample.pipelines.methods import METHODS
+from ctresample.pipelines.reconstruction.methods import METHODS
 
 VERBS = (
     "demo",
@@ -108,7 +108,7 @@ assert "torch" not in sys.modules
 
 
 def test_presets_are_those_of_the_library():
-    from ctresample.pipelines import methods
+    from ctresample.pipelines.reconstruction import methods
     from ctresample.solvers.resample import PRESETS
 
     assert set(methods.PRESETS) == set(PRESETS)

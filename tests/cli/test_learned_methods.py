@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ctresample.pipelines.methods import METHODS, Method
+from ctresample.pipelines.reconstruction.methods import METHODS, Method
 
 N_STEPS = 6
 PIXEL = pytest.mark.parametrize("method", [name for name, known in METHODS.items() if known.needs == "pixel prior"])

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from ctresample.data_tools.dicom_reader import read_ct_series
+from ctresample.data_tools.dicom.read import read_ct_series
 from ctresample.pipelines.benchmark.table import read_results_csv
 
 

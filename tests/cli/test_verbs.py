@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from ctresample.data_tools.dicom_reader import read_ct_series
-from ctresample.data_tools.sinogram_file import read_sinogram
+from ctresample.data_tools.dicom.read import read_ct_series
+from ctresample.data_tools.sinogram.file import read_sinogram
 from ctresample.pipelines.benchmark.table import COLUMNS, read_results_csv
 from ctresample.solvers.resample import PRESETS
 

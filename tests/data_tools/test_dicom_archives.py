@@ -6,10 +6,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from ctresample.data_tools import dicom_archives
-from ctresample.data_tools.dicom_discovery import find_series
-from ctresample.data_tools.dicom_errors import GapError
-from ctresample.data_tools.dicom_reader import read_ct_series
+from ctresample.data_tools.dicom import archives as dicom_archives
+from ctresample.data_tools.dicom.discovery import find_series
+from ctresample.data_tools.dicom.errors import GapError
+from ctresample.data_tools.dicom.read import read_ct_series
 from ctresample.errors import DicomError
 
 

@@ -6,9 +6,9 @@ import zipfile
 import pytest
 from pydicom import Dataset, dcmread
 
-from ctresample.data_tools import dicom_budget
-from ctresample.data_tools.dicom_discovery import find_series
-from ctresample.data_tools.dicom_series import load_series
+from ctresample.data_tools.dicom import budget as dicom_budget
+from ctresample.data_tools.dicom.discovery import find_series
+from ctresample.data_tools.dicom.series import load_series
 from ctresample.errors import DicomError
 
 ITEM, ITEM_END, SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\x0d\xe0" + bytes(4), b"\xfe\xff\xdd\xe0" + bytes(4)

@@ -7,11 +7,11 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import JPEGLSLossless, LegacyConvertedEnhancedCTImageStorage, RLELossless
 
-from ctresample.data_tools import dicom_pixels
-from ctresample.data_tools.dicom_discovery import find_series
-from ctresample.data_tools.dicom_errors import DuplicateError, SeveralSeriesError
-from ctresample.data_tools.dicom_reader import read_ct_series
-from ctresample.data_tools.dicom_writer import Provenance, write_ct_series
+from ctresample.data_tools.dicom import pixels as dicom_pixels
+from ctresample.data_tools.dicom.discovery import find_series
+from ctresample.data_tools.dicom.errors import DuplicateError, SeveralSeriesError
+from ctresample.data_tools.dicom.read import read_ct_series
+from ctresample.data_tools.dicom_export.write import Provenance, write_ct_series
 from ctresample.errors import DicomError
 
 SLANTED = (np.cos(0.26), 0, -np.sin(0.26), 0, 1, 0)

@@ -28,11 +28,13 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from ctresample.data_tools import dicom_codecs, dicom_files
-from ctresample.data_tools.dicom_discovery import find_series
-from ctresample.data_tools.dicom_errors import TiltError, UnreadableImageError
-from ctresample.data_tools.dicom_reader import iter_ct_slices, read_ct_series, read_ct_slices
-from ctresample.data_tools.dicom_series import load_series
+from ctresample.data_tools.ct_slices import iter_ct_slices, read_ct_slices
+from ctresample.data_tools.dicom import codecs as dicom_codecs
+from ctresample.data_tools.dicom import files as dicom_files
+from ctresample.data_tools.dicom.discovery import find_series
+from ctresample.data_tools.dicom.errors import TiltError, UnreadableImageError
+from ctresample.data_tools.dicom.read import read_ct_series
+from ctresample.data_tools.dicom.series import load_series
 from ctresample.errors import DicomError
 
 SLANTED = (np.cos(0.26), 0, -np.sin(0.26), 0, 1, 0)
@@ -454,7 +456,7 @@ def test_a_volume_that_does_not_fit(tmp_path, dicom, monkeypatch):
         raise MemoryError
 
     dicom.make_series(tmp_path)
-    monkeypatch.setattr("ctresample.data_tools.dicom_series.np.empty", full)
+    monkeypatch.setattr("ctresample.data_tools.dicom.series.np.empty", full)
     with pytest.raises(DicomError, match="5 slices of 12 x 16 pixels take 0.0 GiB, more than there is"):
         read_ct_series(tmp_path)
 
@@ -562,7 +564,7 @@ def test_slices_come_one_by_one(tmp_path, dicom, monkeypatch):
     dicom.make_series(tmp_path, n=3)
     slices = iter_ct_slices(tmp_path)
     next(slices)
-    monkeypatch.setattr("ctresample.data_tools.dicom_pixels.SliceDecoder.decode", None)
+    monkeypatch.setattr("ctresample.data_tools.dicom.pixels.SliceDecoder.decode", None)
     with pytest.raises(TypeError):
         next(slices)
 
@@ -594,7 +596,7 @@ def test_lossy_files_are_marked(tmp_path, dicom):
 
 def test_needs_no_torch():
     code = (
-        "import sys, ctresample.data_tools.dicom_reader, ctresample.data_tools.dicom_writer; "
+        "import sys, ctresample.data_tools.dicom.read, ctresample.data_tools.dicom_export.write; "
         "assert not {'torch', 'SimpleITK', 'scipy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctresample.data_tools.dicom_errors import GapError, TiltError
-from ctresample.data_tools.dicom_files import DicomFile
-from ctresample.data_tools.dicom_headers import SliceHeader
-from ctresample.data_tools.dicom_stack import group_stacks, place_stack, sort_along_normal
-from ctresample.data_tools.dicom_tolerance import within_plane_mm
+from ctresample.data_tools.dicom.errors import GapError, TiltError
+from ctresample.data_tools.dicom.files import DicomFile
+from ctresample.data_tools.dicom.headers import SliceHeader
+from ctresample.data_tools.dicom.stack import group_stacks, place_stack, sort_along_normal
+from ctresample.data_tools.dicom.tolerance import within_plane_mm
 from ctresample.volume import slice_origins_mm
 
 

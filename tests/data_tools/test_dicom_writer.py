@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from pydicom import Dataset, dcmread
 from pydicom.datadict import tag_for_keyword
 
+from ctresample.data_tools.ct_slices import read_ct_slices
 from ctresample.data_tools.deidentify import Deidentifier
-from ctresample.data_tools.dicom_discovery import find_series
-from ctresample.data_tools.dicom_files import quiet_pydicom
-from ctresample.data_tools.dicom_mend import mended
-from ctresample.data_tools.dicom_pixels import SliceDecoder
-from ctresample.data_tools.dicom_reader import read_ct_series, read_ct_slices
-from ctresample.data_tools.dicom_writer import (
+from ctresample.data_tools.dicom.discovery import find_series
+from ctresample.data_tools.dicom.files import quiet_pydicom
+from ctresample.data_tools.dicom.mend import mended
+from ctresample.data_tools.dicom.pixels import SliceDecoder
+from ctresample.data_tools.dicom.read import read_ct_series
+from ctresample.data_tools.dicom_export.write import (
     Provenance,
     check_ct_series,
     headers_changed,

@@ -13,12 +13,12 @@ import pytest
 from pydicom import dcmread
 
 import ctresample
-from ctresample.data_tools.dicom_reader import read_ct_series
-from ctresample.data_tools.sinogram_file import read_sinogram, write_sinogram
-from ctresample.pipelines.maps import residual_map, uncertainty_map
-from ctresample.pipelines.reconstruct import reconstruct
-from ctresample.pipelines.result_images import ResultMap, write_images
-from ctresample.pipelines.simulate import simulate
+from ctresample.data_tools.dicom.read import read_ct_series
+from ctresample.data_tools.sinogram.file import read_sinogram, write_sinogram
+from ctresample.pipelines.reconstruction.maps import residual_map, uncertainty_map
+from ctresample.pipelines.reconstruction.reconstruct import reconstruct
+from ctresample.pipelines.results.images import ResultMap, write_images
+from ctresample.pipelines.scan.simulate import simulate
 from ctresample.result import ModelIdentity
 
 SLANTED = (math.cos(0.26), 0, -math.sin(0.26), 0, 1, 0)

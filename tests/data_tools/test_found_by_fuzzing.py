@@ -9,10 +9,10 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from ctresample.data_tools.dicom_discovery import find_series
-from ctresample.data_tools.dicom_provenance import Provenance
-from ctresample.data_tools.dicom_series import load_series
-from ctresample.data_tools.dicom_writer import write_ct_series
+from ctresample.data_tools.dicom.discovery import find_series
+from ctresample.data_tools.dicom.series import load_series
+from ctresample.data_tools.dicom_export.provenance import Provenance
+from ctresample.data_tools.dicom_export.write import write_ct_series
 from ctresample.errors import DicomError
 from ctresample.volume import Volume
 

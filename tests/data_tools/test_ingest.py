@@ -22,14 +22,14 @@ from pydicom.uid import (
 from typer.testing import CliRunner
 
 from ctresample.cli import app
-from ctresample.data_tools.dicom_discovery import find_series
-from ctresample.data_tools.dicom_errors import DuplicateError, GapError, SeveralSeriesError, TiltError
-from ctresample.data_tools.dicom_reader import read_ct_series
-from ctresample.data_tools.dicom_series import check_series, load_series, verdict
-from ctresample.data_tools.dicom_writer import Provenance, write_ct_series
-from ctresample.data_tools.sinogram_file import read_sinogram, write_sinogram
+from ctresample.data_tools.dicom.discovery import find_series
+from ctresample.data_tools.dicom.errors import DuplicateError, GapError, SeveralSeriesError, TiltError
+from ctresample.data_tools.dicom.read import read_ct_series
+from ctresample.data_tools.dicom.series import check_series, load_series, verdict
+from ctresample.data_tools.dicom_export.write import Provenance, write_ct_series
+from ctresample.data_tools.sinogram.file import read_sinogram, write_sinogram
 from ctresample.errors import DicomError
-from ctresample.pipelines.simulate import simulate
+from ctresample.pipelines.scan.simulate import simulate
 from ctresample.volume import Volume
 
 SLANTED = (np.cos(0.26), 0, -np.sin(0.26), 0, 1, 0)

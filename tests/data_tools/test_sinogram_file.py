@@ -16,9 +16,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ctresample.data_tools import hdf5_checks
-from ctresample.data_tools.sinogram_file import read_sinogram, read_summary, write_sinogram
-from ctresample.data_tools.sinogram_schema import MAX_SIDE
+from ctresample.data_tools.sinogram import hdf5_checks
+from ctresample.data_tools.sinogram.file import read_sinogram, read_summary, write_sinogram
+from ctresample.data_tools.sinogram.schema import MAX_SIDE
 from ctresample.errors import OutputError, SinogramError
 from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.sinogram import Sinogram
@@ -124,8 +124,8 @@ def test_round_trip(sinogram):
 
 def test_round_trip_in_several_chunks(path, monkeypatch):
     """Also with views that do not fill the last chunk, and with headers of very different length."""
-    monkeypatch.setattr("ctresample.data_tools.sinogram_nxtomo._CHUNK_VALUES", 40)
-    monkeypatch.setattr("ctresample.data_tools.sinogram_file._HEADERS_BYTES", 200)
+    monkeypatch.setattr("ctresample.data_tools.sinogram.nxtomo._CHUNK_VALUES", 40)
+    monkeypatch.setattr("ctresample.data_tools.sinogram.file._HEADERS_BYTES", 200)
     headers = tuple({"0020000D": {"vr": "UI", "Value": ["1." * n]}} for n in (1, 9, 60))
     sinogram = example(n_views=7, headers=headers)
     write_sinogram(sinogram, path)
@@ -217,7 +217,7 @@ def test_disk_full(path):
 import resource, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
-from ctresample.data_tools.sinogram_file import write_sinogram
+from ctresample.data_tools.sinogram.file import write_sinogram
 from ctresample.errors import OutputError
 from test_sinogram_file import example
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
@@ -642,5 +642,5 @@ def edit_bytes(path, change):
 
 
 def test_needs_no_torch():
-    code = "import sys, ctresample.data_tools.sinogram_file; assert not {'torch', 'scipy'} & set(sys.modules)"
+    code = "import sys, ctresample.data_tools.sinogram.file; assert not {'torch', 'scipy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -14,11 +14,11 @@ import tifffile
 
 from ctresample.data_tools.importers import import_sinogram
 from ctresample.data_tools.importers.sidecar import find_sidecar
-from ctresample.data_tools.plausibility import findings, residual_finding, truncated_share
-from ctresample.data_tools.sinogram_file import read_sinogram, write_sinogram
+from ctresample.data_tools.sinogram.file import read_sinogram, write_sinogram
+from ctresample.data_tools.sinogram.plausibility import findings, residual_finding, truncated_share
 from ctresample.errors import SinogramError
 from ctresample.geometry import FanBeam, ImageGrid, ParallelBeam
-from ctresample.pipelines.reconstruct import reconstruct
+from ctresample.pipelines.reconstruction.reconstruct import reconstruct
 from ctresample.sinogram import Sinogram
 
 MU, RADIUS, X = 0.0192, 30.0, 5.0

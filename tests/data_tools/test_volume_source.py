@@ -7,19 +7,19 @@ import pytest
 import SimpleITK
 from pydicom import dcmread
 
+from ctresample.data_tools.ct_slices import read_ct_slices
 from ctresample.data_tools.ct_source import read_ct_volume
 from ctresample.data_tools.describe import describe
-from ctresample.data_tools.dicom_reader import read_ct_slices
-from ctresample.data_tools.dicom_writer import Provenance, write_ct_series
+from ctresample.data_tools.dicom_export.write import Provenance, write_ct_series
 from ctresample.data_tools.shards.source import Rejections, find_sources, iter_training_images
 from ctresample.data_tools.volume_files import write_volume_file
 from ctresample.data_tools.volume_source import read_volume_file, volume_size
 from ctresample.errors import DicomError, UsageError, VolumeFileError
-from ctresample.pipelines.against import read_source, truth_for
 from ctresample.pipelines.batch.inputs import find_inputs
 from ctresample.pipelines.batch.settings import BatchSettings
-from ctresample.pipelines.scan_settings import Scan
-from ctresample.pipelines.simulate import simulate
+from ctresample.pipelines.results.against import read_source, truth_for
+from ctresample.pipelines.scan.scan import Scan
+from ctresample.pipelines.scan.simulate import simulate
 from ctresample.volume import Volume
 
 SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")

@@ -8,16 +8,17 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from ctresample.data_tools.dicom_discovery import find_series
-from ctresample.data_tools.dicom_errors import TiltError
-from ctresample.data_tools.dicom_even import with_even_steps
-from ctresample.data_tools.dicom_reader import read_ct_series, read_ct_slices
-from ctresample.data_tools.dicom_series import load_series
-from ctresample.data_tools.dicom_writer import Provenance, write_ct_series
+from ctresample.data_tools.ct_slices import read_ct_slices
+from ctresample.data_tools.dicom.discovery import find_series
+from ctresample.data_tools.dicom.errors import TiltError
+from ctresample.data_tools.dicom.even import with_even_steps
+from ctresample.data_tools.dicom.read import read_ct_series
+from ctresample.data_tools.dicom.series import load_series
+from ctresample.data_tools.dicom_export.write import Provenance, write_ct_series
 from ctresample.data_tools.shards.source import Rejections, find_sources
 from ctresample.errors import DicomError, UsageError
-from ctresample.pipelines.against import read_source, truth_for
-from ctresample.pipelines.simulate import simulate
+from ctresample.pipelines.results.against import read_source, truth_for
+from ctresample.pipelines.scan.simulate import simulate
 
 # ---------------------------------------------------------------- one tolerance
 
@@ -249,7 +250,7 @@ def test_gzipped_files(tmp_path, dicom):
 
 
 def test_bombs_end_within_bounds(tmp_path, dicom, monkeypatch):
-    from ctresample.data_tools import dicom_archives
+    from ctresample.data_tools.dicom import archives as dicom_archives
 
     monkeypatch.setattr(dicom_archives, "HARMLESS_BYTES", 100_000)
     monkeypatch.setattr(dicom_archives, "MAX_MEMBER_BYTES", 50_000)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 
+from ctresample.data_tools.ct_slices import read_ct_slices
 from ctresample.data_tools.describe import describe
-from ctresample.data_tools.dicom_reader import read_ct_series, read_ct_slices
-from ctresample.data_tools.dicom_values import ValueCounts
+from ctresample.data_tools.dicom.read import read_ct_series
+from ctresample.data_tools.dicom.values import ValueCounts
 from ctresample.errors import DicomError
 
 MAP = ["DERIVED", "SECONDARY", "AXIAL"]

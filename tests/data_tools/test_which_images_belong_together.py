@@ -7,10 +7,10 @@ import pytest
 from pydicom import Dataset
 
 from ctresample.data_tools.describe import describe
-from ctresample.data_tools.dicom_discovery import find_series
-from ctresample.data_tools.dicom_errors import DuplicateError, GapError, SeveralSeriesError
-from ctresample.data_tools.dicom_reader import read_ct_series
-from ctresample.data_tools.dicom_series import load_series
+from ctresample.data_tools.dicom.discovery import find_series
+from ctresample.data_tools.dicom.errors import DuplicateError, GapError, SeveralSeriesError
+from ctresample.data_tools.dicom.read import read_ct_series
+from ctresample.data_tools.dicom.series import load_series
 from ctresample.errors import DicomError
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import ctresample
-from ctresample.data_tools.dicom_reader import read_ct_slices
+from ctresample.data_tools.ct_slices import read_ct_slices
 from ctresample.errors import SinogramError
 from ctresample.noise import add_noise, blurred, estimate_photons, with_crosstalk
-from ctresample.pipelines.simulate import simulate
+from ctresample.pipelines.scan.simulate import simulate
 
 SLICES = Path(ctresample.__file__).parent / "demo_data"
 

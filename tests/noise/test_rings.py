@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ctresample.noise import Scanner, gain_errors
-from ctresample.pipelines.simulate import simulate
+from ctresample.pipelines.scan.simulate import simulate
 from ctresample.volume import Volume
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ctresample.errors import UsageError
-from ctresample.pipelines.against import compare, truth_for
-from ctresample.pipelines.simulate import simulate
+from ctresample.pipelines.results.against import compare, truth_for
+from ctresample.pipelines.scan.simulate import simulate
 from ctresample.regrid import to_square_grid
 from ctresample.volume import Volume
 

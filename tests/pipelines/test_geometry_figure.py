@@ -13,8 +13,8 @@ from matplotlib.text import Text
 
 from ctresample.errors import GeometryError, UsageError
 from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, VolumeGrid
-from ctresample.pipelines.figure_marks import INK, OFFSET
-from ctresample.pipelines.geometry_figure import DETECTOR, IMAGE, RAYS, SOURCE, draw_scan
+from ctresample.pipelines.figure.geometry_figure import DETECTOR, IMAGE, RAYS, SOURCE, draw_scan
+from ctresample.pipelines.figure.marks import INK, OFFSET
 
 SCANS = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "figures" / "geometry.py"))["SCANS"]
 GRID = ImageGrid((6, 8), 12.0, aspect=1.25, centre_mm=(6.0, -4.0))

@@ -10,8 +10,8 @@ import pytest
 from ctresample.errors import SinogramError, UsageError
 from ctresample.geometry import ImageGrid, ParallelBeam
 from ctresample.noise import Scanner
-from ctresample.pipelines.lower_dose import lower_dose
-from ctresample.pipelines.simulate import simulate
+from ctresample.pipelines.scan.lower_dose import lower_dose
+from ctresample.pipelines.scan.simulate import simulate
 from ctresample.sinogram import Sinogram
 from ctresample.volume import Volume
 

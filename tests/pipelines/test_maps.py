@@ -9,8 +9,8 @@ import torch
 from ctresample.errors import UsageError
 from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.operators import make_projector
-from ctresample.pipelines.maps import residual_map, uncertainty_map
-from ctresample.pipelines.physics import Physics
+from ctresample.pipelines.reconstruction.maps import residual_map, uncertainty_map
+from ctresample.pipelines.reconstruction.physics import Physics
 from ctresample.sinogram import Sinogram
 from ctresample.solvers.fbp import fbp
 from ctresample.units import hu_to_mu

@@ -7,8 +7,8 @@ from dataclasses import fields, is_dataclass
 import pytest
 
 from ctresample.errors import UsageError
-from ctresample.pipelines import solve
-from ctresample.pipelines.methods import METHODS, method_named
+from ctresample.pipelines.reconstruction import solve
+from ctresample.pipelines.reconstruction.methods import METHODS, method_named
 
 EVERY = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 

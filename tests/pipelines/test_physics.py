@@ -11,9 +11,9 @@ import torch
 from ctresample.errors import UsageError
 from ctresample.geometry import FanBeam, ImageGrid
 from ctresample.operators import Polychromatic, SparseProjector, Spectrum
-from ctresample.pipelines.physics import Physics
-from ctresample.pipelines.reconstruct import reconstruct
-from ctresample.pipelines.simulate import simulate
+from ctresample.pipelines.reconstruction.physics import Physics
+from ctresample.pipelines.reconstruction.reconstruct import reconstruct
+from ctresample.pipelines.scan.simulate import simulate
 from ctresample.sinogram import Sinogram
 from ctresample.solvers.resample import PRESETS
 from ctresample.units import AIR_HU, MU_WATER_PER_MM

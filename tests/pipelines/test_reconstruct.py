@@ -13,9 +13,9 @@ import torch
 from ctresample.errors import PriorError, UsageError
 from ctresample.geometry import ImageGrid
 from ctresample.operators import make_projector
-from ctresample.pipelines.methods import METHODS
-from ctresample.pipelines.reconstruct import reconstruct
-from ctresample.pipelines.simulate import simulate
+from ctresample.pipelines.reconstruction.methods import METHODS
+from ctresample.pipelines.reconstruction.reconstruct import reconstruct
+from ctresample.pipelines.scan.simulate import simulate
 from ctresample.sinogram import Sinogram
 from ctresample.solvers.resample import PRESETS, ReSampleSettings
 from ctresample.units import AIR_HU

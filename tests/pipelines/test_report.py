@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 
 from ctresample.errors import CTResampleError, GeometryError, OutputError, UsageError
+from ctresample.pipelines.benchmark.report import OPEN_SLICES, SliceImages, write_report
 from ctresample.pipelines.benchmark.summary import summarise
-from ctresample.pipelines.report import OPEN_SLICES, SliceImages, write_report
-from ctresample.pipelines.zoom import Zoom
+from ctresample.pipelines.benchmark.zoom import Zoom
 from ctresample.result import ResultRow
 
 FBP = ResultRow(
@@ -265,7 +265,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_importing_needs_no_heavy_package() -> None:
     code = (
         "import sys, ctresample.metrics, ctresample.result, ctresample.pipelines.benchmark.summary, "
-        "ctresample.pipelines.benchmark.table, ctresample.pipelines.report\n"
+        "ctresample.pipelines.benchmark.table, ctresample.pipelines.benchmark.report\n"
         "print(*{'torch', 'matplotlib', 'rich', 'jinja2', 'skimage', 'PIL'} & set(sys.modules))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

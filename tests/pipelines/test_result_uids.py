@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from ctresample.pipelines.reconstruct import reconstruct
-from ctresample.pipelines.result_images import write_images
-from ctresample.pipelines.scan_settings import Scan
+from ctresample.pipelines.reconstruction.reconstruct import reconstruct
+from ctresample.pipelines.results.images import write_images
+from ctresample.pipelines.scan.scan import Scan
 from ctresample.volume import Volume
 
 SOURCE = {

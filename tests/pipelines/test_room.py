@@ -4,7 +4,7 @@ import pytest
 
 from ctresample.errors import UsageError
 from ctresample.geometry import ImageGrid, VolumeGrid
-from ctresample.pipelines import room
+from ctresample.pipelines.reconstruction import room
 
 
 def test_images_that_do_not_fit(monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 from ctresample.choices import BEAMS
 from ctresample.errors import GeometryError, UsageError
 from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, VolumeGrid
-from ctresample.pipelines.scan_geometry import reconstruction_grid, scan_geometry
+from ctresample.pipelines.scan.geometry import reconstruction_grid, scan_geometry
 from ctresample.volume import Volume
 
 GRID = ImageGrid((32, 32), 5.0)

@@ -10,7 +10,7 @@ from ctresample.errors import GeometryError, SinogramError, UsageError
 from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.noise import Scanner
 from ctresample.operators import SparseProjector
-from ctresample.pipelines.simulate import REFINEMENT, simulate
+from ctresample.pipelines.scan.simulate import REFINEMENT, simulate
 from ctresample.regrid import to_square_grid
 from ctresample.units import AIR_HU, MU_WATER_PER_MM, hu_to_mu
 from ctresample.volume import Volume

@@ -11,7 +11,7 @@ from ctresample.consistency import residual_ratio
 from ctresample.errors import PriorError, UsageError
 from ctresample.geometry import FanBeam, ImageGrid, ParallelBeam
 from ctresample.operators import SparseProjector
-from ctresample.pipelines.methods import METHODS
+from ctresample.pipelines.reconstruction.methods import METHODS
 from ctresample.solvers.pnp import PnPSettings
 from ctresample.units import MU_WATER_PER_MM
 

@@ -16,9 +16,9 @@ from ctresample.operators import (
     StreamedProjector,
     Transmission,
 )
-from ctresample.pipelines.maps import residual_map
-from ctresample.pipelines.methods import METHODS
-from ctresample.pipelines.physics import Physics
+from ctresample.pipelines.reconstruction.maps import residual_map
+from ctresample.pipelines.reconstruction.methods import METHODS
+from ctresample.pipelines.reconstruction.physics import Physics
 from ctresample.solvers.resample import PRESETS
 from ctresample.testing import PretendDevice, phantoms, priors
 

@@ -17,8 +17,8 @@ from pydicom.uid import CTImageStorage
 import ctresample.data_tools.deidentify as package
 from ctresample.data_tools.deidentify import Deidentifier, new_key, read_or_make_key
 from ctresample.data_tools.deidentify.kept_words import KEPT_WORDS
-from ctresample.data_tools.dicom_reader import read_ct_series
-from ctresample.data_tools.dicom_writer import Provenance, write_ct_series
+from ctresample.data_tools.dicom.read import read_ct_series
+from ctresample.data_tools.dicom_export.write import Provenance, write_ct_series
 from ctresample.errors import DicomError, OutputError, UsageError
 from ctresample.volume import Volume
 

@@ -13,9 +13,9 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from ctresample.data_tools.dicom_provenance import Provenance
-from ctresample.data_tools.dicom_reader import read_ct_series
-from ctresample.data_tools.dicom_writer import write_ct_series
+from ctresample.data_tools.dicom.read import read_ct_series
+from ctresample.data_tools.dicom_export.provenance import Provenance
+from ctresample.data_tools.dicom_export.write import write_ct_series
 
 ORTHANC = shutil.which("Orthanc", path=f"{os.environ['PATH']}:/usr/sbin")
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")

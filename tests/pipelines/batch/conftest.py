@@ -30,7 +30,7 @@ def source(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def settings():
     from ctresample.pipelines.batch.settings import BatchSettings
-    from ctresample.pipelines.scan_settings import Scan
+    from ctresample.pipelines.scan.scan import Scan
 
     return BatchSettings(scan=Scan(n_views=8, size=32, photons=1e5), method="fbp")
 

@@ -4,8 +4,8 @@ import pytest
 from corpus import write_series
 from pydicom import dcmread
 
-from ctresample.data_tools.dicom_discovery import find_series
-from ctresample.data_tools.dicom_series import verdict
+from ctresample.data_tools.dicom.discovery import find_series
+from ctresample.data_tools.dicom.series import verdict
 from ctresample.pipelines.batch.no_places import without_places
 
 

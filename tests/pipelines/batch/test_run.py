@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ctresample.data_tools.dicom_discovery import find_series
+from ctresample.data_tools.dicom.discovery import find_series
 from ctresample.errors import OutputError, UsageError
 from ctresample.pipelines.batch import run_one as run_one_module
 from ctresample.pipelines.batch.manifest import read_events

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from ctresample.data_tools.deidentify import Deidentifier, new_key
-from ctresample.data_tools.dicom_reader import read_ct_series
+from ctresample.data_tools.dicom.read import read_ct_series
 from ctresample.errors import UsageError
 from ctresample.pipelines.results.options import ResultOptions
 from ctresample.pipelines.results.run import make_result
-from ctresample.pipelines.simulate import scanned, simulate
+from ctresample.pipelines.scan.simulate import scanned, simulate
 from ctresample.volume import Volume
 
 

@@ -11,7 +11,7 @@ from ctresample.errors import UsageError
 from ctresample.geometry import ImageGrid
 from ctresample.image_unet import ImageUNet
 from ctresample.operators import SparseProjector
-from ctresample.pipelines.scan_geometry import scan_geometry
+from ctresample.pipelines.scan.geometry import scan_geometry
 from ctresample.pipelines.training.fbp_unet import FBPUNetObjective, mirrors, train_fbp_unet
 from ctresample.pipelines.training.fbp_unet_settings import FBPUNetSettings
 from ctresample.pipelines.training.scanned_pairs import drawn_pairs, held_out_pairs

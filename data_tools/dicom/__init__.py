@@ -1,0 +1,1 @@
+"""Reading CT images of DICOM files, whatever they look like."""

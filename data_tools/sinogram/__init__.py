@@ -1,0 +1,1 @@
+"""The file format of sinograms, and whether what one holds can be."""

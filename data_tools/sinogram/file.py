@@ -1,0 +1,285 @@
+"""Sinogram files: HDF5 in the shape of NXtomo, with all that a reconstruction needs beside the values.
+
+::
+
+    /entry                              NXentry, definition "NXtomo": other tomography programs find their way
+        instrument/detector/data        float32 [view, slice or detector row, detector], line integrals, gzip
+        instrument/detector/...         image_key (all 0), pixel sizes; source distances of a fan or cone beam
+        sample/rotation_angle           degrees
+        data/                           the same data sets under a second name (hard links)
+        ctresample/                     what this reader goes by
+            schema_version              2; files of version 1, which knew no offsets, are read too
+            geometry                    JSON, see `ctresample.data_tools.sinogram.schema`
+            photons                     float32 [view, detector]; only where the photons differ from ray to ray
+            headers                     one DICOM JSON text a slice; only of sinograms that come from DICOM
+            bad_rays                    uint8 [view, slice or detector row, detector], 1 where values are not known;
+                                        only where some are not
+            slice_offsets_mm            float64 [slice], from 0 upwards; only of slices that are not evenly spaced
+
+NXtomo has one frame a view, whose rows are the slices (of a cone beam the detector's rows), so the first two axes are
+those of `Sinogram.values` swapped. A file with ``headers`` holds patient data. Equal sinograms give equal bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NoReturn
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from ctresample.data_tools.plain_text import one_line
+from ctresample.data_tools.sinogram.hdf5_checks import child, dataset, open_hdf5
+from ctresample.data_tools.sinogram.nxtomo import ANGLES, GZIP, VALUES, write_nxtomo
+from ctresample.data_tools.sinogram.schema import SCHEMA_VERSION, SinogramModel, complaint, model_of, text_of
+from ctresample.errors import CTResampleError, GeometryError, OutputError, SinogramError
+from ctresample.files import write_file
+from ctresample.geometry import Geometry
+from ctresample.paths import StrPath, as_path
+from ctresample.sinogram import Sinogram
+
+OWN = "/entry/ctresample"
+
+_HEADERS_BYTES = 2**20  # compressed together
+_KEYS = {"schema_version", "geometry", "photons", "headers", "slice_offsets_mm", "bad_rays"}
+
+
+# ---------------------------------------------------------------- write
+
+
+def write_sinogram(sinogram: Sinogram, path: StrPath) -> None:
+    """Write a sinogram file; it appears under its name only when it is complete.
+
+    Example:
+        >>> from ctresample import Volume, simulate
+        >>> scan = simulate(Volume(np.zeros((1, 16, 16)), np.eye(4)), n_views=9, size=16)
+        >>> write_sinogram(scan, "scan.h5")
+        >>> read_sinogram("scan.h5")
+        Sinogram(ParallelBeam of 9 views, 1 x 9 x 24, no noise stated, 1 x 16 x 16 pixels)
+
+    Args:
+        sinogram: what to write; its DICOM headers, patient data included, go along.
+        path: a new file in a folder that exists.
+
+    Raises:
+        SinogramError: it holds what no file may say, such as a photon count of 0.
+        OutputError: the file exists, or cannot be written.
+    """
+    path = as_path(path, "path")
+    text, headers = text_of(sinogram, f"ctresample {version('ctresample')}"), _encode(sinogram.headers)
+    if path.exists() or path.is_symlink():
+        raise OutputError(f"{path} exists and is never overwritten; remove it or choose another name")
+    # made in memory: where HDF5 itself meets a full disk, the process dies of it when it ends
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        write_nxtomo(file, sinogram)
+        own = file.create_group(OWN)
+        own["schema_version"] = SCHEMA_VERSION
+        own["geometry"] = np.bytes_(text.encode())
+        if isinstance(sinogram.photons, np.ndarray):
+            own.create_dataset("photons", data=sinogram.photons.astype(np.float32), **GZIP)
+        if sinogram.bad_rays is not None:
+            own.create_dataset("bad_rays", data=sinogram.bad_rays.swapaxes(0, 1).astype(np.uint8), **GZIP)
+        if sinogram.slice_offsets_mm is not None:
+            own["slice_offsets_mm"] = np.array(sinogram.slice_offsets_mm, np.float64)
+        if len(headers):
+            together = min(len(headers), max(1, _HEADERS_BYTES // headers.itemsize))
+            own.create_dataset("headers", data=headers, chunks=(together,), **GZIP)
+    write_file(path, content.getbuffer())
+
+
+def _encode(headers: tuple[dict[str, Any], ...]) -> NDArray[np.bytes_]:
+    """Fixed length, for HDF5 does not compress text of any length; the padding costs nothing once compressed."""
+    try:
+        return np.array([json.dumps(header, allow_nan=False).encode() for header in headers], np.bytes_)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SinogramError(f"a DICOM header cannot be stored as JSON ({type(error).__name__})") from error
+
+
+# ---------------------------------------------------------------- read
+
+
+@dataclass(frozen=True)
+class SinogramSummary:
+    """What a sinogram file declares, without its values.
+
+    Attributes:
+        model: geometry, noise, origin.
+        version: of the schema.
+        n_slices: how many the image will have.
+        has_headers: whether DICOM headers, so patient data unless they were de-identified, are inside.
+    """
+
+    model: SinogramModel
+    version: int
+    n_slices: int
+    has_headers: bool
+
+
+def read_summary(path: StrPath) -> SinogramSummary:
+    """Check all that a sinogram file declares, without reading the values; errors as :func:`read_sinogram`."""
+    path = as_path(path, "path")
+    with open_hdf5(path) as file:
+        version, model = _read_model(file, path)
+        n_slices = _n_slices(_values(file, model, path), model)
+        _photons(file, model, path)
+        return SinogramSummary(model, version, n_slices, _headers(file, n_slices, path) is not None)
+
+
+def read_sinogram(path: StrPath) -> Sinogram:
+    """Read a sinogram file that this module, or another program to the same schema, wrote.
+
+    Raises:
+        SinogramError: not such a file, incomplete, damaged, of another schema version, declaring an absurd size,
+            reaching into other files, or with values that are not finite.
+    """
+    path = as_path(path, "path")
+    with open_hdf5(path) as file:
+        _, model = _read_model(file, path)
+        stored = _values(file, model, path)
+        headers = _read_headers(file, _n_slices(stored, model), path)
+        photons = _photons(file, model, path)
+        offsets = dataset(file, f"{OWN}/slice_offsets_mm", path, ndim=1, kind="floating")
+        offsets_mm = None if offsets is None else tuple(offsets[()].tolist())
+        bad = _bad_rays(file, stored.shape, path)
+        n_views, n_rows, n_detectors = stored.shape
+        values = np.empty((n_rows, n_views, n_detectors), np.float32)
+        # by the parts that HDF5 keeps together, or it would unpack each of them many times
+        parts = stored.iter_chunks() if stored.chunks else ((view,) for view in range(n_views))
+        for part in parts:
+            values.swapaxes(0, 1)[part] = stored[part]
+    try:
+        return Sinogram(
+            values=values,
+            geometry=model.geometry(),
+            grid=model.image_grid(),
+            affine=model.affine,
+            photons=photons,
+            electronic_noise=model.electronic_noise,
+            mu_water_per_mm=model.mu_water_per_mm,
+            origin=model.origin,
+            headers=headers,
+            slice_offsets_mm=offsets_mm,
+            bad_rays=bad,
+        )
+    except CTResampleError as error:
+        raise SinogramError(f"{path}: {error}") from error
+
+
+def _read_model(file: h5py.File, path: Path) -> tuple[int, SinogramModel]:
+    name = f"{OWN}/geometry"
+    stored = dataset(file, name, path, ndim=0, kind="text")
+    if stored is None:
+        raise SinogramError(
+            f"{path} has no {name}: units and geometry are never guessed; make the file with `ctresample simulate`, "
+            "convert another program's file with `ctresample import`, or add this group as "
+            "ctresample/data_tools/sinogram/file.py describes it"
+        )
+    version = _read_version(file, path)
+    own = child(file, OWN, path)
+    unknown = sorted(set(own or ()) - _KEYS)
+    if unknown:
+        raise SinogramError(f"{path}: {OWN} holds {one_line(repr(unknown[0]), 60)}; expected only {sorted(_KEYS)}")
+    try:
+        model = model_of(stored.asstr("utf-8")[()], version)
+        geometry = model.geometry()
+    except (ValidationError, GeometryError, UnicodeDecodeError) as error:
+        what = complaint(error) if isinstance(error, ValidationError) else one_line(str(error))
+        raise SinogramError(f"{path}: {name} cannot be used: {what}; correct it or make the file again") from error
+    _check_angles(file, geometry, path)
+    return version, model
+
+
+def _check_angles(file: h5py.File, geometry: Geometry, path: Path) -> None:
+    """Whoever edits the angles that other programs read must not find them ignored here."""
+    stored = dataset(file, ANGLES, path, ndim=1, kind="floating")
+    expected = np.degrees(geometry.angles_rad)
+    if stored is not None and (stored.shape != expected.shape or not np.allclose(stored[()], expected, atol=1e-4)):
+        raise SinogramError(
+            f"{path}: {ANGLES} (degrees) differs from angles_rad in {OWN}/geometry; expected the same angles; "
+            "correct one of them"
+        )
+
+
+def _read_version(file: h5py.File, path: Path) -> int:
+    name = f"{OWN}/schema_version"
+    stored = dataset(file, name, path, ndim=0, kind="integer")
+    found = None if stored is None else int(stored[()])
+    if found is None or not 1 <= found <= SCHEMA_VERSION:
+        fix = "update ctresample" if found is not None and found > SCHEMA_VERSION else "make the file again"
+        has = f"has no {name}" if found is None else f"has {name} {found}"
+        raise SinogramError(f"{path} {has}; expected 1 to {SCHEMA_VERSION}; {fix}")
+    return found
+
+
+def _values(file: h5py.File, model: SinogramModel, path: Path) -> h5py.Dataset:
+    stored = dataset(file, VALUES, path, ndim=3, kind="float32")
+    geometry = model.geometry()
+    n_rows = geometry.view_shape[0] if geometry.is_volume else None  # else any number of slices
+    if stored is None or stored.shape != (geometry.n_views, n_rows or stored.shape[1], geometry.n_detectors):
+        found = "is not there" if stored is None else f"has shape {stored.shape}"
+        middle = f"{n_rows} detector rows" if n_rows else "slices"
+        raise SinogramError(
+            f"{path}: {VALUES} {found}; expected ({geometry.n_views} views, {middle}, {geometry.n_detectors} "
+            f"detectors) as in {OWN}/geometry; make the file again"
+        )
+    return stored
+
+
+def _n_slices(stored: h5py.Dataset, model: SinogramModel) -> int:
+    """Of the image: a cone beam's frames have detector rows instead."""
+    grid = model.image_grid()
+    return grid.shape[0] if len(grid.shape) == 3 else stored.shape[1]
+
+
+def _photons(file: h5py.File, model: SinogramModel, path: Path) -> NDArray[np.float32] | float | None:
+    name = f"{OWN}/photons"
+    stored = dataset(file, name, path, ndim=2, kind="float32")
+    if (stored is None) == (model.photons == "array"):
+        found, wanted = ("missing", "there") if stored is None else ("there", "missing")
+        raise SinogramError(f"{path}: {name} is {found}, but {OWN}/geometry has it {wanted}; make the file again")
+    if stored is None:
+        return None if isinstance(model.photons, str) else model.photons
+    photons: NDArray[np.float32] = stored[()]
+    if not np.isfinite(photons).all():
+        raise SinogramError(f"{path}: {name} holds NaN or infinite values; expected photons above 0")
+    return photons
+
+
+def _bad_rays(file: h5py.File, shape: tuple[int, ...], path: Path) -> NDArray[np.bool_] | None:
+    stored = dataset(file, f"{OWN}/bad_rays", path, ndim=3, kind="uint8")
+    if stored is not None and stored.shape != shape:
+        raise SinogramError(f"{path}: {OWN}/bad_rays has shape {stored.shape}; expected that of the values, {shape}")
+    return None if stored is None else stored[()].swapaxes(0, 1) != 0
+
+
+def _headers(file: h5py.File, n_slices: int, path: Path) -> h5py.Dataset | None:
+    stored = dataset(file, f"{OWN}/headers", path, ndim=1, kind="text")
+    if stored is not None and stored.shape != (n_slices,):
+        raise SinogramError(f"{path}: {OWN}/headers has shape {stored.shape}; expected one text for {n_slices} slices")
+    return stored
+
+
+def _read_headers(file: h5py.File, n_slices: int, path: Path) -> tuple[dict[str, Any], ...]:
+    stored = _headers(file, n_slices, path)
+    texts = () if stored is None else stored[()].tolist()
+    headers = []
+    for index, text in enumerate(texts):
+        try:
+            header = json.loads(text, parse_constant=_refuse)
+        except (ValueError, RecursionError):
+            header = None
+        if not isinstance(header, dict):  # no value is quoted: it may tell the patient
+            raise SinogramError(f"{path}: {OWN}/headers, slice {index}, is no JSON object; make the file again")
+        headers.append(header)
+    return tuple(headers)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")

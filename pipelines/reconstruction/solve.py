@@ -1,0 +1,174 @@
+"""One batch of a sinogram to attenuation images: the ways in which the solvers are called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
+
+import torch
+
+from ctresample.choices import ViewWeights, Window
+from ctresample.operators import LinearOperator, Projector
+from ctresample.pipelines.reconstruction.methods import Method
+from ctresample.pipelines.reconstruction.problem import LINEARISATIONS, Problem
+from ctresample.solvers.cgls import cgls
+from ctresample.solvers.coarse_tv import coarse_tv
+from ctresample.solvers.fdk import fdk
+from ctresample.solvers.tv import tv
+from ctresample.status import Status
+
+Watch = Callable[[float, Status], None]
+"""Told the share of the batch done, and the status of the solver at work."""
+
+Solver = Callable[..., torch.Tensor]
+
+_ROUGH_HU = 10.0
+"""A rough image will do where sampling starts: from its noised latents."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Slices, or a cone beam's scan, to be reconstructed together.
+
+    Attributes:
+        y: line integrals ``(B, 1, *A.range_shape)``.
+        A: the projector.
+        sigma: standard deviation of ``y``.
+        problem: what is really measured; where that is not ``y`` by ``A``, the image is refined by it.
+        mu_water_per_mm: attenuation of water that HU refer to.
+        window: of the ramp filter.
+        view_weights: what a view counts in FBP.
+        model: the learned model, of a method that needs one.
+        settings: of a method that has any.
+        generators: one CPU generator a slice.
+        watch: told of every step.
+    """
+
+    y: torch.Tensor
+    A: Projector
+    sigma: torch.Tensor
+    problem: Problem
+    mu_water_per_mm: float
+    window: Window = "hann"
+    view_weights: ViewWeights = "arcs"
+    model: Any
+    settings: Any
+    generators: Sequence[torch.Generator]
+    watch: Watch
+
+
+def direct(solver: Solver, batch: Batch) -> torch.Tensor:
+    """In one step; of a cone beam by FDK."""
+    A = batch.A
+    solver = fdk if A.geometry.is_volume else solver
+    return solver(
+        batch.y,
+        A.geometry,
+        A.grid,
+        window=batch.window,
+        view_weights=batch.view_weights,
+        mu_water_per_mm=batch.mu_water_per_mm,
+    )
+
+
+def corrected(solver: Solver, batch: Batch) -> torch.Tensor:
+    """In one step, and by a network trained for the scan."""
+    A = batch.A
+    return solver(batch.y, A.geometry, A.grid, batch.model, mu_water_per_mm=batch.mu_water_per_mm)
+
+
+def unrolled(solver: Solver, batch: Batch) -> torch.Tensor:
+    """By rounds of network and data, from a quick image."""
+    return solver(
+        batch.y,
+        batch.A,
+        batch.model,
+        sigma=batch.sigma,
+        settings=batch.settings,
+        start=coarse_tv(batch.y, batch.A, sigma=batch.sigma),
+        mu_water_per_mm=batch.mu_water_per_mm,
+        callback=lambda status: batch.watch(status.step / status.n_steps, status),
+    )
+
+
+def iterative(solver: Solver, batch: Batch) -> torch.Tensor:
+    """By a solver of line integrals without a prior."""
+    return solver(
+        batch.y,
+        batch.A,
+        sigma=batch.sigma,
+        callback=lambda status: batch.watch(status.step / status.n_steps, status),
+    )
+
+
+def penalised(solver: Solver, batch: Batch) -> torch.Tensor:
+    """By a solver that knows the spacing of pixels; what is not linear is linearised at the last image, in rounds."""
+    rounds, A, problem = count(), batch.A, batch.problem
+    spacing = [abs(step) / A.grid.pixel_size_mm for step in A.grid.steps_mm]
+
+    def solve(y: torch.Tensor, A: LinearOperator, sigma: torch.Tensor) -> torch.Tensor:
+        return solver(y, A, sigma=sigma, spacing=spacing, callback=_one_of(next(rounds), problem, batch.watch))
+
+    x = solve(batch.y, A, batch.sigma)
+    return x if problem.is_linear else problem.refined(x, solve)
+
+
+def sampled(solver: Solver, batch: Batch) -> torch.Tensor:
+    """By a solver with a diffusion prior, from the image that its settings want as ``warm_start``, if any."""
+    problem, sigma, start = batch.problem, batch.sigma, None
+    wanted = getattr(batch.settings, "warm_start", None)
+    if wanted or not problem.is_linear:  # the noise of counts follows from an image
+        rounds = count()
+
+        def solve(y: torch.Tensor, A: LinearOperator, sigma: torch.Tensor) -> torch.Tensor:
+            callback = _one_of(next(rounds), problem, lambda share, status: batch.watch(0.3 * share, status))
+            if wanted == "cgls":
+                return cgls(y, A, sigma=sigma, callback=callback)
+            if wanted == "coarse-tv" and problem.is_linear:
+                return coarse_tv(y, batch.A, sigma=sigma)
+            return tv(y, A, sigma=sigma, tolerance_hu=_ROUGH_HU, callback=callback)
+
+        start = solve(batch.y, batch.A, sigma)
+        if not problem.is_linear:
+            start, sigma = problem.refined(start, solve), problem.sigma(start)
+    base = 0.0 if start is None else 0.3
+    return solver(
+        problem.data,
+        problem.model,
+        batch.model,
+        sigma=sigma,
+        settings=batch.settings,
+        generators=batch.generators,
+        **({"start": start} if wanted else {}),
+        mu_water_per_mm=batch.mu_water_per_mm,
+        callback=lambda status: batch.watch(base + (1 - base) * status.step / status.n_steps, status),
+    )
+
+
+def _one_of(round_number: int, problem: Problem, watch: Watch) -> Callable[[Status], None]:
+    """A callback for one of the linear problems that are solved in turn."""
+    n_rounds = 1 if problem.is_linear else 1 + LINEARISATIONS
+
+    def callback(status: Status) -> None:
+        named = replace(status, solver=f"{status.solver}, linearisation {round_number}") if round_number else status
+        watch((round_number + status.step / status.n_steps) / n_rounds, named)
+
+    return callback
+
+
+WAYS: dict[str, Callable[[Solver, Batch], torch.Tensor]] = {
+    "direct": direct,
+    "corrected": corrected,
+    "unrolled": unrolled,
+    "iterative": iterative,
+    "penalised": penalised,
+    "sampled": sampled,
+}
+"""By name."""
+
+
+def solve(method: Method, batch: Batch) -> torch.Tensor:
+    """Attenuation images of a batch by a method."""
+    return WAYS[method.way](method.load_solver(), batch)

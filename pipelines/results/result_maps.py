@@ -1,0 +1,50 @@
+"""The maps that are asked for beside a reconstruction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import chain
+
+from ctresample.pipelines.reconstruction import maps
+from ctresample.pipelines.results.images import ResultMap
+from ctresample.pipelines.results.options import ResultOptions
+from ctresample.result import Reconstruction
+from ctresample.sinogram import Sinogram
+
+
+def result_maps(
+    sinogram: Sinogram,
+    result: Reconstruction,
+    again: Callable[[int], Reconstruction],
+    options: ResultOptions,
+    *,
+    batch_size: int,
+) -> list[ResultMap]:
+    """Make the maps of a reconstruction, those of `ctresample.pipelines.reconstruction.maps`.
+
+    Args:
+        sinogram: what was measured.
+        result: its reconstruction.
+        again: reconstructs with the seed and the number given added to it, from 1.
+        options: of the result: which maps, and what they follow from.
+        batch_size: slices computed together.
+    """
+    made = maps_of_one(sinogram, result, options, batch_size=batch_size)
+    if options.uncertainty:
+        others = (again(number).image_hu for number in range(1, options.uncertainty))
+        spread = maps.uncertainty_map(chain([result.image_hu], others))
+        seeds = [options.seed + number for number in range(options.uncertainty)]
+        made.append(ResultMap("uncertainty", spread, {"seeds": seeds}))
+    return made
+
+
+def maps_of_one(
+    sinogram: Sinogram, result: Reconstruction, options: ResultOptions, *, batch_size: int
+) -> list[ResultMap]:
+    """Those of them that need no other reconstruction."""
+    if not options.residual_map:
+        return []
+    misfit = maps.residual_map(
+        sinogram, result.image_hu, physics=options.physics, device=options.device, batch_size=batch_size
+    )
+    return [ResultMap("residual", misfit, {"window": maps.WINDOW, "cutoff": maps.CUTOFF})]
