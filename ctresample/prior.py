@@ -128,10 +128,7 @@ class DiffusionPrior:
     def _around(self, condition: torch.Tensor, z_t: torch.Tensor, t: int, alpha_bar: float) -> torch.Tensor:
         spread = self.config.condition_spread
         if spread is None:
-            raise PriorError(
-                f"prior {self.config.name} takes no condition; use one that was trained on scans, "
-                "or the preset zero_shot"
-            )
+            raise PriorError(f"prior {self.config.name} takes no condition; use one that was trained on scans")
         return estimate_around(z_t, condition, spread, alpha_bar, self._asked(torch.cat([z_t, condition], 1), t))
 
     def _asked(self, seen: torch.Tensor, t: int) -> torch.Tensor:

@@ -104,7 +104,7 @@ def test_without_a_condition_the_same_prior_is_one_of_images_alone(phantoms, toy
 
 
 def test_a_prior_without_condition_is_refused(phantoms, toy_prior):
-    with pytest.raises(PriorError, match="toy takes no condition; use one that was trained on scans, or the preset"):
+    with pytest.raises(PriorError, match="toy takes no condition; use one that was trained on scans"):
         run(toy_prior.random_prior(), SETTINGS, phantoms)
 
 
