@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydicom.datadict import dictionary_VR, keyword_for_tag
 
@@ -16,6 +16,9 @@ from ctresample.data_tools.deidentify.pseudonyms import Pseudonyms
 from ctresample.errors import DicomError
 from ctresample.sinogram import Sinogram
 from ctresample.volume import Volume
+
+if TYPE_CHECKING:
+    from pydicom.sr.coding import Code
 
 Header = Mapping[str, Any]
 
@@ -167,19 +170,21 @@ def _first(header: Header, tag: str) -> str:
 
 def _statement(retain_device: bool) -> dict[str, Any]:
     """What a header says about its own de-identification."""
-    codes = [_code("113100", "Basic Application Confidentiality Profile")]
-    codes += [_code("113109", "Retain Device Identity Option")] * retain_device
+    from pydicom.sr.codedict import codes  # here, for it is slow to load
+
+    done = [_code(codes.DCM.BasicApplicationConfidentialityProfile)]
+    done += [_code(codes.DCM.RetainDeviceIdentityOption)] * retain_device
     return {
         "00120062": _element("CS", "YES"),
         "00120063": _element("LO", PROFILE, f"ctresample {version('ctresample')}"),
-        "00120064": _element("SQ", *codes),
+        "00120064": _element("SQ", *done),
         "00280303": _element("CS", "REMOVED"),  # longitudinal temporal information
     }
 
 
-def _code(value: str, meaning: str) -> dict[str, Any]:
+def _code(known: Code) -> dict[str, Any]:
     return {
-        "00080100": _element("SH", value),
-        "00080102": _element("SH", "DCM"),
-        "00080104": _element("LO", meaning),
+        "00080100": _element("SH", known.value),
+        "00080102": _element("SH", known.scheme_designator),
+        "00080104": _element("LO", known.meaning),
     }

@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from pydicom import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 from pydicom.uid import CTImageStorage
 
 from ctresample.data_tools.dicom.frames import MULTI_FRAME
@@ -16,7 +18,7 @@ from ctresample.data_tools.dicom_export.source import is_valid
 from ctresample.errors import UsageError
 
 TOOLKIT = "ctresample"
-_SCANNER, _PROCESSOR = ("109101", "Acquisition Equipment"), ("109102", "Processing Equipment")
+_SCANNER, _PROCESSOR = codes.DCM.AcquisitionEquipment, codes.DCM.ProcessingEquipment
 _LONGEST_TEXT = 1024  # of the value representation ST
 
 
@@ -61,12 +63,12 @@ def _to_json(value: object) -> str:
         ) from None
 
 
-def code(value: str, meaning: str) -> list[Dataset]:
-    """A code sequence of one DICOM-defined (DCM) code."""
+def code(known: Code) -> list[Dataset]:
+    """A code sequence of one code."""
     item = Dataset()
-    item.CodeValue = value
-    item.CodingSchemeDesignator = "DCM"
-    item.CodeMeaning = meaning
+    item.CodeValue = known.value
+    item.CodingSchemeDesignator = known.scheme_designator
+    item.CodeMeaning = known.meaning
     return [item]
 
 
@@ -81,7 +83,7 @@ def source_image(source: Dataset, same_pixels: bool) -> list[Dataset]:
     if (frame := source.get("ReferencedFrameNumber")) and item.ReferencedSOPClassUID in MULTI_FRAME:
         item.ReferencedFrameNumber = frame
     item.SpatialLocationsPreserved = "YES" if same_pixels else "NO"
-    item.PurposeOfReferenceCodeSequence = code("121322", "Source image for image processing operation")
+    item.PurposeOfReferenceCodeSequence = code(codes.DCM.SourceImageForImageProcessingOperation)
     return [item]
 
 
@@ -106,10 +108,10 @@ def contributing_equipment(source: Dataset, provenance: Provenance, created: dat
     items = [item for item in items if "Manufacturer" in item and "PurposeOfReferenceCodeSequence" in item]
     scanner = _equipment(source)
     if scanner.get("Manufacturer", TOOLKIT) != TOOLKIT and not any(map(_is_scanner, items)):
-        scanner.PurposeOfReferenceCodeSequence = code(*_SCANNER)
+        scanner.PurposeOfReferenceCodeSequence = code(_SCANNER)
         items.insert(0, scanner)
     toolkit = Dataset()
-    toolkit.PurposeOfReferenceCodeSequence = code(*_PROCESSOR)
+    toolkit.PurposeOfReferenceCodeSequence = code(_PROCESSOR)
     toolkit.Manufacturer = toolkit.ManufacturerModelName = TOOLKIT
     toolkit.SoftwareVersions = provenance.software_version
     toolkit.ContributionDateTime = created.strftime("%Y%m%d%H%M%S.%f%z")
@@ -127,8 +129,8 @@ def _equipment(described: Dataset) -> Dataset:
             item[keyword] = described[keyword]
     purposes = {str(purpose.get("CodeValue")) for purpose in described.get("PurposeOfReferenceCodeSequence") or ()}
     for known in (_SCANNER, _PROCESSOR):
-        if known[0] in purposes:
-            item.PurposeOfReferenceCodeSequence = code(*known)
+        if known.value in purposes:
+            item.PurposeOfReferenceCodeSequence = code(known)
             for keyword in ("ContributionDateTime", "ContributionDescription"):
                 if is_valid(described, keyword):
                     item[keyword] = described[keyword]
@@ -136,4 +138,4 @@ def _equipment(described: Dataset) -> Dataset:
 
 
 def _is_scanner(item: Dataset) -> bool:
-    return bool(item.PurposeOfReferenceCodeSequence[0].CodeValue == _SCANNER[0])
+    return bool(item.PurposeOfReferenceCodeSequence[0].CodeValue == _SCANNER.value)

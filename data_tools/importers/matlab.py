@@ -5,7 +5,8 @@ Helsinki Tomography Challenge 2022 (Meaney, Silva de Moura and Siltanen, doi:10.
 ``distanceSourceOrigin``, ``distanceSourceDetector`` and ``pixelSizePost`` in mm). The angles run counterclockwise: a
 measured disc is sharp only so, with the axis in line to 0.05 mm (``tests/data_tools/importers``). Level 5 files are
 read here, of the format only as much as such structs need ("MAT-File Format", The MathWorks), so that every size can
-be checked before it is believed; version 7.3 is HDF5.
+be checked before it is believed (SciPy's reader knows no limit: a file of 1 MB made for it took 1.3 GB); version 7.3 is
+HDF5.
 """
 
 from __future__ import annotations
