@@ -9,7 +9,7 @@ good as that image is, whatever the noise. Mean 0 and spread 1 give back the pla
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -29,18 +29,23 @@ def estimate_around(
         alpha_bar: level, a number or shaped to go with ``z_t``; at 0, where ``z_t`` says nothing, it is not used.
         velocity: what the network says.
     """
-    total = spread**2 * alpha_bar + 1 - alpha_bar
-    known = mean + spread**2 * alpha_bar**0.5 / total * (z_t - alpha_bar**0.5 * mean)
-    return known - spread * ((1 - alpha_bar) / total) ** 0.5 * velocity
+    known, left = _known(z_t, mean, spread, alpha_bar)
+    return known - left * velocity
 
 
 def velocity_around(
     z_t: torch.Tensor, mean: torch.Tensor, spread: torch.Tensor, alpha_bar: torch.Tensor, z_0: torch.Tensor
 ) -> torch.Tensor:
     """The velocity with which `estimate_around` gives ``z_0``: what a network is to learn. Arguments as there."""
+    known, left = _known(z_t, mean, spread, alpha_bar)
+    return (known - z_0) / left
+
+
+def _known(z_t: torch.Tensor, mean: torch.Tensor, spread: Any, alpha_bar: Any) -> tuple[torch.Tensor, Any]:
+    """Mean and standard deviation of the clean latents, given the noisy ones and what is known beforehand."""
     total = spread**2 * alpha_bar + 1 - alpha_bar
     known = mean + spread**2 * alpha_bar**0.5 / total * (z_t - alpha_bar**0.5 * mean)
-    return (known - z_0) / (spread * ((1 - alpha_bar) / total) ** 0.5)
+    return known, spread * ((1 - alpha_bar) / total) ** 0.5
 
 
 @torch.no_grad()

@@ -7,6 +7,9 @@ import torch
 from ctresample.consistency.conjugate_gradients import per_slice
 from ctresample.operators import MeasurementModel
 
+LEAST_SPREAD_HU = 3.0
+"""Of an image that fits noise: it may still move by so much."""
+
 
 def spread_of_misfit(x: torch.Tensor, y: torch.Tensor, A: MeasurementModel, *, least: float = 0.0) -> torch.Tensor:
     """Root mean square error of images that their misfit stands for, were their errors white; ``(B, 1, 1, 1)``.

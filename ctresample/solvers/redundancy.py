@@ -44,12 +44,13 @@ def ray_weights(geometry: Geometry, view_weights: ViewWeights = "arcs") -> Array
     """
     if view_weights not in VIEW_WEIGHTS:
         raise UsageError(f"view_weights is {view_weights!r}; expected one of {', '.join(VIEW_WEIGHTS)}")
-    angles, arcs, gaps = circle(np.asarray(geometry.angles_rad), period_of(geometry))
+    period = period_of(geometry)
+    angles, arcs, gaps = circle(np.asarray(geometry.angles_rad), period)
     if view_weights == "equal":
         arcs = np.full_like(arcs, arcs.sum() / len(arcs))
     position, half_bin = _position(geometry)
     theta, x = angles[:, None], position[None, :]
-    if period_of(geometry) == math.pi:
+    if period == math.pi:
         return np.repeat(arcs[:, None], len(position), axis=1)
     # the same line from its other end: a parallel view from behind, for a fan turned by twice the ray's angle
     turned = theta + math.pi + (0 if geometry.name == "parallel" else -2 * x)

@@ -19,6 +19,7 @@ from ctresample.consistency import (
     residual_ratio,
     spread_of_misfit,
 )
+from ctresample.consistency.misfit import LEAST_SPREAD_HU
 from ctresample.operators import LinearOperator, MeasurementModel, Weighted, WeightedModel, weighted
 from ctresample.prior import LatentPrior
 from ctresample.solvers.diffusion.schedule import Step
@@ -26,9 +27,6 @@ from ctresample.solvers.resample.defects import WEIGHT_DECAY, fixed_stop
 from ctresample.solvers.resample.frames import Frame
 from ctresample.solvers.resample.settings import ReSampleSettings, Stage
 from ctresample.units import hu_to_mu, mu_to_hu
-
-LEAST_SPREAD_HU = 3.0
-"""Of an image that fits noise: it may still move by so much."""
 
 
 @dataclass
