@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # the choice alone must cost no torch
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """How to scan; `scan_geometry` and `simulate` check the values.
+    """How to scan; values are checked when it does.
 
     Attributes:
         n_views: views, equally spaced.
@@ -88,11 +88,11 @@ class Scan:
         )
 
     def scan(self, volume: Volume, *, seed: int = 0, progress: Callable[[float], None] | None = None) -> Sinogram:
-        """Scan a volume; see `simulate`.
+        """Scan a volume; `ctresample.simulate` takes the same options at once.
 
         Args:
-            volume: slices in HU.
-            seed: of the noise.
+            volume: slices in HU; values below -1000 HU count as air.
+            seed: of the noise; slice k of a volume, or row k of a flat panel, draws from ``(seed, k)``.
             progress: told the fraction done, from 0 to 1.
 
         Raises:
@@ -100,12 +100,12 @@ class Scan:
             GeometryError: a scan that cannot be.
         """
         from ctresample.pipelines.scan.geometry import reconstruction_grid
-        from ctresample.pipelines.scan.simulate import simulate
+        from ctresample.pipelines.scan.measure import measure
 
         grid, _ = reconstruction_grid(volume, self.size, self.beam)
-        return simulate(
+        return measure(
             volume,
-            geometry=self.geometry(grid),
+            self.geometry(grid),
             size=self.size,
             photons=self.photons,
             electronic_noise=self.electronic_noise,

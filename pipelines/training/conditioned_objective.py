@@ -15,7 +15,7 @@ from ctresample.errors import PriorError, UsageError
 from ctresample.learned.conditioning import velocity_around, with_condition
 from ctresample.learned.latent_prior import LatentPrior
 from ctresample.operators import Weighted
-from ctresample.pipelines.scan.simulate import REFINEMENT
+from ctresample.pipelines.scan.measure import REFINEMENT
 from ctresample.pipelines.training.condition_settings import ConditionSettings
 from ctresample.pipelines.training.diffusion_objective import DiffusionObjective
 from ctresample.pipelines.training.noise_prediction import noised
