@@ -62,10 +62,8 @@ class DiffusionPrior:
         return self.config.name
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
-        """`PriorError` if the networks cannot take images of ``(rows, columns)``."""
-        if len(shape) != 2:
-            raise PriorError(f"prior {self.config.name} takes slices; a cone beam's volume needs a classical method")
-        if any(side % self.size_multiple for side in shape):
+        """`PriorError` if the networks cannot take images of ``(rows, columns)``; those of a volume are padded."""
+        if len(shape) == 2 and any(side % self.size_multiple for side in shape):
             raise PriorError(
                 f"prior {self.config.name} takes images whose sides are multiples of {self.size_multiple}; the image "
                 f"grid is {shape[0]} x {shape[1]}; choose another size"

@@ -45,6 +45,7 @@ def final_consistency(x: torch.Tensor, y: torch.Tensor, problem: Problem) -> tor
             spread=spread,
             tolerance_hu=TOLERANCE_HU,
             max_iterations=s.final_iterations,
+            spacing=problem.neighbours.spacing if problem.neighbours else None,
         )
     target = s.residual_target
     if target is None:
