@@ -56,6 +56,7 @@ def write_record(
         "preset": result.preset or None,
         "seed": result.seed,
         "settings": result.settings,
+        "z_coupling": result.z_coupling,
         "prior": {"name": prior.name, "weights_sha256": prior.sha256} if prior else None,
         "scan": scan_facts(sinogram),
         "headers_changed": headers_changed(sinogram.headers),

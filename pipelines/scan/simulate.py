@@ -15,7 +15,7 @@ from ctresample.geometry import Geometry, Grid
 from ctresample.noise import PLAIN, Scanner, add_noise, blurred, check_noise, with_crosstalk
 from ctresample.operators import ConeProjector, StreamedProjector
 from ctresample.paths import StrPath, as_path
-from ctresample.pipelines.scan.geometry import reconstruction_grid, scan_geometry
+from ctresample.pipelines.scan.geometry import reconstruction_grid, scan_geometry, stagger_shifts
 from ctresample.regrid import to_square_grid
 from ctresample.sinogram import Sinogram
 from ctresample.units import AIR_HU, MU_WATER_PER_MM, hu_to_mu
@@ -37,6 +37,7 @@ def simulate(
     arc_rad: float | Literal["short"] | None = None,
     geometry: Geometry | None = None,
     size: int = 256,
+    stagger: int = 1,
     photons: float | None = None,
     electronic_noise: float = 0.0,
     scanner: Scanner = PLAIN,
@@ -65,6 +66,8 @@ def simulate(
         arc_rad: the arc of the views; see `scan_geometry`.
         geometry: the scan itself, instead of the three above; a `ConeBeam` scans the whole volume.
         size: rows and columns of the image grid to reconstruct on.
+        stagger: slices after which the angles repeat, those between being seen from angles between the views (see
+            `stagger_shifts`); 1 for the same angles in all slices. Not of a cone beam.
         photons: photons sent along each ray, with a bow-tie filter along the ray through the rotation axis, and with
             modulation on average; None for no noise.
         electronic_noise: read-out noise in photons.
@@ -92,7 +95,8 @@ def simulate(
         geometry = scan_geometry(grid, beam=beam, n_views=n_views, arc_rad=arc_rad)
     geometry.check_outside(grid)
     mu = hu_to_mu(scanned(volume, size * REFINEMENT).hu.astype(np.float64))
-    transmission = _transmission(mu, geometry, grid, progress)
+    shifts = None if stagger == 1 else stagger_shifts(geometry, len(volume.hu), stagger)
+    transmission = _staggered(mu, geometry, grid, shifts, progress)
     transmission = blurred(transmission, scanner.blur_mm, geometry.detector_pitch_mm)
     if photons is None:
         sent = None
@@ -127,6 +131,7 @@ def simulate(
         origin=", ".join(filter(None, (facts, str(scanner), f"noise seed {seed}"))),
         headers=volume.headers,
         slice_offsets_mm=volume.slice_offsets_mm,
+        angle_shifts_rad=shifts,
     )
 
 
@@ -145,6 +150,30 @@ def scanned(volume: Volume, size: int) -> Volume:
     for more than air.
     """
     return to_square_grid(volume.with_hu(np.maximum(volume.hu, np.float32(AIR_HU))), size)
+
+
+def _staggered(
+    mu: NDArray[np.float64],
+    geometry: Geometry,
+    grid: Grid,
+    shifts: tuple[float, ...] | None,
+    progress: Callable[[float], None] | None,
+) -> NDArray[np.float64]:
+    """`_transmission` of slices that are seen from angles of their own, those of equal angles together."""
+    if shifts is None:
+        return _transmission(mu, geometry, grid, progress)
+    kinds = sorted(set(shifts))
+    made = np.empty((len(mu), *geometry.shape))
+    for done, shift in enumerate(kinds):
+
+        def told(share: float, done: int = done) -> None:
+            if progress:
+                progress((done + share) / len(kinds))
+
+        turned = geometry.with_angles(np.asarray(geometry.angles_rad) + shift)
+        chosen = np.flatnonzero(np.array(shifts) == shift)
+        made[chosen] = _transmission(mu[chosen], turned, grid, told)
+    return made
 
 
 def _transmission(
