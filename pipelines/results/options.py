@@ -23,8 +23,7 @@ class ResultOptions:
         window: of the ramp filter, for FBP.
         view_weights: of FBP, see `ctresample.solvers.fbp`.
         physics: what the measurement is taken to be.
-        z_coupling: how strongly neighbouring slices help each other: "auto", "none" or a strength as text, of which 1 is
-            what "auto" takes.
+        z_coupling: how strongly neighbouring slices help each other: "auto", "none" or a strength as text.
         prior: name or folder of the learned model, for a method that needs one; None for the bundled one.
         seed: of methods that sample.
         formats: of `ctresample.choices.FORMATS`; kept in their order.
