@@ -15,8 +15,8 @@ import torch
 
 from ctresample.consistency import proximal_step, residual_ratio
 from ctresample.errors import UsageError
+from ctresample.learned.pixel_prior import PixelPrior
 from ctresample.operators import LinearOperator
-from ctresample.pixel_prior import PixelPrior
 from ctresample.solvers.diffusion.checks import check_finite, check_generators
 from ctresample.solvers.diffusion.schedule import timesteps
 from ctresample.solvers.diffusion.steps import normal_like

@@ -14,9 +14,9 @@ import torch
 from ctresample.consistency import dual_proximal_step, residual_ratio, spread_of_misfit
 from ctresample.consistency.misfit import LEAST_SPREAD_HU
 from ctresample.errors import UsageError
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.operators import LinearOperator, Weighted
 from ctresample.operators.given import measured
-from ctresample.prior import LatentPrior
 from ctresample.solvers.diffusion.volumes import from_slices, to_slices
 from ctresample.status import Callback, report
 from ctresample.units import hu_to_mu, mu_to_hu

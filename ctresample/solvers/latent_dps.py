@@ -37,8 +37,8 @@ import torch
 
 from ctresample.consistency import residual_ratio
 from ctresample.errors import UsageError
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.operators import LinearOperator
-from ctresample.prior import LatentPrior
 from ctresample.solvers.diffusion.checks import check_finite, check_generators
 from ctresample.solvers.diffusion.schedule import timesteps
 from ctresample.solvers.diffusion.steps import ddim_step, normal_like

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
+from ctresample.learned.diffusion_prior import DiffusionPrior
 from ctresample.operators import LinearOperator, Weighted
 from ctresample.operators.given import measured
-from ctresample.prior import DiffusionPrior
 from ctresample.solvers.diffusion.volumes import from_slices, n_slices, to_slices
 from ctresample.units import hu_to_mu, mu_to_hu
 

@@ -44,8 +44,8 @@ import torch
 from ctresample.choices import WarmStart
 from ctresample.consistency import Neighbours, proximal_step, residual_ratio
 from ctresample.errors import UsageError
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.operators import LinearOperator, MeasurementModel
-from ctresample.prior import LatentPrior
 from ctresample.solvers.cgls import cgls
 from ctresample.solvers.diffusion.checks import check_finite
 from ctresample.solvers.latent_problem import LatentProblem

@@ -40,8 +40,8 @@ import torch
 
 from ctresample.consistency import proximal_step
 from ctresample.errors import UsageError
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.operators import LinearOperator
-from ctresample.prior import LatentPrior
 from ctresample.solvers.latent_dps import sample_led_by
 from ctresample.solvers.latent_problem import LatentProblem, norm
 from ctresample.status import Callback

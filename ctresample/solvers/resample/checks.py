@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from ctresample.errors import PriorError, UsageError
-from ctresample.prior import LatentPrior
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.solvers.diffusion.checks import check_generators
 from ctresample.solvers.resample.settings import ReSampleSettings
 from ctresample.units import mu_to_hu

@@ -21,8 +21,8 @@ from ctresample.consistency import (
     spread_of_misfit,
 )
 from ctresample.consistency.misfit import LEAST_SPREAD_HU
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.operators import LinearOperator, MeasurementModel, Weighted, WeightedModel, weighted
-from ctresample.prior import LatentPrior
 from ctresample.solvers.diffusion.schedule import Step
 from ctresample.solvers.diffusion.volumes import from_slices, n_slices, to_slices
 from ctresample.solvers.resample.defects import WEIGHT_DECAY, fixed_stop

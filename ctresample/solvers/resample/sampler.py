@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 import torch
 
 from ctresample.consistency import Neighbours
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.operators import MeasurementModel
 from ctresample.operators.given import measured
-from ctresample.prior import LatentPrior
 from ctresample.solvers.diffusion.schedule import Step, steps_of
 from ctresample.solvers.diffusion.steps import normal_like
 from ctresample.solvers.diffusion.volumes import n_slices
