@@ -155,6 +155,7 @@ def reconstructed(
         window=options.window,
         view_weights=options.view_weights,
         physics=options.physics,
+        z_coupling=options.z_coupling,
         device=options.device,
         batch_size=batch_size,
         progress=progress,
