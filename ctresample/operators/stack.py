@@ -11,7 +11,6 @@ from ctresample.errors import GeometryError
 from ctresample.operators.base import LinearOperator
 from ctresample.operators.projector import Projector
 
-
 Work = Callable[[Projector, torch.Tensor], torch.Tensor]
 
 

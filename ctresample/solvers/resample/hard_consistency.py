@@ -145,9 +145,7 @@ class Problem:
         def solve(x0: torch.Tensor, y: torch.Tensor, A: MeasurementModel) -> torch.Tensor:
             if isinstance(A, LinearOperator):
                 return step(x0, y, A, spread=spread, n_iterations=n_cg)
-            return gauss_newton(
-                x0, y, A, spread=spread, n_iterations=n_newton, cg_iterations=n_cg, proximal_step=step
-            )
+            return gauss_newton(x0, y, A, spread=spread, n_iterations=n_newton, cg_iterations=n_cg, proximal_step=step)
 
         return self.neighbours.step(x, self.y, self.A, solve) if self.neighbours else solve(x, self.y, self.A)
 

@@ -47,7 +47,8 @@ def resample(
 
     Args:
         y: line integrals ``(B, 1, views, detectors)``, or what else ``A`` measures; of a volume ``(1, 1, ...)``.
-        A: the projector, on images or a volume in 1/mm; or a nonlinear model, such as `Transmission` with ``y`` in counts.
+        A: the projector, on images or a volume in 1/mm; or a nonlinear model, such as `Transmission` with ``y`` in
+            counts.
         prior: the latent diffusion prior.
         sigma: standard deviation of each value of ``y``; of counts, see `Transmission.sigma`.
         settings: see `ReSampleSettings`.
