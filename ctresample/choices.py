@@ -11,6 +11,9 @@ Beam = Literal[SliceBeam, "cone"]
 BEAMS: tuple[Beam, ...] = get_args(Beam)
 SLICE_BEAMS: tuple[SliceBeam, ...] = get_args(SliceBeam)
 
+VOLUME_BEAMS: tuple[Beam, ...] = tuple(beam for beam in get_args(Beam) if beam not in SLICE_BEAMS)
+"""Beams that see all slices at once."""
+
 DetectorShape = Literal["flat", "curved"]
 """Of a fan."""
 

@@ -73,10 +73,10 @@ class Sinogram:
 
     def __post_init__(self) -> None:
         self._settle()
-        cone = self.geometry.is_volume
-        found = self.values.shape if cone else self.values.shape[1:]
+        is_volume = self.geometry.is_volume
+        found = self.values.shape if is_volume else self.values.shape[1:]
         if self.values.ndim != 3 or found != self.geometry.shape or len(self.values) == 0:
-            first = f"{self.geometry.shape[0]} detector rows" if cone else "slices"
+            first = f"{self.geometry.shape[0]} detector rows" if is_volume else "slices"
             raise SinogramError(
                 f"sinogram has shape {self.values.shape}; its geometry expects ({first}, "
                 f"{self.geometry.n_views} views, {self.geometry.n_detectors} detectors)"
@@ -84,14 +84,14 @@ class Sinogram:
         self._fill_bad_rays()
         bad = np.flatnonzero(~np.isfinite(self.values).all(axis=(1, 2)))
         if len(bad):
-            what = "detector row" if cone else "slice"
+            what = "detector row" if is_volume else "slice"
             raise SinogramError(
                 f"sinogram: {what} {bad[0]} holds NaN or infinite values ({len(bad)} of {len(self.values)} {what}s "
                 "do); repair these rays, or mark them in bad_rays"
             )
         if self.headers and len(self.headers) != self.n_slices:
             raise SinogramError(f"sinogram has {self.n_slices} slices but {len(self.headers)} headers")
-        if cone and self.slice_offsets_mm is not None:
+        if is_volume and self.slice_offsets_mm is not None:
             raise SinogramError("a cone beam's image has even steps between slices; leave slice_offsets_mm out")
         if (problem := offsets_problem(self.slice_offsets_mm, self.n_slices)) is not None:
             raise SinogramError(f"sinogram {problem}")

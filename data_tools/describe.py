@@ -109,7 +109,7 @@ def _file(path: Path, one_series: bool, any_class: bool) -> Facts:
         return _dicom(path, discovery)
     if foreign := format_of(path):
         raise UsageError(
-            f"{path} is a file of another program ({foreign}); `ctresample import` makes a sinogram file of it"
+            f"{path} is a file of another program ({foreign.name}); `ctresample import` makes a sinogram file of it"
         )
     reasons = ", ".join(discovery.left_out) or "an empty zip file"
     raise UsageError(
