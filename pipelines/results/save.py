@@ -13,6 +13,7 @@ from ctresample.files import whole_folder
 from ctresample.pipelines.results.images import check_export, write_images
 from ctresample.pipelines.results.provenance import method_label, provenance_of, scan_facts
 from ctresample.pipelines.results.record import write_record
+from ctresample.pipelines.results.report import write_page
 from ctresample.result import Reconstruction
 
 
@@ -40,6 +41,7 @@ def save(result: Reconstruction, folder: Path, formats: Sequence[str]) -> None:
     check_export(result.sinogram, wanted)
     with whole_folder(folder) as place:
         write_images(place, result, result.sinogram, result.model, formats=wanted)
+        write_page(place, result, result.sinogram, prior=result.model)
         write_record(
             place,
             result,
