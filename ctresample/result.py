@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,7 +146,7 @@ class Reconstruction:
     residual_ratio: tuple[float, ...]
     residual_history: tuple[float, ...]
     seconds: float
-    settings: dict[str, Any]
+    settings: dict[str, object]
     seed: int | None
     method: str
     preset: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -66,7 +67,7 @@ class Sinogram:
     electronic_noise: float = 0.0
     mu_water_per_mm: float = MU_WATER_PER_MM
     origin: str = "measured"
-    headers: tuple[dict[str, Any], ...] = ()
+    headers: tuple[Mapping[str, object], ...] = ()
     slice_offsets_mm: tuple[float, ...] | None = None
     bad_rays: NDArray[np.bool_] | None = None
     angle_shifts_rad: tuple[float, ...] | None = None

@@ -80,7 +80,7 @@ class ReSamplePipeline(DiffusionPipeline):
         unet: UNet2DModel,
         scheduler: DDIMScheduler,
         coarse: UNet2DModel | None = None,
-        prior_config: dict[str, Any] | None = None,  # with a default, for diffusers takes the others for networks
+        prior_config: dict[str, object] | None = None,  # with a default, for diffusers takes the others for networks
     ) -> None:
         super().__init__()
         if prior_config is None:

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -98,7 +99,7 @@ def write_sinogram(sinogram: Sinogram, path: StrPath) -> None:
     write_file(path, content.getbuffer())
 
 
-def _encode(headers: tuple[dict[str, Any], ...]) -> NDArray[np.bytes_]:
+def _encode(headers: tuple[Mapping[str, object], ...]) -> NDArray[np.bytes_]:
     """Fixed length, for HDF5 does not compress text of any length; the padding costs nothing once compressed."""
     try:
         return np.array([json.dumps(header, allow_nan=False).encode() for header in headers], np.bytes_)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -57,7 +57,7 @@ def _scanned(series: Sequence[FoundSeries], sinogram: Sinogram) -> tuple[FoundSe
     """The series that hold the images of a sinogram's headers; else those of the same series UID."""
     images, uids = set(), set()
     for header in sinogram.headers:
-        instance, frame, uid = (header.get(tag, {}).get("Value", []) for tag in ("00080018", "00081160", "0020000E"))
+        instance, frame, uid = (_values(header, tag) for tag in ("00080018", "00081160", "0020000E"))
         images.add((*instance, *frame))
         uids.update(uid)
 
@@ -116,3 +116,8 @@ def compare(image_hu: NDArray[np.float32], truth_hu: NDArray[np.float32]) -> dic
     ]
     mean = {name: float(np.mean([one[name] for one in slices])) for name in slices[0]}
     return {"data_range_hu": DATA_RANGE_HU, "mean": mean, "slices": slices}
+
+
+def _values(header: Mapping[str, object], tag: str) -> list[object]:
+    element = header.get(tag)
+    return element.get("Value", []) if isinstance(element, dict) else []
