@@ -20,7 +20,7 @@ from ctresample.solvers.resample import PRESETS
 from ctresample.units import AIR_HU
 from ctresample.volume import Volume
 
-N = 8
+N = 6
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +43,10 @@ def rmse_hu(found, volume: Volume) -> float:
     return float(np.sqrt(np.mean((found.image_hu - volume.hu) ** 2)))
 
 
-@pytest.mark.parametrize("method", ["tv", "wls"])
-def test_neighbours_with_other_angles_fill_what_a_slice_lacks(method, volume, staggered):
+@pytest.mark.parametrize(("method", "share"), [("tv", 0.85), ("wls", 0.7)])
+def test_neighbours_with_other_angles_fill_what_a_slice_lacks(method, share, volume, staggered):
     coupled, alone = (reconstruct(staggered, method=method, z_coupling=z) for z in ("auto", "none"))
-    assert rmse_hu(coupled, volume) < 0.8 * rmse_hu(alone, volume)
+    assert rmse_hu(coupled, volume) < share * rmse_hu(alone, volume)
     assert coupled.z_coupling == {"strength": 1.0, "why": "slices are 2 mm apart"}
     assert coupled.settings["z_coupling"] == 1.0
     assert alone.z_coupling["strength"] == 0
@@ -57,9 +57,9 @@ def test_neighbours_with_other_angles_fill_what_a_slice_lacks(method, volume, st
 def test_solvers_with_a_prior_couple(method, staggered, toy_prior):
     """Their result is another one, fits the data, and knows of the stack; the gain is the benchmark's to measure."""
     settings = (
-        replace(PRESETS["fast"], n_steps=4)
+        replace(PRESETS["fast"], n_steps=2, final_iterations=40)
         if method == "resample"
-        else replace(METHODS["pnp"].load_settings(), n_steps=3)
+        else replace(METHODS["pnp"].load_settings(), n_steps=2)
     )
     prior = toy_prior.random_prior()
     shared = {"method": method, "settings": settings, "prior": prior}
@@ -67,17 +67,18 @@ def test_solvers_with_a_prior_couple(method, staggered, toy_prior):
     assert coupled.z_coupling["strength"] == 1
     assert np.isfinite(coupled.image_hu).all()
     assert np.abs(coupled.image_hu - alone.image_hu).max() > 1
-    few = reconstruct(staggered, **shared, batch_size=3)
-    assert np.sqrt(np.mean((few.image_hu - coupled.image_hu) ** 2)) < 1  # networks that see fewer at a time
+    if method == "resample":  # networks that see fewer at a time
+        few = reconstruct(staggered, **shared, batch_size=3)
+        assert np.sqrt(np.mean((few.image_hu - coupled.image_hu) ** 2)) < 1
 
 
 def test_slabs_leave_no_seam(monkeypatch, volume):
-    tall = Volume(np.concatenate([volume.hu, volume.hu[::-1], volume.hu]), np.diag([6.0, 6.0, 4.0, 1.0]))
+    tall = Volume(np.concatenate([volume.hu, volume.hu[::-1], volume.hu]), np.diag([6.0, 6.0, 4.0, 1.0]))  # halo of 4
     scan = simulate(tall, n_views=8, size=32, photons=1e5, stagger=4)
     whole = reconstruct(scan, method="tv")
     monkeypatch.setattr(parts, "SLAB_BATCHES", 1)
-    divided = reconstruct(scan, method="tv", batch_size=12)
-    assert len(list(parts.parts_of(scan, coupling_of("auto", METHODS["tv"], scan), lambda g: _Nothing(), 12))) == 2
+    divided = reconstruct(scan, method="tv", batch_size=9)
+    assert len(list(parts.parts_of(scan, coupling_of("auto", METHODS["tv"], scan), lambda g: _Nothing(), 9))) == 2
     difference = np.sqrt(((whole.image_hu - divided.image_hu) ** 2).mean((1, 2)))
     assert 0 < difference.max() < 1
 
@@ -116,17 +117,17 @@ def test_slices_of_equal_angles_are_reconstructed_as_by_themselves(staggered):
 
 def test_nothing_is_coupled_over_a_gap(volume):
     """Slices on either side of a missing one are what they are without the other side."""
-    offsets = tuple(float(2 * k) for k in range(N + 1) if k != 4)
+    offsets = tuple(float(2 * k) for k in range(N + 1) if k != 3)
     gap = simulate(replace(volume, slice_offsets_mm=offsets), n_views=8, size=32, photons=1e5)
     whole = reconstruct(gap, method="tv")
-    for side in (range(4), range(4, N)):
+    for side in (range(3), range(3, N)):
         np.testing.assert_array_equal(whole.image_hu[list(side)], reconstruct(gap.part(side), method="tv").image_hu)
 
 
 def test_an_uneven_step_stands_by_itself(volume, staggered):
-    method, offsets = METHODS["tv"], (0.0, 2.0, 4.0, 7.0, 9.0, 11.0, 15.0, 19.0)
+    method, offsets = METHODS["tv"], (0.0, 2.0, 5.0, 7.0, 11.0, 15.0)
     uneven = replace(staggered, slice_offsets_mm=offsets)
-    assert coupling_of("auto", method, uneven).runs == ((0, 3), (3, 6), (6, 7), (7, 8))
+    assert coupling_of("auto", method, uneven).runs == ((0, 2), (2, 4), (4, 5), (5, 6))
 
 
 def test_thick_slices_are_left_alone_unless_asked(staggered):
@@ -143,8 +144,8 @@ def test_thick_slices_are_left_alone_unless_asked(staggered):
         ({}, "weak", "tv", "z_coupling is 'weak'; expected auto, none, or a strength up to 100"),
         ({}, -1, "tv", "z_coupling is -1; expected auto"),
         ({}, float("nan"), "tv", "z_coupling is nan; expected auto"),
-        ({}, 1, "fbp", "method fbp takes slices one by one .*use auto or none"),
-        ({"slice_offsets_mm": tuple(np.cumsum(range(N)) * 1.0)}, 1, "tv", "no two slices are neighbours"),
+        ({}, 1, "fbp", "method fbp knows no neighbours .*use auto or none"),
+        ({"slice_offsets_mm": tuple(np.cumsum(range(N)) * 1.5)}, 1, "tv", "no two slices are neighbours"),
     ],
 )
 def test_what_cannot_be_coupled(staggered, change, asked, method, message):
