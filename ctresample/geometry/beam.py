@@ -153,6 +153,10 @@ class Beam(ABC):
         """The same scan from other view angles."""
         return replace(self, angles_rad=tuple(angles_rad))
 
+    def with_views(self, chosen: slice | Array) -> Self:
+        """The same scan with some of its views, chosen as NumPy indexes."""
+        return self.with_angles(np.array(self.angles_rad)[chosen])
+
     def with_bins_split(self, factor: int) -> Self:
         """Each detector bin cut into ``factor`` equal parts along each side."""
         return replace(self, n_detectors=self.n_detectors * factor, detector_pitch_mm=self.detector_pitch_mm / factor)

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, PositiveFloat,
 from ctresample import choices
 from ctresample.data_tools.plain_text import one_line
 from ctresample.errors import GeometryError, SinogramError
-from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, ImageGrid, ParallelBeam, VolumeGrid
+from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, HelicalBeam, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.sinogram import Sinogram
 
 SCHEMA_VERSION = 2
@@ -129,6 +129,23 @@ class ConeModel(_DivergingModel):
         return ConeBeam(**self._attributes())
 
 
+class HelicalModel(_DivergingModel):
+    """See `ctresample.geometry.HelicalBeam`, whose attributes it has."""
+
+    type: Literal["helical3d"]
+    centre_z_mm: tuple[float, ...] = Field(min_length=1)
+    n_detector_rows: int = Field(ge=1)
+    detector_row_pitch_mm: PositiveFloat
+    detector_row_offset_mm: float
+    spot_angle_rad: tuple[float, ...]
+    spot_radial_mm: tuple[float, ...]
+    spot_z_mm: tuple[float, ...]
+
+    def geometry(self) -> Geometry:
+        """The scan it describes."""
+        return HelicalBeam(**self._attributes())
+
+
 class SinogramModel(Strict):
     """All of a `ctresample.sinogram.Sinogram` but its values, DICOM headers and photon counts of single rays.
 
@@ -144,7 +161,7 @@ class SinogramModel(Strict):
         software: what wrote the file.
     """
 
-    scan: Annotated[ParallelModel | FanModel | ConeModel, Field(discriminator="type")]
+    scan: Annotated[ParallelModel | FanModel | ConeModel | HelicalModel, Field(discriminator="type")]
     grid: GridModel
     affine_lps_mm: tuple[_Row, _Row, _Row, _Row]
     quantity: Literal["line_integral"]
@@ -244,6 +261,7 @@ _TYPES: dict[choices.Beam, str] = {
     "fan": "fanflat2d",
     "fan-curved": "fancurved2d",
     "cone": "cone3d",
+    "helical": "helical3d",
 }
 
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
-from ctresample.choices import BEAMS, Beam
+from ctresample.choices import BEAMS, CircularBeam
 from ctresample.errors import UsageError
 from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.regrid import to_square_grid
 from ctresample.volume import Volume
 
-_FOR_GRID: dict[Beam, Any] = {
+_FOR_GRID: dict[CircularBeam, Any] = {
     "parallel": ParallelBeam.for_grid,
     "fan": FanBeam.for_grid,
     "fan-curved": partial(FanBeam.for_grid, detector_shape="curved"),
@@ -20,7 +20,7 @@ _FOR_GRID: dict[Beam, Any] = {
 }
 
 
-def reconstruction_grid(volume: Volume, size: int, beam: Beam = "parallel") -> tuple[Grid, Volume]:
+def reconstruction_grid(volume: Volume, size: int, beam: CircularBeam = "parallel") -> tuple[Grid, Volume]:
     """The grid of ``size`` x ``size`` pixels a slice that covers a volume, centred on the rotation axis.
 
     Args:
@@ -46,7 +46,7 @@ def reconstruction_grid(volume: Volume, size: int, beam: Beam = "parallel") -> t
 def scan_geometry(
     grid: Grid,
     *,
-    beam: Beam,
+    beam: CircularBeam,
     n_views: int,
     arc_rad: float | Literal["short"] | None = None,
     detector_offset_mm: float = 0.0,

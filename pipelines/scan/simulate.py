@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ctresample.choices import Beam
+from ctresample.choices import CircularBeam
 from ctresample.errors import UsageError
 from ctresample.geometry import Geometry, Grid
 from ctresample.noise import PLAIN, Scanner, add_noise, blurred, check_noise, with_crosstalk
@@ -33,7 +33,7 @@ def simulate(
     volume: Volume | StrPath,
     *,
     n_views: int | None = None,
-    beam: Beam = "parallel",
+    beam: CircularBeam = "parallel",
     arc_rad: float | Literal["short"] | None = None,
     geometry: Geometry | None = None,
     size: int = 256,
