@@ -7,7 +7,7 @@ known might change what the others mean.
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -194,6 +194,20 @@ class SinogramModel(Strict):
         return geometry
 
 
+@dataclass(frozen=True, eq=False)
+class SinogramHead:
+    """All of a `ctresample.sinogram.Sinogram` of a volume but its values, which are too many to hold."""
+
+    geometry: Geometry
+    grid: Grid
+    affine: NDArray[np.float64]
+    photons: float | NDArray[np.float32] | None
+    mu_water_per_mm: float
+    origin: str
+    headers: tuple[dict[str, Any], ...] = ()
+    electronic_noise: float = 0.0
+
+
 # ---------------------------------------------------------------- from and to text
 
 _NEW_IN_2: dict[str, dict[str, Any]] = {
@@ -234,7 +248,7 @@ def _upgraded(text: str) -> str:
     return json.dumps(document)
 
 
-def text_of(sinogram: Sinogram, software: str) -> str:
+def text_of(sinogram: Sinogram | SinogramHead, software: str) -> str:
     """Describe a sinogram as JSON; `SinogramError` if it holds what no file may say (zero photons, an odd affine)."""
     grid, photons = sinogram.grid, sinogram.photons
     parts = {
