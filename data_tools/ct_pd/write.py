@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,6 +70,7 @@ def write_projections(
         raise UsageError(f"values have shape {values.shape}; expected {geometry.shape}")
     names = names or [f"{number + 1:05d}.dcm" for number in range(geometry.n_views)]
     study, series, frame = (generate_uid() for _ in range(3))
+    study = study if header is None else header.get("StudyInstanceUID", study)
     spots = geometry.spots
     flies = "".join(
         part for part, there in (("XY", spots[:, :2].any()), ("Z", spots[:, 2].any())) if there
@@ -106,10 +108,8 @@ def write_projections(
                 private[tags.PHOTONS] = tuple(photons)
             dataset = _file(values[::-1, number].T, implicit)
             for element in header or ():
-                dataset.add(element)
+                dataset.add(copy.deepcopy(element))
             dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.FrameOfReferenceUID = study, series, frame
-            if header is not None and header.get("StudyInstanceUID"):
-                dataset.StudyInstanceUID = header.StudyInstanceUID
             dataset.InstanceNumber, dataset.Manufacturer, dataset.PatientPosition = number + 1, maker, "FFS"
             for tag, value in sorted((shared | private).items()):
                 _add(dataset, tag, value, implicit)

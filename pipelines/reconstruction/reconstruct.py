@@ -15,6 +15,7 @@ from ctresample.choices import ViewWeights, Window
 from ctresample.consistency import residual_ratio
 from ctresample.data_tools.sinogram.plausibility import findings, residual_finding
 from ctresample.errors import UsageError
+from ctresample.geometry import HelicalBeam, VolumeGrid
 from ctresample.learned import LearnedModel
 from ctresample.operators import Projector, make_projector
 from ctresample.paths import StrPath, as_path
@@ -22,7 +23,9 @@ from ctresample.pipelines.reconstruction.learned_models import learned_model
 from ctresample.pipelines.reconstruction.methods import method_named
 from ctresample.pipelines.reconstruction.physics import LINEAR, Physics
 from ctresample.pipelines.reconstruction.room import check_room
+from ctresample.pipelines.reconstruction.slab import inside, with_guard_slices
 from ctresample.pipelines.reconstruction.solve import Batch, solve
+from ctresample.pipelines.scan.helical_slices import check_field_of_view
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
 from ctresample.status import Status
@@ -104,9 +107,18 @@ def reconstruct(
     if model is not None:
         model.check_shape(sinogram.grid.shape)
     began = time.perf_counter()
+    whole, wanted, judged = sinogram, slice(None), None
+    if isinstance(sinogram.geometry, HelicalBeam) and isinstance(sinogram.grid, VolumeGrid):
+        check_field_of_view(sinogram.geometry, sinogram.grid)
+        if chosen.way == "direct":
+            judged = inside(sinogram)
+        else:
+            sinogram, wanted = with_guard_slices(sinogram)
     A = projector or make_projector(sinogram.geometry, sinogram.grid, device=device)
     scan = sinogram.geometry
-    values, sigma = (scan.as_batch(torch.from_numpy(array)) for array in (sinogram.values, sinogram.sigma()))
+    values = torch.from_numpy(sinogram.values)
+    noise = torch.ones(1).expand(values.shape) if judged else torch.from_numpy(sinogram.sigma())
+    values, sigma = scan.as_batch(values), scan.as_batch(noise)
     n = len(values)
     images, ratios, history = [], [], _History()
     for first in range(0, n, batch_size):
@@ -136,18 +148,26 @@ def reconstruct(
                 watch=watch,
             ),
         )
+        if judged:
+            s = scan.as_batch(torch.from_numpy(judged.sigma())).to(A.device, A.dtype)
+            problem = physics.problem(
+                judged,
+                make_projector(judged.geometry, judged.grid, device=device, memory_budget_bytes=0),  # used once
+                scan.as_batch(torch.from_numpy(judged.values)).to(A.device, A.dtype),
+                s,
+            )
         residual = (problem.model(mu) - problem.data) / problem.sigma(mu)
         known = (s < BAD_RAY_SIGMA).flatten(1).to(residual.dtype).mean(1).clamp_min(1 / s[0].numel())
-        ratios += (residual_ratio(residual) / known.sqrt()).tolist() * (sinogram.n_slices if scan.is_volume else 1)
-        images.append(scan.as_slices(mu_to_hu(mu, sinogram.mu_water_per_mm)).cpu().numpy())
+        ratios += (residual_ratio(residual) / known.sqrt()).tolist() * (whole.n_slices if scan.is_volume else 1)
+        images.append(scan.as_slices(mu_to_hu(mu, sinogram.mu_water_per_mm)).cpu().numpy()[wanted])
         if progress:
             progress(batch.stop / n)
-    doubts = findings(sinogram)
+    doubts = findings(whole)
     residual_doubt = residual_finding(float(np.mean(ratios)), sinogram.geometry.n_views)
     return Reconstruction(
         image_hu=np.concatenate(images),
         doubts=(*doubts, residual_doubt) if residual_doubt else doubts,
-        sinogram=sinogram,
+        sinogram=whole,
         residual_ratio=tuple(ratios),
         residual_history=history.means(),
         seconds=time.perf_counter() - began,
