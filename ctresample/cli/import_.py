@@ -61,9 +61,7 @@ def import_(
                 raise UsageError(f"{file} holds DICOM-CT-PD projections; leave out --geometry, --preset and --mask")
             from ctresample.data_tools.ct_pd.importing import import_projections
 
-            head = import_projections(
-                file, out, mu_water_per_mm=mu_water, on_note=show.note, progress=show.progress
-            )
+            head = import_projections(file, out, mu_water_per_mm=mu_water, on_note=show.note, progress=show.progress)
             say(f"{out}: {head.grid.shape[0]} slices, {head.geometry.n_views} views on a helix")
             return
         from ctresample.data_tools.importers import import_sinogram

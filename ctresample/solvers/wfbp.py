@@ -226,7 +226,10 @@ def _sorted(
     turned -= 2 * math.pi * round(float(np.median(turned)) / (2 * math.pi))
     t = spot[0] * np.cos(heading) + spot[1] * np.sin(heading)
     bins = geometry.source_mm(0)[:, None] + geometry.source_to_detector_mm * np.stack(
-        [-np.sin(geometry.angles_rad[0] - geometry.fan_angles_rad), np.cos(geometry.angles_rad[0] - geometry.fan_angles_rad)]
+        [
+            -np.sin(geometry.angles_rad[0] - geometry.fan_angles_rad),
+            np.cos(geometry.angles_rad[0] - geometry.fan_angles_rad),
+        ]
     )
     length = np.hypot(*(bins - spot[:2, None]))
     step = math.pi / n_half

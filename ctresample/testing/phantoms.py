@@ -133,16 +133,18 @@ def helical_integrals(geometry: HelicalBeam, spheres: list[Sphere]) -> Array:
     gamma = (k * geometry.detector_pitch_mm + geometry.detector_offset_mm) / geometry.source_to_detector_mm
     row_mm = (r * geometry.detector_row_pitch_mm + geometry.detector_row_offset_mm)[:, None]
     none = (0.0,) * geometry.n_views
-    turns, outs, ups = (
-        part or none for part in (geometry.spot_angle_rad, geometry.spot_radial_mm, geometry.spot_z_mm)
-    )
+    turns, outs, ups = (part or none for part in (geometry.spot_angle_rad, geometry.spot_radial_mm, geometry.spot_z_mm))
     total = np.zeros(geometry.shape)
     for view, (theta, z) in enumerate(zip(geometry.angles_rad, geometry.centre_z_mm, strict=True)):
         spot_angle, radius = theta + turns[view], geometry.source_to_axis_mm + outs[view]
         spot = radius * np.sin(spot_angle), -radius * np.cos(spot_angle), z + ups[view]
         ray = (
-            geometry.source_to_axis_mm * np.sin(theta) - geometry.source_to_detector_mm * np.sin(theta - gamma) - spot[0],
-            geometry.source_to_detector_mm * np.cos(theta - gamma) - geometry.source_to_axis_mm * np.cos(theta) - spot[1],
+            geometry.source_to_axis_mm * np.sin(theta)
+            - geometry.source_to_detector_mm * np.sin(theta - gamma)
+            - spot[0],
+            geometry.source_to_detector_mm * np.cos(theta - gamma)
+            - geometry.source_to_axis_mm * np.cos(theta)
+            - spot[1],
             z + row_mm - spot[2],
         )
         length2 = sum(part**2 for part in ray)

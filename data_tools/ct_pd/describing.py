@@ -17,7 +17,9 @@ def projection_facts(place: Path) -> dict[str, str]:
     geometry, scanner = series.geometry, series.scanner
     _, stated = read_rest(series.views[0].file)
     values, photons = read_values(series.views[len(series.views) // 2])
-    turns = float(np.ptp(geometry.angles_rad)) / (2 * np.pi)
+    # the last view stands for a step, too
+    turns = float(np.ptp(geometry.angles_rad)) / (2 * np.pi) * geometry.n_views / (geometry.n_views - 1)
+    n_spots = len(np.unique(geometry.spots.round(5), axis=0))
     whole = seen_range_mm(geometry, 0.9 * float(np.abs(geometry.from_axis_mm[[0, -1]]).min()))
     facts = {
         "kind": "projections (DICOM-CT-PD); `ctresample import` makes a sinogram file of them",
@@ -29,7 +31,7 @@ def projection_facts(place: Path) -> dict[str, str]:
         f"{geometry.detector_row_pitch_mm:.4g} x {geometry.detector_pitch_mm:.4g} mm, curved",
         "distances": f"source to axis {geometry.source_to_axis_mm:.6g} mm, to detector "
         f"{geometry.source_to_detector_mm:.6g} mm",
-        "focal spot": f"{scanner.spot_mode}, at {len(np.unique(geometry.spots.round(5), axis=0))} places",
+        "focal spot": scanner.spot_mode + (f", at {n_spots} places" if n_spots > 1 else ""),
         "heights seen whole": "none" if whole is None else f"z {whole[0]:.5g} to {whole[1]:.5g} mm",
         "dose": "not stated" if photons is None else f"{photons.min():,.4g} to {photons.max():,.4g} photons a ray",
         "line integrals": f"{values.min():.4g} to {values.max():.4g} in the middle view",

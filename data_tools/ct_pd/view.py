@@ -166,7 +166,9 @@ def _view(file: DicomFile, dataset: Dataset) -> View:
     n_rows, n_columns = int(one(tags.N_ROWS)), int(one(tags.N_COLUMNS))
     stored = dataset.get("Rows"), dataset.get("Columns")
     if stored not in ((n_columns, n_rows), (n_rows, n_columns)):
-        raise DicomError(f"the stored array is {stored[0]} x {stored[1]}; expected {n_columns} channels x {n_rows} rows")
+        raise DicomError(
+            f"the stored array is {stored[0]} x {stored[1]}; expected {n_columns} channels x {n_rows} rows"
+        )
     if (shape := text(dataset, tags.SHAPE)) not in ("", "CYLINDRICAL"):
         raise DicomError(f"DetectorShape is {shape}; expected CYLINDRICAL, the only one that is read")
     if text(dataset, tags.LOG_DONE) == "NO":

@@ -72,9 +72,7 @@ def write_projections(
     study, series, frame = (generate_uid() for _ in range(3))
     study = study if header is None else header.get("StudyInstanceUID", study)
     spots = geometry.spots
-    flies = "".join(
-        part for part, there in (("XY", spots[:, :2].any()), ("Z", spots[:, 2].any())) if there
-    )
+    flies = "".join(part for part, there in (("XY", spots[:, :2].any()), ("Z", spots[:, 2].any())) if there)
     # a spot that flies along the axis also moves outwards, on its slanted anode
     mode = "FFSZ" if spots[:, 2].any() and not spots[:, 0].any() else f"FFS{flies or 'NONE'}"
     central = (geometry.n_detectors - 1) / 2 - geometry.detector_offset_mm / geometry.detector_pitch_mm

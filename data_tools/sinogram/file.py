@@ -40,7 +40,14 @@ from pydantic import ValidationError
 from ctresample.data_tools.plain_text import one_line
 from ctresample.data_tools.sinogram.hdf5_checks import child, dataset, open_hdf5
 from ctresample.data_tools.sinogram.nxtomo import ANGLES, GZIP, VALUES, write_nxtomo
-from ctresample.data_tools.sinogram.schema import SCHEMA_VERSION, SinogramHead, SinogramModel, complaint, model_of, text_of
+from ctresample.data_tools.sinogram.schema import (
+    SCHEMA_VERSION,
+    SinogramHead,
+    SinogramModel,
+    complaint,
+    model_of,
+    text_of,
+)
 from ctresample.errors import CTResampleError, GeometryError, OutputError, SinogramError
 from ctresample.files import check_new_file, whole_file, write_file
 from ctresample.geometry import Geometry

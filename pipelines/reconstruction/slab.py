@@ -77,9 +77,7 @@ def _grid(grid: VolumeGrid, below: int, above: int) -> VolumeGrid:
     return replace(grid, shape=(slices + below + above, rows, columns), centre_mm=centre)
 
 
-def _part(
-    sinogram: Sinogram, views: NDArray[np.intp], unknown: NDArray[np.bool_], grid: VolumeGrid
-) -> Sinogram:
+def _part(sinogram: Sinogram, views: NDArray[np.intp], unknown: NDArray[np.bool_], grid: VolumeGrid) -> Sinogram:
     values = sinogram.values[:, views]
     bad = np.broadcast_to(unknown[..., None], values.shape)
     if sinogram.bad_rays is not None:

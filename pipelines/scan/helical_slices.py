@@ -96,9 +96,7 @@ def single_slice_rebinned(sinogram: Sinogram) -> Sinogram:
         low = np.minimum(place.astype(int), max(n_rows - 2, 0))
         share = place - low
         stored = order[views][:, None]
-        lower, upper = (
-            sinogram.values[np.minimum(row, n_rows - 1), stored, column[None]] for row in (low, low + 1)
-        )
+        lower, upper = (sinogram.values[np.minimum(row, n_rows - 1), stored, column[None]] for row in (low, low + 1))
         leaning = to_detector / np.hypot(to_detector, climb)
         made[number] = ((1 - share) * lower + share * upper) * leaning
     if isinstance(photons, np.ndarray):

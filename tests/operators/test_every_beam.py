@@ -113,10 +113,7 @@ def test_rays_steepest_along_every_axis(phantoms):
     assert phantoms.relative(planes.T(y), sparse.T(y)) < 2e-6
 
 
-TINY = {
-    name: (replace(geometry, n_detectors=4).with_views(slice(2)), grid)
-    for name, (geometry, grid) in CASES.items()
-}
+TINY = {name: (replace(geometry, n_detectors=4).with_views(slice(2)), grid) for name, (geometry, grid) in CASES.items()}
 
 
 @pytest.mark.parametrize(("geometry", "grid"), TINY.values(), ids=TINY.keys())
