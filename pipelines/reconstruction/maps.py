@@ -48,6 +48,8 @@ def residual_map(
     Returns:
         ``[slice, y, x]`` differences in HU.
     """
+    if sinogram.geometry.name == "helical":
+        raise UsageError("a residual map of a helical scan is not there yet; leave it out, or use --rebin")
     A = make_projector(sinogram.geometry, sinogram.grid, device=device)
     measured_as = Physics(tube_kilovolts=physics.tube_kilovolts)
     scan = sinogram.geometry

@@ -128,8 +128,8 @@ def check_field_of_view(geometry: HelicalBeam, grid: VolumeGrid) -> None:
     widest = max(abs(x[0]), abs(x[-1]), abs(y[0]), abs(y[-1]))
     if widest > 1.02 * seen:
         raise UsageError(
-            f"the image reaches {widest:.1f} mm from the axis, the scan's field of view {seen:.1f} mm; choose a smaller "
-            "--size or --pixel-size"
+            f"the image reaches {widest:.1f} mm from the axis, the scan's field of view {seen:.1f} mm; choose a "
+            "smaller --size or --pixel-size"
         )
 
 
