@@ -23,7 +23,8 @@ Files
     Sinogram                line integrals with their geometry, noise and image grid
 
 Geometry
-    ParallelBeam, FanBeam, ConeBeam     scans
+    ParallelBeam, FanBeam, ConeBeam,
+    HelicalBeam                         scans
     ImageGrid, VolumeGrid               images
 
 Measurement models, on torch tensors
@@ -129,7 +130,7 @@ _EXPORTS = {
         "data_tools.importers": "import_sinogram",
         "data_tools.sinogram.file": "read_sinogram write_sinogram",
         "errors": "CTResampleError",
-        "geometry": "ConeBeam FanBeam ImageGrid ParallelBeam VolumeGrid",
+        "geometry": "ConeBeam FanBeam HelicalBeam ImageGrid ParallelBeam VolumeGrid",
         "learned.latent_prior": "LatentPrior",
         "learned.pixel_prior": "PixelPrior",
         "noise": "Scanner",

@@ -152,7 +152,7 @@ class Reconstruction:
     preset: str
     model: ModelIdentity | None = None
     device: str = "cpu"
-    z_coupling: dict[str, Any] = field(default_factory=dict)
+    z_coupling: dict[str, object] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -249,7 +249,7 @@ class Sinogram:
         return replace(
             self,
             values=self.values[:, kept],
-            geometry=self.geometry.with_angles(self.geometry.angles_rad[kept]),
+            geometry=self.geometry.with_views(kept),
             photons=self.photons[kept] if isinstance(self.photons, np.ndarray) else self.photons,
             bad_rays=None if self.bad_rays is None else self.bad_rays[:, kept],
         )

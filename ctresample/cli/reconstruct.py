@@ -36,6 +36,22 @@ def reconstruct(
             "--pixel-size", min=1e-6, metavar="MM", help="Of the image. By default, what keeps the field of view."
         ),
     ] = None,
+    z_range: Annotated[
+        str | None,
+        typer.Option(
+            "--z-range", metavar="LOW:HIGH", help="Of a helical scan: the slices between these heights, in mm."
+        ),
+    ] = None,
+    slice_step: Annotated[
+        float | None,
+        typer.Option("--slice-step", min=1e-3, metavar="MM", help="Of a helical scan: from slice to slice."),
+    ] = None,
+    rebin: Annotated[
+        bool,
+        typer.Option(
+            "--rebin", help="Of a helical scan: each slice as a fan beam, by single-slice rebinning. A quick preview."
+        ),
+    ] = False,
     result: ResultOptions = ON_ANY_DEVICE,
     against: Annotated[
         Path | None,
@@ -68,7 +84,13 @@ def reconstruct(
         from ctresample.pipelines.results.run import make_result
 
         deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key, retain_device)
-        sinogram = read_sinogram(scan).every(every).on_grid(size, pixel_size)
+        sinogram = read_sinogram(scan).on_grid(size, pixel_size)
+        if z_range is not None or slice_step is not None or rebin:
+            from ctresample.pipelines.scan.helical_slices import single_slice_rebinned, with_slices
+
+            sinogram = with_slices(sinogram, None if z_range is None else options.interval(z_range), slice_step)
+            sinogram = single_slice_rebinned(sinogram) if rebin else sinogram
+        sinogram = sinogram.every(every)
         truth = truth_for(sinogram, read_source(against, sinogram, show.note)) if against else None
         made = make_result(
             sinogram,

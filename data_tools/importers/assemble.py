@@ -118,7 +118,7 @@ def _without_bad_views(
         on_note(f"{np.count_nonzero(lost)} of {len(lost)} views are left out: bad, masked or NaN throughout")
         kept = np.flatnonzero(~lost)
         values, bad = values[:, kept], bad[:, kept]
-        geometry = geometry.with_angles(np.array(geometry.angles_rad)[kept])
+        geometry = geometry.with_views(kept)
     return values, bad, geometry
 
 
