@@ -28,6 +28,10 @@ ViewWeights = Literal["arcs", "equal"]
 """What a view counts in FBP: the arc to its neighbours, or as much as every other."""
 VIEW_WEIGHTS: tuple[ViewWeights, ...] = get_args(ViewWeights)
 
+Cleaning = Literal["rings", "bad-bins", "zingers"]
+"""What a detector got wrong and `ctresample.cleaning` takes out of a sinogram."""
+CLEANING: tuple[Cleaning, ...] = get_args(Cleaning)
+
 Model = Literal["line-integrals", "counts"]
 """What a reconstruction takes to be measured."""
 MODELS: tuple[Model, ...] = get_args(Model)

@@ -102,6 +102,8 @@ def reconstruct(
             began=began,
             progress=show.progress,
         )
+        for note in made.notes:
+            show.note(note)
         for doubt in made.reconstruction.doubts:
             show.doubt(doubt)
         if made.note:
