@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ctresample.sinogram import Sinogram
     from ctresample.volume import Volume
 
-# as in ctresample.prior, which loads torch
+# as in ctresample.learned, apart from which this describes
 PRIOR_CONFIG = "prior.json"
 WEIGHT_FILES = (".ckpt", ".pt", ".pth", ".safetensors")
 BUNDLED_PRIORS = Path(ctresample.__file__).parent / "priors"

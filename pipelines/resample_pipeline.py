@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from ctresample.arrays import as_array
 from ctresample.consistency import residual_ratio
 from ctresample.errors import PriorError, UsageError
-from ctresample.networks import Autoencoder
+from ctresample.learned.latent_prior import LatentPrior
+from ctresample.learned.networks import Autoencoder
+from ctresample.learned.prior_config import PriorConfig
 from ctresample.operators import Projector, make_projector
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.reconstruction.problem import Problem
 from ctresample.pipelines.reconstruction.reconstruct import slice_generators
 from ctresample.pipelines.reconstruction.solve import Batch, sampled
-from ctresample.prior import LatentPrior
-from ctresample.prior_config import PriorConfig
 from ctresample.sinogram import Sinogram
 from ctresample.solvers.diffusion.schedule import Step, steps_of
 from ctresample.solvers.resample import PRESETS, ReSampleSettings, resample
@@ -68,7 +68,7 @@ class ReSamplePipeline(DiffusionPipeline):
         unet: the denoiser of latents.
         scheduler: holds the noise schedule and the kind of prediction.
         coarse: the coarse denoiser, of a prior that has one.
-        prior_config: the values of a `ctresample.prior_config.PriorConfig`; needed.
+        prior_config: the values of a `ctresample.learned.prior_config.PriorConfig`; needed.
     """
 
     model_cpu_offload_seq = "unet->vae"

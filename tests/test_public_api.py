@@ -83,7 +83,7 @@ def test_help_is_a_table_of_contents():
         "ctresample.data_tools.sinogram.file",
         "ctresample.solvers.fbp",
         "ctresample.solvers.tv",
-        "ctresample.prior",
+        "ctresample.learned.latent_prior",
     ],
 )
 def test_examples_run(place, tmp_path, monkeypatch):

@@ -34,6 +34,15 @@ STEP_MM = 2.5
 
 Change = Callable[[int, Dataset], None]
 
+_OF_ANOTHER_SERIES = (
+    "AcquisitionNumber",
+    "ContrastBolusAgent",
+    "ConvolutionKernel",
+    "ContrastBolusRoute",
+    "SeriesDescription",
+)
+"""The demo's slices are of several patients: what would part them again."""
+
 
 def shrunk(path: Path) -> Dataset:
     """A demo slice of `SIZE` x `SIZE` pixels."""
@@ -69,7 +78,7 @@ def write_series(folder: Path, name: str, *, n: int = 3, first: int = 0, change:
         dataset.SOPInstanceUID = generate_uid(entropy_srcs=[name, str(z)])
         dataset.PatientName, dataset.PatientID, dataset.PatientBirthDate = "Planted^Name", "PLANTED-ID", "19340506"
         dataset.ImageOrientationPatient, dataset.ImagePositionPatient = [1, 0, 0, 0, 1, 0], [0, 0, STEP_MM * z]
-        for keyword in ("SpacingBetweenSlices", "SliceLocation"):
+        for keyword in ("SpacingBetweenSlices", "SliceLocation", *_OF_ANOTHER_SERIES):
             dataset.pop(keyword, None)
         if change:
             change(z, dataset)
@@ -156,7 +165,7 @@ def change_of_place(number: int, z_mm: float) -> Change:
 
 
 def _tilted(z: int, dataset: Dataset) -> None:
-    dataset.ImagePositionPatient = [0, 0.6 * z, STEP_MM * z]
+    dataset.ImagePositionPatient = [0, PIXEL_MM / 3 * z, STEP_MM * z]
 
 
 def _without_rescale(_: int, dataset: Dataset) -> None:

@@ -17,7 +17,7 @@ from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.runs import Run
 from ctresample.pipelines.benchmark.trial import Trial
 from ctresample.pipelines.reconstruction.methods import METHODS
-from ctresample.pipelines.scan.simulate import scanned
+from ctresample.pipelines.scan.measure import scanned
 from ctresample.pipelines.work import Progress, Work
 from ctresample.result import ResultRow
 from ctresample.volume import Volume

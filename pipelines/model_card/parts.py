@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ctresample.learned.folders import weights_sha256
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.pipelines.sampling import latent_shape
-from ctresample.prior import LatentPrior, weights_sha256
 
 
 @dataclass(frozen=True)

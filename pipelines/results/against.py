@@ -18,7 +18,7 @@ from ctresample.data_tools.volume_source import read_volume_file
 from ctresample.errors import UsageError
 from ctresample.metrics import DATA_RANGE_HU, psnr_db, rmse_hu, ssim
 from ctresample.paths import StrPath, as_path
-from ctresample.pipelines.scan.simulate import scanned
+from ctresample.pipelines.scan.measure import scanned
 from ctresample.sinogram import Sinogram
 from ctresample.volume import Volume
 

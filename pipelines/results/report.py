@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 import ctresample
 from ctresample import display, units
 from ctresample.files import write_file
-from ctresample.learned import LearnedModel
 from ctresample.metrics import rmse_hu
 from ctresample.pipelines.page import filled
 from ctresample.pipelines.results.images import ResultMap
@@ -22,7 +21,7 @@ from ctresample.pipelines.results.provenance import method_label
 from ctresample.pipelines.viewer.embed import embed
 from ctresample.pipelines.viewer.scene import Layer, Scene
 from ctresample.pipelines.viewer.zoom import zoom_on_error
-from ctresample.result import ModelIdentity, Reconstruction
+from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
 from ctresample.solvers.fbp import fbp
 
@@ -34,9 +33,7 @@ _AT_ONCE = 16  # slices of the FBP: bounds its memory
 def write_page(
     folder: Path,
     result: Reconstruction,
-    sinogram: Sinogram,
     *,
-    prior: LearnedModel | ModelIdentity | None,
     maps: Sequence[ResultMap] = (),
     truth_hu: NDArray[np.float32] | None = None,
     metrics: Mapping[str, Any] | None = None,
@@ -46,8 +43,6 @@ def write_page(
     Args:
         folder: of the result.
         result: the reconstruction.
-        sinogram: what was reconstructed.
-        prior: the model used, if any.
         maps: to lay over the image.
         truth_hu: ``[slice, y, x]`` to compare with, if there is one.
         metrics: from `ctresample.pipelines.results.against.compare`.
@@ -55,8 +50,8 @@ def write_page(
     Raises:
         OutputError: it cannot be written.
     """
-    label = method_label(result.method, result.preset, sinogram.geometry.n_views)
-    scene = result_scene(result, sinogram, maps=maps, truth_hu=truth_hu)
+    label = method_label(result.method, result.preset, result.sinogram.geometry.n_views)
+    scene = result_scene(result, maps=maps, truth_hu=truth_hu)
     middle = scene.first
     pictures = [
         {"window": window, "label": layer.label, "source": display.png_source(layer.hu[middle], *units.WINDOWS[window])}
@@ -68,7 +63,7 @@ def write_page(
         "result.html.j2",
         title=label,
         viewer=embed(scene),
-        facts=_facts(result, sinogram, prior),
+        facts=_facts(result),
         doubts=result.doubts,
         ratio=sum(result.residual_ratio) / len(result.residual_ratio),
         metrics=metrics,
@@ -81,7 +76,6 @@ def write_page(
 
 def result_scene(
     result: Reconstruction,
-    sinogram: Sinogram,
     *,
     maps: Sequence[ResultMap] = (),
     truth_hu: NDArray[np.float32] | None = None,
@@ -90,7 +84,7 @@ def result_scene(
 
     Slices that are not evenly spaced have no other planes.
     """
-    name = f"{result.method} {result.preset}".strip()
+    sinogram, name = result.sinogram, f"{result.method} {result.preset}".strip()
     layers = [] if truth_hu is None else [Layer("Truth", truth_hu, "truth")]
     if not sinogram.geometry.is_volume and result.method != "fbp":
         layers.append(_judged("fbp", fbp_hu(sinogram), truth_hu))
@@ -131,8 +125,8 @@ def _judged(label: str, hu: NDArray[np.float32], truth_hu: NDArray[np.float32] |
     return Layer(label, hu, "image", worst=worst, rmse_hu=[rmse_hu(image, truth) for truth, image in pairs])
 
 
-def _facts(result: Reconstruction, sinogram: Sinogram, prior: LearnedModel | ModelIdentity | None) -> dict[str, str]:
-    scan = sinogram.geometry
+def _facts(result: Reconstruction) -> dict[str, str]:
+    sinogram, scan, prior = result.sinogram, result.sinogram.geometry, result.model
     arc_deg = math.degrees(max(scan.angles_rad) - min(scan.angles_rad))
     facts = {
         "Scan": f"{scan.name} beam, {scan.n_views} views over {arc_deg:.4g}°, {scan.n_detectors} detectors",

@@ -123,16 +123,12 @@ def make_result(
         metrics = None if truth_hu is None else compare(result.image_hu, truth_hu)
         note = ""
         with as_output_error(place):  # whichever library writes
-            formats = options.formats
-            write_images(unfinished, result, sinogram, result.model, formats=formats, maps=maps, created=created)
-            write_page(unfinished, result, sinogram, prior=result.model, maps=maps, truth_hu=truth_hu, metrics=metrics)
+            write_images(unfinished, result, formats=options.formats, maps=maps, created=created)
+            write_page(unfinished, result, maps=maps, truth_hu=truth_hu, metrics=metrics)
             now = time.perf_counter()
             write_record(
                 unfinished,
                 result,
-                sinogram,
-                prior=result.model,
-                device=options.device.partition(":")[0],  # which of several GPUs is no matter
                 seconds=None if began is None else _parts(began, loaded, solved, now),
                 metrics=metrics,
                 maps=maps,
@@ -162,6 +158,7 @@ def reconstructed(
         window=options.window,
         view_weights=options.view_weights,
         physics=options.physics,
+        z_coupling=options.z_coupling,
         device=options.device,
         batch_size=batch_size,
         progress=progress,

@@ -10,18 +10,18 @@ from typing import Any
 import torch
 
 from ctresample.choices import SliceBeam
-from ctresample.conditioning import velocity_around, with_condition
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import PriorError, UsageError
+from ctresample.learned.conditioning import velocity_around, with_condition
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.operators import Weighted
-from ctresample.pipelines.scan.simulate import REFINEMENT
+from ctresample.pipelines.scan.measure import REFINEMENT
 from ctresample.pipelines.training.condition_settings import ConditionSettings
 from ctresample.pipelines.training.diffusion_objective import DiffusionObjective
 from ctresample.pipelines.training.noise_prediction import noised
 from ctresample.pipelines.training.objective import Batch, random_numbers
 from ctresample.pipelines.training.prior_settings import DiffusionSettings
 from ctresample.pipelines.training.scanned import SCANNED_TOGETHER, Scanned, drawn_scan, scan_slices
-from ctresample.prior import LatentPrior
 from ctresample.solvers.itnet import ItNetSettings, agreeing, itnet
 from ctresample.units import hu_to_mu, mu_to_hu
 

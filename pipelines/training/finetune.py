@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from ctresample.data_tools.training_data import TrainingSlices
+from ctresample.learned.folders import find_prior, weights_sha256
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.training.condition_settings import ConditionSettings
 from ctresample.pipelines.training.conditioned_objective import ConditionedObjective, check_pools, made_conditioned
@@ -15,7 +17,6 @@ from ctresample.pipelines.training.prior import train_denoiser
 from ctresample.pipelines.training.prior_settings import FinetuneSettings
 from ctresample.pipelines.training.processes import this_process
 from ctresample.pipelines.training.progress import OnStep
-from ctresample.prior import LatentPrior, find_prior, weights_sha256
 
 
 def finetune(

@@ -11,7 +11,11 @@ from diffusers import DDIMScheduler, UNet2DModel
 
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import PriorError
-from ctresample.networks import downsampling
+from ctresample.learned.diffusion_prior import DiffusionPrior
+from ctresample.learned.folders import weights_sha256
+from ctresample.learned.latent_prior import LatentPrior
+from ctresample.learned.networks import downsampling
+from ctresample.learned.prior_config import PriorConfig
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.training.autoencoder import load_trained_autoencoder
 from ctresample.pipelines.training.conditioned_objective import ConditionedObjective, check_pools, made_conditioned
@@ -24,8 +28,6 @@ from ctresample.pipelines.training.progress import OnStep
 from ctresample.pipelines.training.result import save_whole
 from ctresample.pipelines.training.run import identity, train
 from ctresample.pipelines.training.untrained_unet import untrained_unet
-from ctresample.prior import DiffusionPrior, LatentPrior, weights_sha256
-from ctresample.prior_config import PriorConfig
 
 Note = Callable[[str], None]
 Prior = TypeVar("Prior", bound=DiffusionPrior)

@@ -10,7 +10,8 @@ from ctresample.data_tools.dicom.read import read_ct_series
 from ctresample.errors import UsageError
 from ctresample.pipelines.results.options import ResultOptions
 from ctresample.pipelines.results.run import make_result
-from ctresample.pipelines.scan.simulate import scanned, simulate
+from ctresample.pipelines.scan.measure import scanned
+from ctresample.pipelines.scan.simulate import simulate
 from ctresample.volume import Volume
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from ctresample.errors import PriorError, UsageError
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.pipelines.training.condition_settings import ConditionSettings
 from ctresample.pipelines.training.conditioned_objective import examples, made_conditioned
 from ctresample.pipelines.training.finetune import finetune, finetune_objective
@@ -17,7 +18,6 @@ from ctresample.pipelines.training.prior import prior_objective
 from ctresample.pipelines.training.prior_settings import FinetuneSettings
 from ctresample.pipelines.training.scanned import drawn_scan
 from ctresample.pipelines.training.settings import RunSettings
-from ctresample.prior import LatentPrior
 
 SCANS = ConditionSettings(n_views=(6, 20), rounds=1)
 RUN = RunSettings(steps=16, batch_size=4, validate_every=8, warmup_steps=2, learning_rate=2e-3, ema_decay=0.5)

@@ -12,8 +12,9 @@ from diffusers import AutoencoderTiny, DDIMScheduler, UNet2DModel, VQModel
 from safetensors.torch import load_file, save_file
 
 from ctresample.errors import PriorError
-from ctresample.prior import BUNDLED, LatentPrior, find_prior, weights_sha256
-from ctresample.prior_config import CONFIG_NAME, PriorConfig
+from ctresample.learned.folders import BUNDLED, find_prior, weights_sha256
+from ctresample.learned.latent_prior import LatentPrior
+from ctresample.learned.prior_config import CONFIG_NAME, PriorConfig
 
 PREDICTIONS = ["epsilon", "v_prediction", "sample"]
 

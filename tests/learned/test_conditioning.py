@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctresample.conditioning import estimate_around, velocity_around, with_condition
 from ctresample.errors import PriorError
-from ctresample.prior import LatentPrior
+from ctresample.learned.conditioning import estimate_around, velocity_around, with_condition
+from ctresample.learned.latent_prior import LatentPrior
 
 
 def drawn(n: int, seed: int = 0) -> list[torch.Tensor]:

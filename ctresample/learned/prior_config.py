@@ -35,7 +35,7 @@ class PriorConfig:
         coarse_from_step: first step of the schedule at which a `CoarseDenoiser` takes over; None if there is none.
         condition_spread: root mean square distance in normalised latents between an image that agrees with a scan and
             the truth. Where it is stated, the denoiser takes the latents of such an image as its condition, in as many
-            channels again; see `ctresample.conditioning`.
+            channels again; see `ctresample.learned.conditioning`.
     """
 
     name: str

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ctresample.errors import PriorError
-from ctresample.prior import LatentPrior
+from ctresample.learned.latent_prior import LatentPrior
 
 
 @pytest.fixture

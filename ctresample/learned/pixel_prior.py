@@ -9,10 +9,11 @@ import torch.nn.functional as F
 
 from ctresample.choices import ModelKind
 from ctresample.errors import PriorError
-from ctresample.networks import load_network, load_scheduler, reason_of
+from ctresample.learned.diffusion_prior import DiffusionPrior
+from ctresample.learned.folders import find_prior, weights_sha256
+from ctresample.learned.networks import load_network, load_scheduler, reason_of
+from ctresample.learned.prior_config import PriorConfig
 from ctresample.paths import StrPath
-from ctresample.prior import DiffusionPrior, find_prior, weights_sha256
-from ctresample.prior_config import PriorConfig
 from ctresample.units import hu_to_model, model_to_hu
 
 if TYPE_CHECKING:  # takes seconds to import

@@ -22,8 +22,8 @@ from torch import nn
 from ctresample.bounded_files import read_json
 from ctresample.choices import ModelKind, SliceBeam, Window
 from ctresample.errors import PriorError
+from ctresample.learned.folders import BUNDLED
 from ctresample.paths import StrPath, as_path
-from ctresample.prior import BUNDLED
 
 CONFIG_NAME = "fbp-unet.json"
 WEIGHTS = Path("network") / "weights.safetensors"

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from ctresample.errors import PriorError
-from ctresample.pixel_prior import PixelPrior
-from ctresample.prior import LatentPrior
+from ctresample.learned.latent_prior import LatentPrior
+from ctresample.learned.pixel_prior import PixelPrior
 from ctresample.units import hu_to_model
 
 

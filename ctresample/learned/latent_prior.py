@@ -1,21 +1,19 @@
-"""Diffusion priors of diffusers classes: what all have in common, and the latent one with its autoencoder."""
+"""A diffusion prior of latents: an autoencoder, a denoiser and a noise schedule, all diffusers classes."""
 
 from __future__ import annotations
 
 import copy
-import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
 from ctresample.choices import ModelKind
-from ctresample.coarse import CoarseDenoiser
-from ctresample.conditioning import estimate_around
 from ctresample.errors import PriorError
-from ctresample.networks import (
+from ctresample.learned.coarse import CoarseDenoiser, load_coarse
+from ctresample.learned.diffusion_prior import DiffusionPrior
+from ctresample.learned.folders import find_prior, weights_sha256
+from ctresample.learned.networks import (
     Autoencoder,
     downsampling,
     latent_channels,
@@ -24,136 +22,12 @@ from ctresample.networks import (
     load_scheduler,
     reason_of,
 )
+from ctresample.learned.prior_config import PriorConfig
 from ctresample.paths import StrPath, as_path
-from ctresample.prior_config import CONFIG_NAME, PriorConfig
 from ctresample.units import hu_to_model, model_to_hu
 
 if TYPE_CHECKING:  # takes seconds to import
     from diffusers import DDIMScheduler, UNet2DModel
-
-BUNDLED = Path(__file__).parent / "priors"
-
-
-class DiffusionPrior:
-    """A denoiser of noisy ``z_t = sqrt(alpha_bar) z_0 + sqrt(1 - alpha_bar) epsilon``, and what ``z`` is of an image.
-
-    Args:
-        unet: the denoiser.
-        scheduler: holds the noise schedule and the kind of prediction.
-        config: see `PriorConfig`.
-    """
-
-    kind: ClassVar[ModelKind]
-    sha256: str | None = None  # over the weights of one that was loaded, for provenance
-
-    def __init__(self, unet: UNet2DModel, scheduler: DDIMScheduler, config: PriorConfig) -> None:
-        self.unet = unet.eval().requires_grad_(False)
-        self.scheduler, self.config = scheduler, config
-        self.alpha_bar: torch.Tensor = scheduler.alphas_cumprod.double()
-        self._steps = torch.arange(len(self.alpha_bar))  # on the device, where a number would be sent at every pass
-        self.device = torch.device("cpu")
-
-    def encode(self, hu: torch.Tensor) -> torch.Tensor:
-        """``z`` of images ``(B, 1, H, W)`` in HU."""
-        raise NotImplementedError
-
-    def decode(self, z: torch.Tensor) -> torch.Tensor:
-        """Images ``(B, 1, H, W)`` in HU of ``z``."""
-        raise NotImplementedError
-
-    @property
-    def size_multiple(self) -> int:
-        """Image sides must be multiples of this: the product of all down-samplings."""
-        halvings = len(self.unet.config["block_out_channels"]) - 1
-        return self.config.patch_size * int(2**halvings)
-
-    @property
-    def unet_steps(self) -> int:
-        """Steps of the schedule that the UNet denoises, from the cleanest on."""
-        return len(self.alpha_bar)
-
-    @property
-    def name(self) -> str:
-        """As its config calls it."""
-        return self.config.name
-
-    def check_shape(self, shape: tuple[int, ...]) -> None:
-        """`PriorError` if the networks cannot take images of ``(rows, columns)``."""
-        if len(shape) != 2:
-            raise PriorError(f"prior {self.config.name} takes slices; a cone beam's volume needs a classical method")
-        if any(side % self.size_multiple for side in shape):
-            raise PriorError(
-                f"prior {self.config.name} takes images whose sides are multiples of {self.size_multiple}; the image "
-                f"grid is {shape[0]} x {shape[1]}; choose another size"
-            )
-
-    @property
-    def is_conditioned(self) -> bool:
-        """Whether the denoiser also takes the latents of an image that agrees with the measurement."""
-        return self.config.condition_spread is not None
-
-    def predict(
-        self, z_t: torch.Tensor, t: int, condition: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Tweedie's estimate of the clean ``z`` and the noise, from the noisy one at schedule step ``t``.
-
-        Differentiable with respect to ``z_t``, as `encode` and `decode` are with respect to what they take.
-
-        Args:
-            z_t: noisy ``(B, C, h, w)``.
-            t: step of the schedule.
-            condition: `encode` of images that agree with the measurement, of the shape of ``z_t``; only for a prior
-                that `is_conditioned`, which without it is a prior of images alone.
-
-        Returns:
-            ``(z_0, epsilon)`` with ``z_t = sqrt(alpha_bar) z_0 + sqrt(1 - alpha_bar) epsilon``.
-        """
-        if condition is not None:
-            alpha_bar = float(self.alpha_bar[t])
-            z_0 = self._around(condition, z_t, t, alpha_bar)
-            return z_0, (z_t - alpha_bar**0.5 * z_0) / (1 - alpha_bar) ** 0.5
-        out = self._asked(torch.cat([z_t, torch.zeros_like(z_t)], 1) if self.is_conditioned else z_t, t)
-        a, s = float(self.alpha_bar[t]) ** 0.5, float(1 - self.alpha_bar[t]) ** 0.5
-        kind = self.scheduler.config["prediction_type"]
-        if kind == "v_prediction":  # Salimans and Ho, ICLR 2022: v = a epsilon - s z_0
-            return a * z_t - s * out, a * out + s * z_t
-        if kind == "sample":
-            return out, (z_t - a * out) / s
-        return (z_t - s * out) / a, out
-
-    def estimate(self, condition: torch.Tensor) -> torch.Tensor:
-        """The clean ``z`` expected from the condition alone, without noise: see `predict`."""
-        return self._around(condition, torch.zeros_like(condition), len(self.alpha_bar) - 1, 0.0)
-
-    def _around(self, condition: torch.Tensor, z_t: torch.Tensor, t: int, alpha_bar: float) -> torch.Tensor:
-        spread = self.config.condition_spread
-        if spread is None:
-            raise PriorError(f"prior {self.config.name} takes no condition; use one that was trained on scans")
-        return estimate_around(z_t, condition, spread, alpha_bar, self._asked(torch.cat([z_t, condition], 1), t))
-
-    def _asked(self, seen: torch.Tensor, t: int) -> torch.Tensor:
-        out: torch.Tensor = self.unet(seen, self._steps[t]).sample
-        return out
-
-    def spread_hu(self, t: int) -> float:
-        """How far the decoded estimate at step ``t`` lies from the truth in HU: the error seen on validation."""
-        alpha_bar, rmse_hu = zip(*sorted(self.config.denoising_rmse_hu), strict=True)
-        return float(np.interp(float(self.alpha_bar[t]), alpha_bar, rmse_hu))
-
-    def to(self, device: torch.device | str) -> Self:
-        """Move the denoiser; returns self."""
-        self.unet.to(device)
-        self._steps = self._steps.to(device)
-        self.device = torch.device(device)
-        return self
-
-    def save_pretrained(self, folder: StrPath) -> None:
-        """Write ``unet/`` (half precision safetensors), ``scheduler/`` and ``prior.json``."""
-        folder = as_path(folder, "folder")
-        folder.mkdir(parents=True, exist_ok=True)
-        copy.deepcopy(self.unet).half().save_pretrained(folder / "unet")
-        self.scheduler.save_pretrained(folder / "scheduler")
-        self.config.save(folder)
 
 
 class LatentPrior(DiffusionPrior):
@@ -305,35 +179,3 @@ class LatentPrior(DiffusionPrior):
         x = self.vae.decode(z * self._std + self._mean).sample
         x = x.mean(1, keepdim=True) if self._rgb else x
         return model_to_hu(F.pixel_shuffle(x, self.config.patch_size), self.config.hu_range)
-
-
-def load_coarse(folder: Path, config: PriorConfig) -> UNet2DModel | None:
-    """The network of a prior's coarse denoiser, if its config says that there is one; `PriorError` if it is broken."""
-    if config.coarse_from_step is None:
-        return None
-    from diffusers import UNet2DModel
-
-    try:
-        return load_network(UNet2DModel, folder / "coarse")
-    except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
-        raise PriorError(f"{folder / 'coarse'} cannot be loaded as a UNet2DModel: {reason_of(error)}") from None
-
-
-def find_prior(name_or_folder: StrPath) -> Path:
-    """Folder of a prior, bundled or the user's; `PriorError` if there is none."""
-    for folder in (Path(name_or_folder), BUNDLED / str(name_or_folder)):
-        if (folder / CONFIG_NAME).is_file():
-            return folder
-    if Path(name_or_folder).exists():
-        PriorConfig.load(Path(name_or_folder))
-    bundled = sorted(path.parent.name for path in BUNDLED.glob(f"*/{CONFIG_NAME}"))
-    raise PriorError(f"no prior {str(name_or_folder)!r}: expected a folder with {CONFIG_NAME} or one of {bundled}")
-
-
-def weights_sha256(folder: StrPath) -> str:
-    """One hash over all weight files of a prior, for provenance."""
-    folder = as_path(folder, "folder")
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob("*/*.safetensors")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()

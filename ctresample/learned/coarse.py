@@ -9,10 +9,15 @@ coarse to fine within one chain: Teng et al., "Relay Diffusion", ICLR 2024.
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
+
+from ctresample.errors import PriorError
+from ctresample.learned.networks import load_network, reason_of
+from ctresample.learned.prior_config import PriorConfig
 
 if TYPE_CHECKING:  # takes seconds to import
     from diffusers import UNet2DModel
@@ -71,3 +76,15 @@ def time_of(alpha_bar: torch.Tensor) -> torch.Tensor:
     Karras et al., NeurIPS 2022, use a quarter of the logarithm; diffusers' embedding is made for numbers up to 1000.
     """
     return 50 * ((1 - alpha_bar) / alpha_bar).log()
+
+
+def load_coarse(folder: Path, config: PriorConfig) -> UNet2DModel | None:
+    """The network of a prior's coarse denoiser, if its config says that there is one; `PriorError` if it is broken."""
+    if config.coarse_from_step is None:
+        return None
+    from diffusers import UNet2DModel
+
+    try:
+        return load_network(UNet2DModel, folder / "coarse")
+    except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
+        raise PriorError(f"{folder / 'coarse'} cannot be loaded as a UNet2DModel: {reason_of(error)}") from None

@@ -11,10 +11,11 @@ import pytest
 import torch
 from diffusers import UNet2DModel
 
-from ctresample.coarse import CoarseDenoiser, block_alpha_bar, time_of
 from ctresample.errors import PriorError
-from ctresample.prior import LatentPrior, weights_sha256
-from ctresample.prior_config import CONFIG_NAME
+from ctresample.learned.coarse import CoarseDenoiser, block_alpha_bar, time_of
+from ctresample.learned.folders import weights_sha256
+from ctresample.learned.latent_prior import LatentPrior
+from ctresample.learned.prior_config import CONFIG_NAME
 
 FROM_STEP = 600
 
