@@ -29,6 +29,9 @@ Model = Literal["line-integrals", "counts"]
 """What a reconstruction takes to be measured."""
 MODELS: tuple[Model, ...] = get_args(Model)
 
+ZCoupling = float | str
+"""How strongly neighbouring slices help each other: "auto", "none" or a strength, of which 1 is what "auto" takes."""
+
 WarmStart = Literal["coarse-tv", "tv", "cgls"]
 """Solver of the image that sampling starts from."""
 

@@ -150,7 +150,12 @@ def test_paths_as_text(tmp_path, monkeypatch):
     result = ctresample.reconstruct("scan.h5", method="fbp")
     result.to_nifti("image.nii.gz")
     result.save("all", formats=("dicom", "nrrd"))
-    assert sorted(path.name for path in (tmp_path / "all").iterdir()) == ["dicom", "reconstruction.nrrd", "run.json"]
+    assert sorted(path.name for path in (tmp_path / "all").iterdir()) == [
+        "dicom",
+        "reconstruction.nrrd",
+        "report.html",
+        "run.json",
+    ]
     np.save("scan.npy", scan.values)
     with pytest.raises(ctresample.CTResampleError, match=r"scan\.npy"):  # it says neither units nor geometry
         ctresample.import_sinogram("scan.npy")

@@ -51,9 +51,10 @@ def reconstruct(
     Slices are taken to be neighbours in a volume: ReSample's fast and quality give all the same noise, so that they do
     not flicker from one to the next.
 
-    Writes OUT/dicom/ (a derived CT series with new UIDs, in the study of the source) and OUT/run.json (settings,
-    versions, seed, timings, the misfit to the data of each slice, and with --against the image quality). In other
-    formats OUT/reconstruction.nii.gz or .nrrd; maps beside it; with --deidentify OUT/deidentification.json.
+    Writes OUT/dicom/ (a derived CT series with new UIDs, in the study of the source), OUT/report.html (to look at it in
+    a browser, without a network) and OUT/run.json (settings, versions, seed, timings, the misfit to the data of each
+    slice, and with --against the image quality). In other formats OUT/reconstruction.nii.gz or .nrrd; maps beside it;
+    with --deidentify OUT/deidentification.json.
     """
     began = time.perf_counter()
     from ctresample.files import check_new_folder
@@ -92,5 +93,6 @@ def reconstruct(
             f"PSNR {mean['psnr_db']:.2f} dB over {data_range:g} HU, SSIM {mean['ssim']:.3f}, "
             f"RMSE {mean['rmse_hu']:.1f} HU (means over slices)"
         )
+    say(f"Pictures: {out / 'report.html'}")
     for one in made.maps:
         say(f"{one.kind} map: root mean square {one.rms_hu:.1f} HU over the image")

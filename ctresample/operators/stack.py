@@ -69,3 +69,26 @@ class StackProjector(LinearOperator):
             parts = torch.cat([work(one, slices[numbers]) for one, numbers in chosen.items()])
             made = parts[torch.cat(list(chosen.values())).argsort()]
         return made.reshape(len(volumes), 1, *shape)
+
+
+class SlicesOf(LinearOperator):
+    """A stack with its slices as a batch: ``(slices, 1, rows, columns)`` to ``(slices, 1, views, detectors)``.
+
+    For what is done to each slice by itself, where slices may be seen from different angles; a batch is the whole
+    stack.
+    """
+
+    def __init__(self, stack: StackProjector) -> None:
+        self.stack = stack
+        self.domain_shape, self.range_shape = stack.domain_shape[1:], stack.range_shape[1:]
+        self.device, self.dtype, self.exact_adjoint = stack.device, stack.dtype, stack.exact_adjoint
+
+    @property
+    def row_norms(self) -> torch.Tensor:
+        return self.stack.row_norms[0, 0][:, None]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.stack.forward(x.reshape(-1, 1, *self.stack.domain_shape)).flatten(0, 2)[:, None]
+
+    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+        return self.stack.adjoint(y.reshape(-1, 1, *self.stack.range_shape)).flatten(0, 2)[:, None]

@@ -63,7 +63,7 @@ def dds(
     """Attenuation images that the prior finds likely and the measurement allows; arguments and errors as of `dps`."""
     s = settings or DDSSettings()
     problem = LatentProblem.whitened(y, A, sigma, prior, mu_water_per_mm)
-    check_generators("dds", generators, len(y))
+    check_generators("dds", generators, problem.n_slices)
     steps = timesteps(prior.scheduler, s.n_steps)
     levels = [float(prior.alpha_bar[t]) for t in steps] + [1.0]
     z = normal_like(problem.empty_latents(), generators)

@@ -15,6 +15,8 @@
             bad_rays                    uint8 [view, slice or detector row, detector], 1 where values are not known;
                                         only where some are not
             slice_offsets_mm            float64 [slice], from 0 upwards; only of slices that are not evenly spaced
+            angle_shifts_rad            float64 [slice], added to all angles; only where slices are seen from different
+                                        ones. ``sample/rotation_angle`` then holds the angles before
 
 NXtomo has one frame a view, whose rows are the slices (of a cone beam the detector's rows), so the first two axes are
 those of `Sinogram.values` swapped. A file with ``headers`` holds patient data. Equal sinograms give equal bytes.
@@ -48,7 +50,7 @@ from ctresample.sinogram import Sinogram
 OWN = "/entry/ctresample"
 
 _HEADERS_BYTES = 2**20  # compressed together
-_KEYS = {"schema_version", "geometry", "photons", "headers", "slice_offsets_mm", "bad_rays"}
+_KEYS = {"schema_version", "geometry", "photons", "headers", "slice_offsets_mm", "bad_rays", "angle_shifts_rad"}
 
 
 # ---------------------------------------------------------------- write
@@ -89,6 +91,8 @@ def write_sinogram(sinogram: Sinogram, path: StrPath) -> None:
             own.create_dataset("bad_rays", data=sinogram.bad_rays.swapaxes(0, 1).astype(np.uint8), **GZIP)
         if sinogram.slice_offsets_mm is not None:
             own["slice_offsets_mm"] = np.array(sinogram.slice_offsets_mm, np.float64)
+        if sinogram.angle_shifts_rad is not None:
+            own["angle_shifts_rad"] = np.array(sinogram.angle_shifts_rad, np.float64)
         if len(headers):
             together = min(len(headers), max(1, _HEADERS_BYTES // headers.itemsize))
             own.create_dataset("headers", data=headers, chunks=(together,), **GZIP)
@@ -146,8 +150,7 @@ def read_sinogram(path: StrPath) -> Sinogram:
         stored = _values(file, model, path)
         headers = _read_headers(file, _n_slices(stored, model), path)
         photons = _photons(file, model, path)
-        offsets = dataset(file, f"{OWN}/slice_offsets_mm", path, ndim=1, kind="floating")
-        offsets_mm = None if offsets is None else tuple(offsets[()].tolist())
+        offsets_mm, shifts_rad = (_by_slice(file, name, path) for name in ("slice_offsets_mm", "angle_shifts_rad"))
         bad = _bad_rays(file, stored.shape, path)
         n_views, n_rows, n_detectors = stored.shape
         values = np.empty((n_rows, n_views, n_detectors), np.float32)
@@ -167,6 +170,7 @@ def read_sinogram(path: StrPath) -> Sinogram:
             origin=model.origin,
             headers=headers,
             slice_offsets_mm=offsets_mm,
+            angle_shifts_rad=shifts_rad,
             bad_rays=bad,
         )
     except CTResampleError as error:
@@ -251,6 +255,11 @@ def _photons(file: h5py.File, model: SinogramModel, path: Path) -> NDArray[np.fl
     if not np.isfinite(photons).all():
         raise SinogramError(f"{path}: {name} holds NaN or infinite values; expected photons above 0")
     return photons
+
+
+def _by_slice(file: h5py.File, name: str, path: Path) -> tuple[float, ...] | None:
+    stored = dataset(file, f"{OWN}/{name}", path, ndim=1, kind="floating")
+    return None if stored is None else tuple(stored[()].tolist())
 
 
 def _bad_rays(file: h5py.File, shape: tuple[int, ...], path: Path) -> NDArray[np.bool_] | None:

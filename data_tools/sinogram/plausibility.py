@@ -216,8 +216,8 @@ def _conjugates(sinogram: Sinogram) -> Iterator[str]:
 
 def _disagreement(sinogram: Sinogram, sign: int) -> float | None:
     """Root mean square difference of a middle slice's conjugate rays; None where too few lines are seen twice."""
-    geometry = sinogram.geometry
-    values = sinogram.values[len(sinogram.values) // 2].astype(np.float64)
+    middle = len(sinogram.values) // 2
+    geometry, values = sinogram.geometry_of(middle), sinogram.values[middle].astype(np.float64)
     theta = sign * np.asarray(geometry.angles_rad)
     fan, (position, _) = geometry.name != "parallel", geometry.line_coordinates
     order = np.argsort(np.mod(theta, 2 * math.pi))

@@ -71,6 +71,7 @@ class Trial:
                 settings=self.run.load_settings(),
                 prior=self.model,
                 seed=self.seed,
+                z_coupling="none",
                 device=self.device,
                 batch_size=n,
                 progress=progress,

@@ -37,6 +37,8 @@ class Method:
         zero_shot: whether its model, if any, was trained without knowing the measurement.
         is_random: whether it draws random numbers, so that another seed gives another image.
         nonlinear: whether it can go by counts or a tube's spectrum.
+        couples: whether it lets the slices of a volume help each other, see
+            `ctresample.pipelines.reconstruction.z_coupling`.
         cost: rough time of a slice, relative to the others: for estimates of progress.
     """
 
@@ -49,6 +51,7 @@ class Method:
     zero_shot: bool = True
     is_random: bool = False
     nonlinear: bool = False
+    couples: bool = False
     cost: int = 0
 
     @property
@@ -112,6 +115,7 @@ _ALL = (
         is_random=True,
         presets={"fast": 1000, "quality": 8000, "paper": 20000, "released_code": 40000},
         nonlinear=True,
+        couples=True,
     ),
     Method(
         name="fbp", title="filtered back projection; of a cone beam FDK (Feldkamp et al., 1984)", way="direct", cost=2
@@ -128,15 +132,24 @@ _ALL = (
         title="penalised weighted least squares (Sauer and Bouman, 1993)",
         way="penalised",
         nonlinear=True,
+        couples=True,
         cost=40,
     ),
-    Method(name="tv", title="total variation (Sidky et al., 2012)", way="penalised", nonlinear=True, cost=200),
+    Method(
+        name="tv",
+        title="total variation (Sidky et al., 2012)",
+        way="penalised",
+        nonlinear=True,
+        couples=True,
+        cost=200,
+    ),
     Method(
         name="pnp",
         title="plug-and-play with the latent denoiser (DPIR; Zhang et al., TPAMI 2022)",
         way="sampled",
         needs="latent prior",
         settings="PnPSettings",
+        couples=True,
         cost=1000,
     ),
     Method(

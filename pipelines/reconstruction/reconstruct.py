@@ -11,18 +11,22 @@ import numpy as np
 import torch
 
 from ctresample.bad_rays import BAD_RAY_SIGMA
-from ctresample.choices import ViewWeights, Window
+from ctresample.choices import ViewWeights, Window, ZCoupling
 from ctresample.consistency import residual_ratio
 from ctresample.data_tools.sinogram.plausibility import findings, residual_finding
 from ctresample.errors import UsageError
+from ctresample.geometry import Geometry
 from ctresample.learned import LearnedModel
 from ctresample.operators import Projector, make_projector
 from ctresample.paths import StrPath, as_path
+from ctresample.pipelines.reconstruction.in_parts import InParts
 from ctresample.pipelines.reconstruction.learned_models import learned_model
 from ctresample.pipelines.reconstruction.methods import method_named
+from ctresample.pipelines.reconstruction.parts import Part, by_slice, neighbours_of, parts_of
 from ctresample.pipelines.reconstruction.physics import LINEAR, Physics
 from ctresample.pipelines.reconstruction.room import check_room
 from ctresample.pipelines.reconstruction.solve import Batch, solve
+from ctresample.pipelines.reconstruction.z_coupling import coupling_of
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
 from ctresample.status import Status
@@ -43,6 +47,7 @@ def reconstruct(
     window: Window = "hann",
     view_weights: ViewWeights = "arcs",
     physics: Physics = LINEAR,
+    z_coupling: ZCoupling = "auto",
     device: torch.device | str = "cpu",
     batch_size: int = 8,
     progress: Callable[[float], None] | None = None,
@@ -75,10 +80,15 @@ def reconstruct(
         window: of the ramp filter, for FBP.
         view_weights: of FBP: "arcs", or "equal" for views in bursts, as of gated scans; see `fbp`.
         physics: what the measurement is taken to be; by default line integrals at one energy.
+        z_coupling: how strongly neighbouring slices help each other, see
+            `ctresample.pipelines.reconstruction.z_coupling`: "auto" where it pays, "none", or a strength, of which 1
+            is what "auto" takes. Coupled slices are solved in slabs that overlap, `parts.SLAB_BATCHES` batches each.
         device: where to compute.
-        batch_size: slices reconstructed together.
+        batch_size: slices reconstructed together; of those that are coupled, and of a cone beam's, slices that
+            networks see together.
         progress: told the fraction done, from 0 to 1.
-        projector: of the sinogram's geometry and grid, on ``device``; by default `make_projector`'s.
+        projector: of the sinogram's geometry and grid, on ``device``; by default `make_projector`'s. Not of slices
+            that are seen from different angles, which need several.
         slice_numbers: the k of each slice, where the sinogram is a part of a larger one; by default from 0.
 
     Raises:
@@ -90,9 +100,12 @@ def reconstruct(
     check_room(sinogram.grid)
     if batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}; expected at least 1 slice")
-    numbers = range(len(sinogram.values)) if slice_numbers is None else slice_numbers
-    if len(numbers) != len(sinogram.values):
-        raise UsageError(f"there are {len(numbers)} slice numbers for {len(sinogram.values)} slices; expected one each")
+    n = sinogram.n_slices
+    numbers = range(n) if slice_numbers is None else slice_numbers
+    if len(numbers) != n:
+        raise UsageError(f"there are {len(numbers)} slice numbers for {n} slices; expected one each")
+    if projector is not None and sinogram.angle_shifts_rad is not None:
+        raise UsageError("projector is of one set of angles, but the slices are seen from several; leave it out")
     chosen = method_named(method)
     if settings is not None and not chosen.has_settings:
         raise UsageError(f"method {method} takes no settings; leave them out")
@@ -100,55 +113,62 @@ def reconstruct(
     settings = settings or chosen.load_settings(preset)
     coupled = getattr(settings, "coupled", False)  # then every slice draws the same noise
     physics.check(method, sinogram)
+    coupling = coupling_of(z_coupling, chosen, sinogram)
     model, identity = learned_model(prior, chosen, device)
     if model is not None:
         model.check_shape(sinogram.grid.shape)
     began = time.perf_counter()
-    A = projector or make_projector(sinogram.geometry, sinogram.grid, device=device)
-    scan = sinogram.geometry
-    values, sigma = (scan.as_batch(torch.from_numpy(array)) for array in (sinogram.values, sinogram.sigma()))
-    n = len(values)
-    images, ratios, history = [], [], _History()
-    for first in range(0, n, batch_size):
-        batch = slice(first, min(first + batch_size, n))
+    scan, sigma = sinogram.geometry, sinogram.sigma()
 
-        def watch(share: float, status: Status, batch: slice = batch) -> None:
-            history.add(status, batch.stop - batch.start)
+    def make(geometry: Geometry) -> Projector:
+        return projector or make_projector(geometry, sinogram.grid, device=device)
+
+    image_hu, ratios, history, done = np.empty((n, *sinogram.grid.shape[-2:]), np.float32), np.empty(n), _History(), 0
+    for part in parts_of(sinogram, coupling, make, batch_size):
+        own = list(part.slices or range(n))
+
+        def watch(share: float, status: Status, now: int = done, so_many: int = len(own), part: Part = part) -> None:
+            history.add(status, so_many)
             if progress:
-                progress((batch.start + share * (batch.stop - batch.start)) / n)
+                progress((now + share * len(range(n)[part.kept])) / n)
 
-        # a batch at a time, so that a smaller one takes less memory of the device
-        y, s = (array[batch].to(A.device, A.dtype) for array in (values, sigma))
-        problem = physics.problem(sinogram, A, y, s)
+        # a part at a time, so that smaller ones take less memory of the device
+        y, s = part.as_batch(sinogram.values), part.as_batch(sigma)
+        problem = physics.problem(sinogram, part.A, y, s)
         mu = solve(
             chosen,
             Batch(
                 y=y,
-                A=A,
+                A=part.A,
                 sigma=s,
                 problem=problem,
                 mu_water_per_mm=sinogram.mu_water_per_mm,
                 window=window,
                 view_weights=view_weights,
-                model=model,
+                model=InParts(model, batch_size) if part.is_volume and model is not None else model,
                 settings=settings,
-                generators=slice_generators(seed, numbers[batch], coupled=coupled),
+                generators=slice_generators(seed, [numbers[k] for k in own], coupled=coupled),
+                neighbours=neighbours_of(part, coupling, sinogram.mu_water_per_mm) if chosen.couples else None,
                 watch=watch,
             ),
         )
-        residual = (problem.model(mu) - problem.data) / problem.sigma(mu)
+        residual, s = by_slice((problem.model(mu) - problem.data) / problem.sigma(mu), part), by_slice(s, part)
         known = (s < BAD_RAY_SIGMA).flatten(1).to(residual.dtype).mean(1).clamp_min(1 / s[0].numel())
-        ratios += (residual_ratio(residual) / known.sqrt()).tolist() * (sinogram.n_slices if scan.is_volume else 1)
-        images.append(scan.as_slices(mu_to_hu(mu, sinogram.mu_water_per_mm)).cpu().numpy())
+        kept = own[part.kept]
+        # a cone beam's slices have one residual in common
+        found = (residual_ratio(residual) / known.sqrt()).cpu().numpy()
+        ratios[kept] = found[part.kept] if part.slices else found
+        image_hu[kept] = scan.as_slices(mu_to_hu(mu, sinogram.mu_water_per_mm)).cpu().numpy()[part.kept]
+        done += len(kept)
         if progress:
-            progress(batch.stop / n)
+            progress(done / n)
     doubts = findings(sinogram)
     residual_doubt = residual_finding(float(np.mean(ratios)), sinogram.geometry.n_views)
     return Reconstruction(
-        image_hu=np.concatenate(images),
+        image_hu=image_hu,
         doubts=(*doubts, residual_doubt) if residual_doubt else doubts,
         sinogram=sinogram,
-        residual_ratio=tuple(ratios),
+        residual_ratio=tuple(ratios.tolist()),
         residual_history=history.means(),
         seconds=time.perf_counter() - began,
         settings={
@@ -156,12 +176,14 @@ def reconstruct(
             **({"window": window} if chosen.way == "direct" else {}),
             **({"view_weights": view_weights} if chosen.way == "direct" and view_weights != "arcs" else {}),
             **({} if physics.is_linear else asdict(physics)),
+            **({"z_coupling": coupling.strength} if coupling.strength else {}),
         },
         seed=seed if chosen.is_random else None,
         method=method,
         preset=preset,
         model=identity,
         device=str(device),
+        z_coupling=coupling.facts(),
     )
 
 

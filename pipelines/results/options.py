@@ -8,6 +8,7 @@ from typing import Annotated
 from ctresample.choices import FORMATS, ViewWeights, Window
 from ctresample.errors import UsageError
 from ctresample.offered import RESULTS, Offered
+from ctresample.pipelines.reconstruction.coupling_strength import coupling_strength
 from ctresample.pipelines.reconstruction.methods import BUNDLED, METHODS, PRESETS, method_named, methods_that_need
 from ctresample.pipelines.reconstruction.physics import LINEAR, Physics
 
@@ -22,6 +23,7 @@ class ResultOptions:
         window: of the ramp filter, for FBP.
         view_weights: of FBP, see `ctresample.solvers.fbp`.
         physics: what the measurement is taken to be.
+        z_coupling: how strongly neighbouring slices help each other: "auto", "none" or a strength as text.
         prior: name or folder of the learned model, for a method that needs one; None for the bundled one.
         seed: of methods that sample.
         formats: of `ctresample.choices.FORMATS`; kept in their order.
@@ -49,6 +51,14 @@ class ResultOptions:
         Offered("Of FBP: a view counts by the arc to its neighbours, or (views in bursts, gated) all the same."),
     ] = "arcs"
     physics: Physics = LINEAR
+    z_coupling: Annotated[
+        str,
+        Offered(
+            "How strongly neighbouring slices help each other (resample, tv, wls, pnp): auto, where they are less than "
+            "5 mm apart; none; or a strength, 1 being that of auto. Never over a gap or where steps are uneven.",
+            "auto|none|STRENGTH",
+        ),
+    ] = "auto"
     prior: Annotated[
         str | None,
         Offered(
@@ -83,6 +93,7 @@ class ResultOptions:
         if not self.formats or not set(self.formats) <= set(FORMATS):
             raise UsageError(f"format is {','.join(self.formats)!r}; expected some of {', '.join(FORMATS)}")
         object.__setattr__(self, "formats", tuple(name for name in FORMATS if name in self.formats))
+        coupling_strength(self.z_coupling)
         if self.uncertainty is not None and self.uncertainty < 2:
             raise UsageError(f"uncertainty is {self.uncertainty}; expected 2 or more reconstructions to compare")
         if self.uncertainty and not chosen.is_random:

@@ -48,6 +48,7 @@ def write_record(
         "preset": result.preset or None,
         "seed": result.seed,
         "settings": result.settings,
+        "z_coupling": result.z_coupling,
         "prior": {"name": result.model.name, "weights_sha256": result.model.sha256} if result.model else None,
         "scan": scan_facts(result.sinogram),
         "headers_changed": headers_changed(result.sinogram.headers),

@@ -25,6 +25,7 @@ from ctresample.pipelines.results.images import ResultMap, check_export, write_i
 from ctresample.pipelines.results.memory import with_smaller_batches
 from ctresample.pipelines.results.options import ResultOptions
 from ctresample.pipelines.results.record import write_record
+from ctresample.pipelines.results.report import write_page
 from ctresample.pipelines.results.result_maps import result_maps
 from ctresample.pipelines.work import Progress
 from ctresample.result import Reconstruction
@@ -67,7 +68,8 @@ def make_result(
 ) -> Result:
     """Reconstruct a sinogram and write all of the result, whole or not at all.
 
-    The folder gets the images in each format, the maps and ``run.json``; of de-identified ones the report, too. Where
+    The folder gets the images in each format, the maps, ``run.json`` and ``report.html``; of de-identified ones what
+    was treated, too. Where
     memory runs out, fewer slices are reconstructed together.
 
     Args:
@@ -122,6 +124,7 @@ def make_result(
         note = ""
         with as_output_error(place):  # whichever library writes
             write_images(unfinished, result, formats=options.formats, maps=maps, created=created)
+            write_page(unfinished, result, maps=maps, truth_hu=truth_hu, metrics=metrics)
             now = time.perf_counter()
             write_record(
                 unfinished,
@@ -155,6 +158,7 @@ def reconstructed(
         window=options.window,
         view_weights=options.view_weights,
         physics=options.physics,
+        z_coupling=options.z_coupling,
         device=options.device,
         batch_size=batch_size,
         progress=progress,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Literal
 
+import numpy as np
+
 from ctresample.choices import BEAMS, VOLUME_BEAMS, Beam
 from ctresample.errors import UsageError
 from ctresample.geometry import FOR_GRID, Geometry, Grid, ImageGrid, VolumeGrid
@@ -83,3 +85,26 @@ def scan_geometry(
     if arc_rad == "short":
         geometry = replace(make(grid, n_views, **options, arc_rad=geometry.short_scan_rad), **offsets)
     return geometry
+
+
+def stagger_shifts(geometry: Geometry, n_slices: int, period: int) -> tuple[float, ...]:
+    """What to add to the view angles of each slice, in radians, so that slices in a row are seen from other angles.
+
+    Slice k is turned by ``(k mod period) / period`` of the step from view to view, so that ``period`` neighbours
+    together have seen the angles of a scan with so many times the views.
+
+    Args:
+        geometry: of the first slice.
+        n_slices: slices.
+        period: slices after which the angles repeat; 2 or more.
+
+    Raises:
+        UsageError: a cone beam, which sees all slices from the same angles, or no such period.
+    """
+    if geometry.is_volume:
+        raise UsageError("stagger is of slices scanned one by one, but the geometry is a cone; leave it out")
+    if period < 1 or period != int(period):
+        raise UsageError(f"stagger is {period}; expected a number of slices, 1 for the same angles in all")
+    angles = np.unwrap(np.sort(geometry.angles_rad))
+    step = float(np.median(np.diff(angles))) if geometry.n_views > 1 else geometry.turn_rad
+    return tuple(step * (k % period) / period for k in range(n_slices))

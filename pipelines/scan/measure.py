@@ -12,7 +12,7 @@ from ctresample.errors import UsageError
 from ctresample.geometry import Geometry, Grid
 from ctresample.noise import Scanner, add_noise, blurred, check_noise, with_crosstalk
 from ctresample.operators import ConeProjector, StreamedProjector
-from ctresample.pipelines.scan.geometry import reconstruction_grid
+from ctresample.pipelines.scan.geometry import reconstruction_grid, stagger_shifts
 from ctresample.regrid import to_square_grid
 from ctresample.sinogram import Sinogram
 from ctresample.units import AIR_HU, MU_WATER_PER_MM, hu_to_mu
@@ -31,6 +31,7 @@ def measure(
     geometry: Geometry,
     *,
     size: int,
+    stagger: int,
     photons: float | None,
     electronic_noise: float,
     scanner: Scanner,
@@ -57,7 +58,8 @@ def measure(
     grid, first = reconstruction_grid(volume, size, geometry.name)
     geometry.check_outside(grid)
     mu = hu_to_mu(scanned(volume, size * REFINEMENT).hu.astype(np.float64))
-    transmission = _transmission(mu, geometry, grid, progress)
+    shifts = None if stagger == 1 else stagger_shifts(geometry, len(volume.hu), stagger)
+    transmission = _staggered(mu, geometry, grid, shifts, progress)
     transmission = blurred(transmission, scanner.blur_mm, geometry.detector_pitch_mm)
     if photons is None:
         sent = None
@@ -92,6 +94,7 @@ def measure(
         origin=", ".join(filter(None, (facts, str(scanner), f"noise seed {seed}"))),
         headers=volume.headers,
         slice_offsets_mm=volume.slice_offsets_mm,
+        angle_shifts_rad=shifts,
     )
 
 
@@ -102,6 +105,30 @@ def scanned(volume: Volume, size: int) -> Volume:
     for more than air.
     """
     return to_square_grid(volume.with_hu(np.maximum(volume.hu, np.float32(AIR_HU))), size)
+
+
+def _staggered(
+    mu: NDArray[np.float64],
+    geometry: Geometry,
+    grid: Grid,
+    shifts: tuple[float, ...] | None,
+    progress: Callable[[float], None] | None,
+) -> NDArray[np.float64]:
+    """`_transmission` of slices that are seen from angles of their own, those of equal angles together."""
+    if shifts is None:
+        return _transmission(mu, geometry, grid, progress)
+    kinds = sorted(set(shifts))
+    made = np.empty((len(mu), *geometry.shape))
+    for done, shift in enumerate(kinds):
+
+        def told(share: float, done: int = done) -> None:
+            if progress:
+                progress((done + share) / len(kinds))
+
+        turned = geometry.with_angles(np.asarray(geometry.angles_rad) + shift)
+        chosen = np.flatnonzero(np.array(shifts) == shift)
+        made[chosen] = _transmission(mu[chosen], turned, grid, told)
+    return made
 
 
 def _transmission(

@@ -30,6 +30,8 @@ class Scan:
         source_to_axis_mm: None for that of a clinical scanner; None for parallel rays.
         source_to_detector_mm: the same.
         size: rows and columns of the image grid to reconstruct on.
+        stagger: slices after which the angles repeat: those between are seen from angles between the views; 1 for the
+            same angles in all slices.
         photons: sent along each ray; None for no noise.
         electronic_noise: read-out noise in photons.
         scanner: its bow-tie filter, tube-current modulation, blur and crosstalk.
@@ -59,6 +61,16 @@ class Scan:
     source_to_axis_mm: Annotated[float | None, Offered("Default: 595, a clinical scanner.", "MM", group=SCANNER)] = None
     source_to_detector_mm: Annotated[float | None, Offered("Default: 1085.6, the same.", "MM", group=SCANNER)] = None
     size: Annotated[int, Offered("Rows and columns of the reconstructed image.", minimum=16)] = 256
+    stagger: Annotated[
+        int,
+        Offered(
+            "Slices after which the angles repeat: N slices in a row are seen from N sets of angles, between each "
+            "other, which neighbours share (not cone). Default: the same angles in all.",
+            "N",
+            minimum=1,
+            group=SCANNER,
+        ),
+    ] = 1
     photons: Annotated[
         float | None, Offered("Photons sent along each ray, such as 1e5. Without it: no noise.", "N", group=DOSE)
     ] = None
@@ -107,6 +119,7 @@ class Scan:
             volume,
             self.geometry(grid),
             size=self.size,
+            stagger=self.stagger,
             photons=self.photons,
             electronic_noise=self.electronic_noise,
             scanner=self.scanner,

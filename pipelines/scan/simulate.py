@@ -27,6 +27,7 @@ def simulate(
     source_to_axis_mm: float | None = None,
     source_to_detector_mm: float | None = None,
     size: int = 256,
+    stagger: int = 1,
     photons: float | None = None,
     electronic_noise: float = 0.0,
     scanner: Scanner = PLAIN,
@@ -57,6 +58,8 @@ def simulate(
         source_to_axis_mm: None for that of a clinical scanner; None for parallel rays.
         source_to_detector_mm: the same.
         size: rows and columns of the image grid to reconstruct on.
+        stagger: slices after which the angles repeat, those between being seen from angles between the views (see
+            `stagger_shifts`); 1 for the same angles in all slices. Not of a cone beam.
         photons: photons sent along each ray, with a bow-tie filter along the ray through the rotation axis, and with
             modulation on average; None for no noise.
         electronic_noise: read-out noise in photons.
@@ -84,6 +87,7 @@ def simulate(
             source_to_axis_mm=source_to_axis_mm,
             source_to_detector_mm=source_to_detector_mm,
             size=size,
+            stagger=stagger,
             photons=photons,
             electronic_noise=electronic_noise,
             scanner=scanner,
@@ -98,6 +102,7 @@ def simulate(
         volume,
         geometry,
         size=size,
+        stagger=stagger,
         photons=photons,
         electronic_noise=electronic_noise,
         scanner=scanner,

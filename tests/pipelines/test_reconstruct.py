@@ -35,10 +35,10 @@ def small_presets(monkeypatch):
 
 @pytest.fixture(scope="module")
 def volume(phantoms) -> Volume:
-    """Three slices, no two alike."""
+    """Three slices, no two alike, and too far apart to be coupled."""
     grid = ImageGrid((32, 32), 6.0)
     hu = phantoms.image(grid, phantoms.head(grid, mu=1000.0)) + AIR_HU
-    return Volume(np.stack([hu, hu.T, hu[::-1]]).astype(np.float32), np.diag([6.0, 6.0, 2.0, 1.0]))
+    return Volume(np.stack([hu, hu.T, hu[::-1]]).astype(np.float32), np.diag([6.0, 6.0, 8.0, 1.0]))
 
 
 @pytest.fixture(scope="module")

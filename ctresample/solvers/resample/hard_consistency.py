@@ -24,7 +24,7 @@ from ctresample.consistency.misfit import LEAST_SPREAD_HU
 from ctresample.learned.latent_prior import LatentPrior
 from ctresample.operators import LinearOperator, MeasurementModel, Weighted, WeightedModel, weighted
 from ctresample.solvers.diffusion.schedule import Step
-from ctresample.solvers.diffusion.volumes import from_slices, to_slices
+from ctresample.solvers.diffusion.volumes import from_slices, n_slices, to_slices
 from ctresample.solvers.resample.defects import WEIGHT_DECAY, fixed_stop
 from ctresample.solvers.resample.frames import Frame
 from ctresample.solvers.resample.settings import ReSampleSettings, Stage
@@ -151,32 +151,41 @@ class Problem:
 
     def fit_latent(self, z_0: torch.Tensor, *, spread: float) -> torch.Tensor:
         """Latents near ``z_0`` whose decoded image agrees with the measurement; AdamW knows no ``spread``."""
-        s = self.settings
+        s, shape = self.settings, z_0.shape
+
+        def decode(z: torch.Tensor) -> torch.Tensor:
+            return self.decode(z.reshape(shape))
+
+        # the slices of a volume, which are measured together, are fitted as one
+        z_0 = z_0.reshape(len(self.y), -1, *shape[2:])
         if s.latent_optimiser == "gauss-newton":
-            return fit_latent_by_gauss_newton(
+            fitted = fit_latent_by_gauss_newton(
                 z_0,
                 self.y,
                 self.A,
-                self.decode,
+                decode,
                 spread=spread,
                 n_iterations=s.newton_iterations,
                 cg_iterations=s.cg_iterations,
             )
-        return fit_latent_by_adamw(
-            z_0, self.y, self.A, self.decode, lr=s.latent_lr, max_iterations=s.latent_iterations, **self._descent
-        )
+        else:
+            fitted = fit_latent_by_adamw(
+                z_0, self.y, self.A, decode, lr=s.latent_lr, max_iterations=s.latent_iterations, **self._descent
+            )
+        return fitted.reshape(shape)
 
     def gradient_step(self, z: torch.Tensor, z_0: torch.Tensor, alpha_bar: float) -> torch.Tensor:
         """``z`` after a step down the gradient of the misfit, as in Latent-DPS but without the network's Jacobian.
 
-        ``z - gradient_scale * sqrt(alpha_bar) * d|r| / dz_0`` for each slice, the norm not squared. The residual ``r``
+        ``z - gradient_scale * sqrt(alpha_bar) * d|r| / dz_0`` for each slice, the norm not squared (of a volume times
+        the root of the number of its slices, so that each moves as far as by itself). The residual ``r``
         is in what the model measures of half the prior's HU range along its longest ray, so that the scale depends
         neither on dose nor on units.
         """
         with torch.enable_grad():
             v = z_0.detach().requires_grad_()
             r = (self.A(self.decode(v)) - self.y) * self.sigma
-            misfits = r.flatten(1).norm(dim=1) / self._measurement_unit
+            misfits = r.flatten(1).norm(dim=1) / self._measurement_unit * n_slices(self.A.domain_shape) ** 0.5
             (gradient,) = torch.autograd.grad(misfits.sum(), v)
         return z - self.settings.gradient_scale * alpha_bar**0.5 * gradient
 
