@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -111,7 +111,7 @@ class Sinogram:
         if self.angle_shifts_rad is not None:
             shifts = as_numbers(self.angle_shifts_rad, "angle_shifts_rad")
             # slices that are all turned alike are not staggered
-            same = len(set(shifts)) == 1 and not self.geometry.is_volume
+            same = len(set(shifts)) == 1 and len(shifts) == len(self.values) and not self.geometry.is_volume
             if same:
                 object.__setattr__(self, "geometry", _turned(self.geometry, shifts[0]))
             object.__setattr__(self, "angle_shifts_rad", None if same else shifts)
@@ -217,6 +217,30 @@ class Sinogram:
         self.geometry.check_outside(new)
         return replace(self, grid=new, affine=affine)
 
+    def part(self, numbers: Sequence[int]) -> Sinogram:
+        """Some of its slices, in rising order, where they are.
+
+        Raises:
+            SinogramError: a cone beam, whose slices are measured together.
+        """
+        if self.geometry.is_volume:
+            raise SinogramError("a cone beam measures all slices together; none can be taken out")
+        kept = list(numbers)
+        affine, origins = self.affine.copy(), self.slice_origins_mm[kept]
+        affine[:3, 3] = origins[0]
+        offsets_mm = np.linalg.norm(origins - origins[0], axis=1)
+        even = self.slice_offsets_mm is None and (np.diff(kept) == 1).all()
+        shifts = self.angle_shifts_rad
+        return replace(
+            self,
+            values=self.values[kept],
+            affine=affine,
+            headers=tuple(self.headers[k] for k in kept) if self.headers else (),
+            slice_offsets_mm=None if even or len(kept) == 1 else tuple(offsets_mm.tolist()),
+            bad_rays=None if self.bad_rays is None else self.bad_rays[kept],
+            angle_shifts_rad=None if shifts is None else tuple(shifts[k] for k in kept),
+        )
+
     def every(self, step: int) -> Sinogram:
         """The same scan with every ``step``-th view only, from the first: sparse views of a full scan."""
         if step < 1:
@@ -225,7 +249,7 @@ class Sinogram:
         return replace(
             self,
             values=self.values[:, kept],
-            geometry=self.geometry.with_angles(self.geometry.angles_rad[kept]),
+            geometry=self.geometry.with_views(kept),
             photons=self.photons[kept] if isinstance(self.photons, np.ndarray) else self.photons,
             bad_rays=None if self.bad_rays is None else self.bad_rays[:, kept],
         )

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctresample.bad_rays import filled, suspicious_bins
+from ctresample.bad_rays import filled
 from ctresample.choices import VOLUME_BEAMS
+from ctresample.cleaning import cleaned, suspicious_bins
 from ctresample.data_tools.importers.description import Description
 from ctresample.data_tools.importers.line_integrals import to_line_integrals
 from ctresample.data_tools.importers.readings import Note, Readings
@@ -72,14 +73,17 @@ def assemble(
     if bad.any():
         on_note(f"{np.count_nonzero(bad)} of {bad.size} rays ({bad.mean():.2%}) are not known: they weigh nothing")
         values = filled(values, bad)
-    odd = suspicious_bins(values, bad=bad)
+    odd = {} if described.cleaning & {"rings", "bad-bins"} else suspicious_bins(values, bad=bad)
     if odd:
         shown = ", ".join(f"{k} ({what})" for k, what in list(odd.items())[:8])
-        on_note(f"{len(odd)} bins look dead or unsteady: {shown}; to leave them out add bad_bins: {list(odd)[:50]}")
+        on_note(
+            f"{len(odd)} bins look dead or unsteady: {shown}; to leave them out use --clean bad-bins, or add bad_bins: "
+            f"{list(odd)[:50]}; where they make rings, --clean rings"
+        )
     grid = _stated_grid(described) or _default_grid(geometry, values, described.mu_water_per_mm, on_note)
     step_mm = grid.steps_mm[0] if grid.is_volume else _slice_step_mm(described, n_rows, on_note)
     geometry.check_outside(grid)
-    return Sinogram(
+    sinogram = Sinogram(
         values=values,
         geometry=geometry,
         grid=grid,
@@ -90,6 +94,7 @@ def assemble(
         origin=described.origin or f"measured; imported from {readings.format}",
         bad_rays=bad if bad.any() else None,
     )
+    return cleaned(sinogram, described.cleaning, on_note=on_note)
 
 
 def _of_shape(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -104,11 +109,13 @@ def _without_bad_views(
     values: NDArray[np.float32], bad: NDArray[np.bool_], geometry: Geometry, described: Description, on_note: Note
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], Geometry]:
     """Bad bins marked; bad views, and those of which nothing is known, left out."""
-    for key, n in {"bad_bins": geometry.n_detectors, "bad_views": geometry.n_views}.items():
-        beyond = [k for k in getattr(described, key) or () if k >= n]
+    said = {"bad_bins": (described.named_bins, geometry.n_detectors)}
+    said["bad_views"] = described.bad_views or [], geometry.n_views
+    for key, (named, n) in said.items():
+        beyond = [k for k in named if k >= n]
         if beyond:
             raise SinogramError(f"{key} names {beyond[0]}; expected 0 to {n - 1}")
-    bad[:, :, described.bad_bins or []] = True
+    bad[:, :, described.named_bins] = True
     bad |= np.isnan(values)
     lost: NDArray[np.bool_] = np.all(bad, axis=(0, 2))
     lost[described.bad_views or []] = True
@@ -118,7 +125,7 @@ def _without_bad_views(
         on_note(f"{np.count_nonzero(lost)} of {len(lost)} views are left out: bad, masked or NaN throughout")
         kept = np.flatnonzero(~lost)
         values, bad = values[:, kept], bad[:, kept]
-        geometry = geometry.with_angles(np.array(geometry.angles_rad)[kept])
+        geometry = geometry.with_views(kept)
     return values, bad, geometry
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ctresample.choices import Cleaning
 from ctresample.data_tools.importers.assemble import assemble
 from ctresample.data_tools.importers.description import describe_readings
 from ctresample.data_tools.importers.formats import FORMATS, Asked, format_of
@@ -28,6 +30,7 @@ def import_sinogram(
     preset: Preset | None = None,
     mu_water_per_mm: float | None = None,
     mask: StrPath | None = None,
+    clean: Collection[Cleaning] = (),
     on_note: Note = lambda message: None,
 ) -> Sinogram:
     """Read a sinogram in the format of another program.
@@ -41,6 +44,7 @@ def import_sinogram(
         preset: "lodopab": the file is of LoDoPaB-CT, whose scan is published.
         mu_water_per_mm: attenuation of water that HU refer to, instead of the sidecar's.
         mask: an NPY or TIFF file, not 0 where readings are bad: for each bin, each ray of a view, or each reading.
+        clean: what the detector got wrong, to be taken out, of `ctresample.choices.CLEANING`; the sidecar may add.
         on_note: told, in a line each, what was chosen, floored, left out or overridden.
 
     Raises:
@@ -53,6 +57,8 @@ def import_sinogram(
     said = read_sidecar(sidecar) if sidecar else {}
     if mu_water_per_mm is not None:
         said = said | {"mu_water_per_mm": mu_water_per_mm}
+    if clean:
+        said = said | {"clean": [*clean, *(said["clean"] if isinstance(said.get("clean"), list) else [])]}
     readings = _read(path, preset, said, on_note)
     where = str(sidecar) if sidecar else f"a sidecar ({path.stem}.json or .yaml beside it, or --geometry)"
     facts = _together(readings.facts, said, str(sidecar or "the command line"), on_note)

@@ -118,7 +118,11 @@ _ALL = (
         couples=True,
     ),
     Method(
-        name="fbp", title="filtered back projection; of a cone beam FDK (Feldkamp et al., 1984)", way="direct", cost=2
+        name="fbp",
+        title="filtered back projection; of a cone beam FDK (Feldkamp et al., 1984), of a helix "
+        "weighted FBP (Stierstorfer et al., 2004)",
+        way="direct",
+        cost=2,
     ),
     Method(
         name="sirt",

@@ -19,6 +19,7 @@ from ctresample.solvers.cgls import cgls
 from ctresample.solvers.coarse_tv import coarse_tv
 from ctresample.solvers.fdk import fdk
 from ctresample.solvers.tv import tv
+from ctresample.solvers.wfbp import wfbp
 from ctresample.status import Status
 
 if TYPE_CHECKING:
@@ -80,8 +81,10 @@ class Batch:
 
 
 def direct(solver: Solver, batch: Batch) -> torch.Tensor:
-    """In one step; of a cone beam by FDK."""
+    """In one step; of a cone beam by FDK, of a helix by weighted filtered back projection."""
     A = cast(Projector, batch.A)
+    if A.geometry.name == "helical":
+        return wfbp(batch.y, A.geometry, A.grid, window=batch.window, mu_water_per_mm=batch.mu_water_per_mm)
     solver = fdk if A.geometry.is_volume else solver
     return solver(
         batch.y,

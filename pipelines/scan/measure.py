@@ -142,7 +142,7 @@ def _transmission(
     views = []
     # a view at a time: the whole fine matrix would take gigabytes
     for number in range(geometry.n_views):
-        one = fine_geometry.with_angles((fine_geometry.angles_rad[number],))
+        one = fine_geometry.with_views(np.array([number]))
         if grid.is_volume:
             integrals = ConeProjector(one, fine_grid)(images[None, None])[0, 0, :, 0]
         else:
