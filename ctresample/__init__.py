@@ -19,6 +19,7 @@ Files
     read_sinogram           a sinogram file
     write_sinogram          the same, written
     import_sinogram         a sinogram of a scanner or another program
+    cleaned                 a sinogram without rings, dead bins and zingers
     Volume                  HU values and where they lie in the patient
     Sinogram                line integrals with their geometry, noise and image grid
 
@@ -67,6 +68,7 @@ if TYPE_CHECKING:  # what type checkers and editors see of the table below
     from ctresample import solvers as solvers
     from ctresample import testing as testing
     from ctresample import units as units
+    from ctresample.cleaning import cleaned as cleaned
     from ctresample.data_tools.dicom.read import read_ct_series as read_ct_series
     from ctresample.data_tools.dicom_export.write import Provenance as Provenance
     from ctresample.data_tools.dicom_export.write import write_ct_series as write_ct_series
@@ -125,6 +127,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
 _EXPORTS = {
     name: module
     for module, names in {
+        "cleaning": "cleaned",
         "data_tools.dicom.read": "read_ct_series",
         "data_tools.dicom_export.write": "Provenance write_ct_series",
         "data_tools.importers": "import_sinogram",

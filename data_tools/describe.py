@@ -109,7 +109,7 @@ def _file(path: Path, one_series: bool, any_class: bool) -> Facts:
         return _dicom(path, discovery)
     if foreign := format_of(path):
         raise UsageError(
-            f"{path} is a file of another program ({foreign}); `ctresample import` makes a sinogram file of it"
+            f"{path} is a file of another program ({foreign.name}); `ctresample import` makes a sinogram file of it"
         )
     reasons = ", ".join(discovery.left_out) or "an empty zip file"
     raise UsageError(
@@ -127,6 +127,7 @@ def _sinogram(path: Path) -> Facts:
         "slices": str(summary.n_slices),
         "slice step": _slice_step(float(np.linalg.norm(sinogram.affine[:3, 2])), sinogram.slice_offsets_mm is None),
         **_scan(sinogram.geometry),
+        **_stagger(sinogram),
         **_grid(sinogram.grid),
         "photons": "no noise" if photons is None else f"{_range(photons)} a ray",
         "electronic noise": f"{sinogram.electronic_noise:.4g} photons",
@@ -148,6 +149,13 @@ def _headers(sinogram: Sinogram) -> str:
     if all(header.get(PATIENT_IDENTITY_REMOVED) == {"vr": "CS", "Value": ["YES"]} for header in sinogram.headers):
         return "yes, marked as de-identified"
     return "yes, with patient data"
+
+
+def _stagger(sinogram: Sinogram) -> Facts:
+    if sinogram.angle_shifts_rad is None:
+        return {}
+    shifts = np.degrees(sorted(set(sinogram.angle_shifts_rad)))
+    return {"stagger": f"slices seen from {len(shifts)} sets of angles, turned by {shifts[0]:.4g} to {shifts[-1]:.4g}°"}
 
 
 _VOLUME_BEAMS = {"cone": "cone, flat panel", "helical": "helix, curved detector"}

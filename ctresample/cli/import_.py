@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from ctresample.choices import CLEANING
+from ctresample.cli import options
 from ctresample.cli.screen import say, screen
 from ctresample.errors import UsageError
 
@@ -39,6 +41,13 @@ def import_(
             help="NPY or TIFF, not 0 where readings are bad: of each bin, each ray of a view, or each reading.",
         ),
     ] = None,
+    clean: Annotated[
+        str,
+        typer.Option(
+            metavar="LIST",
+            help=f"What the detector got wrong, to be taken out: {', '.join(CLEANING)}, with commas between, or none.",
+        ),
+    ] = "none",
     mu_water: Annotated[
         float | None, typer.Option(metavar="1/MM", help="Attenuation of water that HU refer to, such as 0.0192.")
     ] = None,
@@ -69,7 +78,13 @@ def import_(
         from ctresample.data_tools.sinogram.file import write_sinogram
 
         sinogram = import_sinogram(
-            file, sidecar=geometry, preset=preset, mu_water_per_mm=mu_water, mask=mask, on_note=show.note
+            file,
+            sidecar=geometry,
+            preset=preset,
+            mu_water_per_mm=mu_water,
+            mask=mask,
+            clean=options.some_of("--clean", clean, CLEANING),
+            on_note=show.note,
         )
         write_sinogram(sinogram, out)
     bins = " x ".join(map(str, sinogram.geometry.view_shape))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from ctresample.errors import UsageError
 from ctresample.pipelines.reconstruction.methods import METHODS, methods_that_need
+
+Name = TypeVar("Name", bound=str)
 
 SOME_FAILED = 3
 """Exit status where some of the work failed and the rest is there."""
@@ -122,6 +124,14 @@ def words(option: str, text: str) -> list[str]:
     if not all(parts):
         raise UsageError(f"{option} is {text!r}; expected a list with commas between, such as a,b")
     return list(dict.fromkeys(parts))
+
+
+def some_of(option: str, text: str, names: Sequence[Name]) -> list[Name]:
+    """The names in a comma-separated list, in their own order; the word ``none`` alone for an empty one."""
+    parts = words(option, text)
+    if parts != ["none"] and not set(parts) <= set(names):
+        raise UsageError(f"{option} is {text!r}; expected some of {', '.join(names)}, with commas between, or none")
+    return [name for name in names if name in parts]
 
 
 def whole_numbers(option: str, text: str) -> list[int]:

@@ -64,12 +64,14 @@ def reconstruct(
 ) -> None:
     """Reconstruct a sinogram into a DICOM series.
 
-    Slices are taken to be neighbours in a volume: ReSample's fast and quality give all the same noise, so that they do
-    not flicker from one to the next.
+    Slices are taken to be neighbours in a volume, and help each other where they are less than 5 mm apart
+    (--z-coupling); ReSample's fast and quality give all the same noise, so that they do not flicker from one to the
+    next.
 
-    Writes OUT/dicom/ (a derived CT series with new UIDs, in the study of the source) and OUT/run.json (settings,
-    versions, seed, timings, the misfit to the data of each slice, and with --against the image quality). In other
-    formats OUT/reconstruction.nii.gz or .nrrd; maps beside it; with --deidentify OUT/deidentification.json.
+    Writes OUT/dicom/ (a derived CT series with new UIDs, in the study of the source), OUT/report.html (to look at it in
+    a browser, without a network) and OUT/run.json (settings, versions, seed, timings, the misfit to the data of each
+    slice, and with --against the image quality). In other formats OUT/reconstruction.nii.gz or .nrrd; maps beside it;
+    with --deidentify OUT/deidentification.json.
     """
     began = time.perf_counter()
     from ctresample.files import check_new_folder
@@ -100,6 +102,8 @@ def reconstruct(
             began=began,
             progress=show.progress,
         )
+        for note in made.notes:
+            show.note(note)
         for doubt in made.reconstruction.doubts:
             show.doubt(doubt)
         if made.note:
@@ -113,6 +117,8 @@ def reconstruct(
         say(
             f"PSNR {mean['psnr_db']:.2f} dB over {data_range:g} HU, SSIM {mean['ssim']:.3f}, "
             f"RMSE {mean['rmse_hu']:.1f} HU (means over slices)"
+            + (f"; neighbours differ {made.metrics['flicker']:.2f} times as much as they should" if n > 1 else "")
         )
+    say(f"Pictures: {out / 'report.html'}")
     for one in made.maps:
         say(f"{one.kind} map: root mean square {one.rms_hu:.1f} HU over the image")

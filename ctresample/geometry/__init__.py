@@ -14,6 +14,10 @@ Detector bin k has its centre at ``(k - (n_detectors - 1) / 2) * detector_pitch_
 ``docs/geometry.md`` beside this package draws each of them.
 """
 
+from collections.abc import Callable
+from functools import partial
+
+from ctresample import choices
 from ctresample.geometry.beam import Beam
 from ctresample.geometry.cone import ConeBeam
 from ctresample.geometry.fan import FanBeam
@@ -24,3 +28,11 @@ from ctresample.geometry.parallel import ParallelBeam
 Geometry = ParallelBeam | FanBeam | ConeBeam | HelicalBeam
 
 __all__ = ["Beam", "ConeBeam", "FanBeam", "Geometry", "Grid", "HelicalBeam", "ImageGrid", "ParallelBeam", "VolumeGrid"]
+
+FOR_GRID: dict[choices.CircularBeam, Callable[..., Geometry]] = {
+    "parallel": ParallelBeam.for_grid,
+    "fan": FanBeam.for_grid,
+    "fan-curved": partial(FanBeam.for_grid, detector_shape="curved"),
+    "cone": ConeBeam.for_grid,
+}
+"""How each beam is made to see a grid: of the grid, a number of views and what else it needs."""

@@ -57,8 +57,8 @@ def import_projections(
         on_note(f"{n} files left out: {reason}")
     if series.assumed_position:
         on_note(
-            f"doubtful: PatientPosition is {series.scanner.patient_position or 'missing'}; only FFS was compared with a "
-            "scanner's own images: check left and right, head and feet against them"
+            f"doubtful: PatientPosition is {series.scanner.patient_position or 'missing'}; only FFS was compared with "
+            "a scanner's own images: check left and right, head and feet against them"
         )
     mu = mu_water_per_mm or series.scanner.mu_water_per_mm
     if mu is None:

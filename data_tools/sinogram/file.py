@@ -28,7 +28,7 @@ import io
 import json
 import math
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -154,7 +154,7 @@ def _write_own(
     return own
 
 
-def _encode(headers: tuple[dict[str, Any], ...]) -> NDArray[np.bytes_]:
+def _encode(headers: tuple[Mapping[str, object], ...]) -> NDArray[np.bytes_]:
     """Fixed length, for HDF5 does not compress text of any length; the padding costs nothing once compressed."""
     try:
         return np.array([json.dumps(header, allow_nan=False).encode() for header in headers], np.bytes_)

@@ -38,7 +38,7 @@ def facts_of(
     on = f"CPU, {n_threads} thread{'s'[: n_threads > 1]}" if device == "cpu" else device_name(device)
     facts = {
         "Slices": f"{len({row.slice for row in rows})} of {len({row.patient for row in rows})} patients",
-        **{condition.name: condition.words for condition in conditions},
+        **{one.name if len(conditions) > 1 else "Scan": one.words for one in conditions},
         "Image": f"{size} × {size} pixels",
         "Noise draws": f"{len(seeds)} (seed{'s'[: len(seeds) > 1]} {', '.join(map(str, seeds))})",
         "Computed on": on,

@@ -98,10 +98,10 @@ def write_report(
     # the same for all; where every reconstruction failed there is none, and nothing to compute with it
     data_range_hu = summary[0].data_range_hu
     colour_bar = _difference_picture(np.linspace(-DIFFERENCE_HU, DIFFERENCE_HU, 4 * _DIFFERENCE_LEVELS)[np.newaxis])
-    viewer = embed(benchmark_scene(images)) if images else None
+    slices = [_slice(name, pictures, data_range_hu) for name, pictures in images.items()]  # checks them, too
     html = filled(
         "report.html.j2",
-        viewer=viewer,
+        viewer=embed(benchmark_scene(images)) if images else None,
         title=title,
         facts=facts,
         figures=MAIN,
@@ -110,7 +110,7 @@ def write_report(
         baseline=baseline,
         failures=failures,
         data_range_hu=data_range_hu,
-        slices=[_slice(name, pictures, data_range_hu) for name, pictures in images.items()],
+        slices=slices,
         open_slices=OPEN_SLICES,
         difference_hu=DIFFERENCE_HU,
         colour_bar=_data_uri(colour_bar),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from ctresample.choices import ViewWeights, Window
 from ctresample.consistency import Neighbours
+from ctresample.learned import LearnedModel
 from ctresample.operators import LinearOperator, Projector, StackProjector
 from ctresample.pipelines.reconstruction.methods import Method
 from ctresample.pipelines.reconstruction.problem import LINEARISATIONS, Problem
@@ -20,6 +21,9 @@ from ctresample.solvers.fdk import fdk
 from ctresample.solvers.tv import tv
 from ctresample.solvers.wfbp import wfbp
 from ctresample.status import Status
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Watch = Callable[[float, Status], None]
 """Told the share of the batch done, and the status of the solver at work."""
@@ -57,8 +61,8 @@ class Batch:
     mu_water_per_mm: float
     window: Window = "hann"
     view_weights: ViewWeights = "arcs"
-    model: Any
-    settings: Any
+    model: LearnedModel | None
+    settings: DataclassInstance | None
     generators: Sequence[torch.Generator]
     neighbours: Neighbours | None = None
     watch: Watch

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctresample.cleaning import cleaned
 from ctresample.data_tools.deidentify import UNDATED, Deidentifier
 from ctresample.device import pick_device
 from ctresample.files import as_output_error, whole_folder
@@ -25,6 +26,7 @@ from ctresample.pipelines.results.images import ResultMap, check_export, write_i
 from ctresample.pipelines.results.memory import with_smaller_batches
 from ctresample.pipelines.results.options import ResultOptions
 from ctresample.pipelines.results.record import write_record
+from ctresample.pipelines.results.report import write_page
 from ctresample.pipelines.results.result_maps import result_maps
 from ctresample.pipelines.work import Progress
 from ctresample.result import Reconstruction
@@ -40,6 +42,7 @@ class Result:
         maps: that were asked for.
         metrics: against the truth, where there was one.
         batch_size: slices reconstructed together: those that memory was enough for.
+        notes: what was found in the sinogram while it was cleaned.
         note: what was de-identified, in a line; empty where nothing was.
     """
 
@@ -47,6 +50,7 @@ class Result:
     maps: tuple[ResultMap, ...]
     metrics: Mapping[str, Any] | None
     batch_size: int
+    notes: tuple[str, ...]
     note: str
 
 
@@ -67,7 +71,8 @@ def make_result(
 ) -> Result:
     """Reconstruct a sinogram and write all of the result, whole or not at all.
 
-    The folder gets the images in each format, the maps and ``run.json``; of de-identified ones the report, too. Where
+    The folder gets the images in each format, the maps, ``run.json`` and ``report.html``; of de-identified ones what
+    was treated, too. Where
     memory runs out, fewer slices are reconstructed together.
 
     Args:
@@ -97,6 +102,8 @@ def make_result(
             sinogram = deidentifier.sinogram(sinogram)
             sinogram = replace(sinogram, origin=origin) if keep_origin else sinogram
         check_export(sinogram, options.formats)
+        found: list[str] = []
+        sinogram = cleaned(sinogram, options.clean, on_note=found.append)
         options = replace(options, device=str(pick_device(options.device)))
         model = load_model(options) if model is None else model
         n = sinogram.n_slices
@@ -122,6 +129,7 @@ def make_result(
         note = ""
         with as_output_error(place):  # whichever library writes
             write_images(unfinished, result, formats=options.formats, maps=maps, created=created)
+            write_page(unfinished, result, maps=maps, truth_hu=truth_hu, metrics=metrics)
             now = time.perf_counter()
             write_record(
                 unfinished,
@@ -130,11 +138,13 @@ def make_result(
                 metrics=metrics,
                 maps=maps,
                 created=created,
-                notes=notes,
+                notes=[*notes, *found],
             )
             if deidentifier:
                 note = write_report(unfinished / REPORT_NAME, deidentifier)
-    return Result(reconstruction=result, maps=tuple(maps), metrics=metrics, batch_size=size, note=note)
+    return Result(
+        reconstruction=result, maps=tuple(maps), metrics=metrics, batch_size=size, notes=tuple(found), note=note
+    )
 
 
 def reconstructed(

@@ -10,6 +10,7 @@ from ctresample.errors import UsageError
 from ctresample.files import whole_folder
 from ctresample.pipelines.results.images import check_export, write_dicom, write_images, write_volume
 from ctresample.pipelines.results.record import write_record
+from ctresample.pipelines.results.report import write_page
 from ctresample.result import Reconstruction
 
 
@@ -33,4 +34,5 @@ def save(result: Reconstruction, folder: Path, formats: Sequence[str]) -> None:
     check_export(result.sinogram, wanted)
     with whole_folder(folder) as place:
         write_images(place, result, formats=wanted)
+        write_page(place, result)
         write_record(place, result, seconds={"reconstruct": result.seconds})

@@ -10,9 +10,7 @@
     const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
     const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
     const values = new Int16Array(count); // wraps around, as the differences of packing.py did
-    for (let k = 0; k < count; k++) {
-      values[k] = (k % columns ? values[k - 1] : 0) + (bytes[k] | (bytes[count + k] << 8));
-    }
+    for (let k = 0; k < count; k++) values[k] = (k % columns ? values[k - 1] : 0) + (bytes[k] | (bytes[count + k] << 8));
     return values;
   }
 
@@ -23,15 +21,14 @@
     const strides = [size[1] * size[2], size[2], 1];
     const blocks = [...root.querySelectorAll('[data-part="values"]')];
     const layers = await Promise.all(scene.layers.map(async (about, k) =>
-      ({ ...about, values: await unpack(blocks[k].textContent, size[0] * size[1] * size[2], size[2]), shown: true })));
+      ({ ...about, values: await unpack(blocks[k].textContent, size[0] * size[1] * size[2], size[2]) })));
     blocks.forEach((block) => block.remove());
     const truth = layers.find((layer) => layer.role === "truth");
     const images = layers.filter((layer) => layer.role !== "map");
-    const methods = layers.filter((layer) => layer.role === "image");
-    const state = { at: [scene.first, size[1] >> 1, size[2] >> 1], centre: null, zoom: 1, mode: "side", plane: "axial",
+    const state = { at: [scene.first, size[1] >> 1, size[2] >> 1], centre: null, zoom: 1, mode: "side by side", plane: "axial",
       a: images.indexOf(truth || images[0]), b: images.length - 1, split: 0.5, flip: false, line: null };
     [state.level, state.width] = Object.values(scene.windows)[0];
-    let panels = [], waiting = false, timer = 0;
+    let panels = [], waiting = 0, timer = 0;
 
     const hu = (layer, at) => {
       const value = layer.values[at[0] * strides[0] + at[1] * strides[1] + at[2]];
@@ -40,14 +37,11 @@
     const words = (value, sign) => value === null ? "nothing" :
       `${sign && value > 0 ? "+" : ""}${value} HU`.replace("-", "\u2212");
     const name = () => scene.slices[state.at[0]];
-    const redraw = () => {
-      if (!waiting) requestAnimationFrame(() => { waiting = false; draw(); });
-      waiting = true;
-    };
-    const moveTo = (axis, value) => {
-      state.at[axis] = Math.min(size[axis] - 1, Math.max(0, Math.round(value)));
-      redraw();
-    };
+    const wanted = () => images.filter((_, k) => find("layers").querySelectorAll("input")[k].checked);
+    const redraw = () => { waiting = waiting || requestAnimationFrame(() => { waiting = 0; draw(); }); };
+    const set = (changes) => { Object.assign(state, changes); redraw(); };
+    const within = (at) => at.map((value, axis) => Math.min(size[axis] - 1, Math.max(0, Math.round(value))));
+    const moveTo = (axis, value) => set({ at: within(state.at.map((old, k) => k === axis ? value : old)) });
 
     // ---- what lies over an image: its difference to the truth, or a map of it
     function overlayOf(layer) {
@@ -75,8 +69,7 @@
           out[k + 3] = 255;
         }
       }
-      const canvas = document.createElement("canvas");
-      [canvas.width, canvas.height] = [size[across], size[down]];
+      const canvas = Object.assign(document.createElement("canvas"), { width: size[across], height: size[down] });
       canvas.getContext("2d").putImageData(image, 0, 0);
       return canvas;
     }
@@ -96,7 +89,7 @@
       const [down, across] = PLANES[panel.plane];
       at[across] = Math.floor((event.clientX - box.left - w / 2) / sx + cx);
       at[down] = Math.floor((event.clientY - box.top - h / 2) / sy + cy);
-      return at.map((value, axis) => Math.min(size[axis] - 1, Math.max(0, value)));
+      return within(at);
     }
 
     function drawPanel(panel) {
@@ -113,28 +106,26 @@
       const layer = panel.layer || (state.mode === "blink" && state.flip ? b : a);
       paint(layer);
       if (state.mode === "slider") {
+        const middle = w * state.split;
         pen.save();
         pen.beginPath();
-        pen.rect(w * state.split, 0, w, h);
+        pen.rect(middle, 0, w, h);
         pen.clip();
-        pen.fillRect(0, 0, w, h);
+        pen.fillRect(middle, 0, w, h);
         paint(b);
         pen.restore();
         pen.fillStyle = "#ffd24a";
-        pen.fillRect(w * state.split - 1, 0, 2, h);
+        pen.fillRect(middle - 1, 0, 2, h);
       }
       const worst = plane === "axial" && find("marks").checked && layer.worst[state.at[0]];
       if (worst) {
         const [x, y] = toScreen(panel, [0, worst[0], worst[1]], place);
-        pen.strokeStyle = "#ff5a4f";
-        pen.lineWidth = 2;
+        Object.assign(pen, { strokeStyle: "#ff5a4f", lineWidth: 2 });
         pen.strokeRect(x, y, worst[2] * sx, worst[2] * sy);
       }
       const [x, y] = toScreen(panel, state.at.map((value) => value + 0.5), place);
       pen.fillStyle = "#7fe3c0aa";
-      for (const box of [[x - 0.5, 0, 1, y - 6], [x - 0.5, y + 6, 1, h], [0, y - 0.5, x - 6, 1], [x + 6, y - 0.5, w, 1]]) {
-        pen.fillRect(...box);
-      }
+      for (const box of [[x, 0, 1, y - 6], [x, y + 6, 1, h], [0, y, x - 6, 1], [x + 6, y, w, 1]]) pen.fillRect(...box);
       if (state.line && state.line.plane === plane) {
         pen.strokeStyle = "#ffd24a";
         pen.beginPath();
@@ -151,26 +142,23 @@
 
     function drawProfile() {
       const plot = find("profile");
-      plot.hidden = !state.line;
-      if (!state.line) return;
+      if ((plot.hidden = !state.line)) return;
       const [from, to] = state.line.ends, n = 200, canvas = plot.querySelector("canvas"), pen = canvas.getContext("2d");
       const ratio = window.devicePixelRatio || 1, w = canvas.clientWidth, h = canvas.clientHeight;
-      const curves = images.filter((layer) => layer.shown).map((layer) => ({ layer, values: Array.from({ length: n + 1 },
+      const curves = wanted().map((layer) => ({ layer, values: Array.from({ length: n + 1 },
         (_, k) => hu(layer, from.map((value, axis) => Math.round(value + (to[axis] - value) * k / n)))) }));
       const all = curves.flatMap((curve) => curve.values).filter((value) => value !== null);
       const low = Math.min(...all), high = Math.max(...all, low + 1);
       [canvas.width, canvas.height] = [Math.round(w * ratio), Math.round(h * ratio)];
       pen.setTransform(ratio, 0, 0, ratio, 0, 0);
       plot.querySelector("figcaption").replaceChildren(...curves.map(({ layer }) => {
-        const key = document.createElement("b");
-        key.textContent = ` ${layer.label} `;
+        const key = Object.assign(document.createElement("b"), { textContent: ` ${layer.label} ` });
         key.style.color = LINES[images.indexOf(layer) % LINES.length];
         return key;
       }), ` ${words(low)} to ${words(high)}` + (scene.voxel_mm ? ` over ${Math.hypot(...from.map((value, axis) =>
         (to[axis] - value) * mm[axis])).toFixed(1)} mm` : ""));
       for (const { layer, values } of curves) {
-        pen.strokeStyle = LINES[images.indexOf(layer) % LINES.length];
-        pen.lineWidth = 1.5;
+        Object.assign(pen, { strokeStyle: LINES[images.indexOf(layer) % LINES.length], lineWidth: 1.5 });
         pen.beginPath();
         values.forEach((value, k) => value !== null && pen.lineTo(k / n * w, h - 4 - (value - low) / (high - low) * (h - 8)));
         pen.stroke();
@@ -180,54 +168,51 @@
     function draw() {
       panels.forEach(drawPanel);
       drawProfile();
-      const slices = find("slice"), error = (layer) => layer.rmse_hu[state.at[0]];
-      slices.value = state.at[0];
-      slices.setAttribute("aria-valuetext", name());
-      find("name").textContent = `${name()} (${state.at[0] + 1} of ${size[0]})` + methods.filter((layer) => error(layer)
+      const error = (layer) => layer.rmse_hu[state.at[0]];
+      find("slice").value = state.at[0];
+      find("slice").setAttribute("aria-valuetext", name());
+      find("name").textContent = `${name()} (${state.at[0] + 1} of ${size[0]})` + images.filter((layer) => error(layer)
         != null).map((layer) => ` · ${layer.label} ${error(layer).toFixed(1)} HU RMSE`).join("");
-      find("level").value = Math.round(state.level);
-      find("width").value = Math.round(state.width);
+      for (const part of ["level", "width"]) find(part).value = Math.round(state[part]);
       const preset = Object.entries(scene.windows).find(([, [level, width]]) => level === state.level && width === state.width);
       find("window").value = preset ? preset[0] : "";
     }
 
     // ---- panels, made anew when it changes which there are
     function build() {
-      const one = state.mode !== "side", planes = state.plane === "all" ? Object.keys(PLANES) : [state.plane];
-      const shown = one ? [null] : images.filter((layer) => layer.shown);
+      const one = state.mode !== "side by side", planes = state.plane === "all" ? Object.keys(PLANES) : [state.plane];
+      const shown = one ? [null] : wanted();
       panels = shown.flatMap((layer) => planes.map((plane) => {
-        const figure = document.createElement("figure"), [title, value] = [0, 0].map(() => document.createElement("span"));
-        const canvas = document.createElement("canvas"), caption = document.createElement("figcaption");
+        const [figure, caption, title, value, canvas] = ["figure", "figcaption", "span", "span", "canvas"].map((tag) =>
+          document.createElement(tag));
         canvas.setAttribute("role", "img");
         caption.append(title, value);
         figure.append(caption, canvas);
-        const panel = { layer, plane, figure, canvas, title, value };
-        listen(panel);
-        return panel;
+        return { layer, plane, figure, canvas, title, value };
       }));
+      panels.forEach(listen);
       find("panels").replaceChildren(...panels.map((panel) => panel.figure));
       find("panels").className = one ? "one" : planes.length > 1 ? "planes" : "";
-      for (const part of root.querySelectorAll("[data-for]")) part.hidden = !part.dataset.for.split(" ").includes(state.mode);
+      for (const part of root.querySelectorAll("[data-for]")) part.hidden = !part.dataset.for.split("|").includes(state.mode);
       clearInterval(timer);
       const still = matchMedia("(prefers-reduced-motion: reduce)").matches; // then the space bar alone swaps
       if (state.mode === "blink" && !still) timer = setInterval(swap, 700);
       redraw();
     }
-    const swap = () => { state.flip = !state.flip; redraw(); };
+    const swap = () => set({ flip: !state.flip });
 
     function listen(panel) {
       const fingers = new Map();
       let before = null;
       const spread = () => { const [p, q] = [...fingers.values()]; return Math.hypot(p.clientX - q.clientX, p.clientY - q.clientY); };
+      const dragging = (event) => event.shiftKey ? "line" : event.buttons & 2 ? "window" : find("drag").value;
+      const line = (from, to) => ({ plane: panel.plane, ends: [from, to] });
       panel.canvas.addEventListener("pointerdown", (event) => {
         panel.canvas.setPointerCapture(event.pointerId);
-        fingers.set(event.pointerId, event);
-        before = event;
-        state.at = toVoxel(panel, event);
-        if (dragging(event) === "line") state.line = { plane: panel.plane, ends: [state.at, state.at] };
-        redraw();
+        fingers.set(event.pointerId, before = event);
+        const at = toVoxel(panel, event);
+        set(dragging(event) === "line" ? { at, line: line(at, at) } : { at });
       });
-      const dragging = (event) => event.shiftKey ? "line" : event.buttons & 2 ? "window" : find("drag").value;
       panel.canvas.addEventListener("pointermove", (event) => {
         const held = fingers.has(event.pointerId), [down, across] = PLANES[panel.plane], { sx, sy } = fit(panel);
         if (fingers.size === 2 && held) {
@@ -235,9 +220,9 @@
           fingers.set(event.pointerId, event);
           zoom(spread() / last);
         } else if (!held) {
-          if (event.pointerType === "mouse" && state.mode === "side") state.at = toVoxel(panel, event);
+          if (event.pointerType === "mouse" && state.mode === "side by side") state.at = toVoxel(panel, event);
         } else if (dragging(event) === "line") {
-          state.line = { plane: panel.plane, ends: [state.line ? state.line.ends[0] : state.at, toVoxel(panel, event)] };
+          state.line = line(state.line ? state.line.ends[0] : state.at, toVoxel(panel, event));
         } else if (dragging(event) === "window") {
           state.width = Math.max(1, state.width + 2 * (event.clientX - before.clientX));
           state.level -= event.clientY - before.clientY;
@@ -255,85 +240,61 @@
         if (!event.ctrlKey && !root.contains(document.activeElement)) return; // the page scrolls until the viewer is used
         event.preventDefault();
         const depth = PLANES[panel.plane][2];
-        if (event.ctrlKey) zoom(Math.exp(-event.deltaY / 200));
-        else moveTo(depth, state.at[depth] + Math.sign(event.deltaY));
+        event.ctrlKey ? zoom(Math.exp(-event.deltaY / 200)) : moveTo(depth, state.at[depth] + Math.sign(event.deltaY));
       }, { passive: false });
     }
-    const zoom = (factor) => { state.zoom = Math.min(40, Math.max(0.5, state.zoom * factor)); redraw(); };
-    const window_ = (which) => { if (scene.windows[which]) [state.level, state.width] = scene.windows[which]; redraw(); };
-    const reset = () => { Object.assign(state, { zoom: 1, centre: null, line: null }); redraw(); };
+    const zoom = (factor) => set({ zoom: Math.min(40, Math.max(0.5, state.zoom * factor)) });
+    const toWindow = ([level, width]) => set({ level, width });
+    const reset = () => set({ zoom: 1, centre: null, line: null });
     const setMode = (mode) => { state.mode = find("mode").value = mode; build(); };
 
     // ---- controls
-    const choices = (part, names, hidden) => {
-      find(part).append(...names.map((text) => new Option(text, text)));
-      find(part).closest("label").hidden = Boolean(hidden);
-    };
     const on = (part, act) => find(part).addEventListener("input", (event) => act(event.target.value));
-    choices("window", Object.keys(scene.windows));
-    choices("overlay", [...(truth ? ["difference"] : []), ...new Set(layers.filter((one) => one.role === "map").map((one) => one.label))],
-      !truth && !layers.some((one) => one.role === "map"));
-    choices("plane", scene.voxel_mm && size[0] > 1 ? [...Object.keys(PLANES), "all"] : ["axial"], !scene.voxel_mm || size[0] < 2);
-    choices("mode", images.length > 1 ? ["side", "blink", "slider"] : ["side"], images.length < 2);
-    ["a", "b"].forEach((side) => {
-      find(side).append(...images.map((layer, k) => new Option(layer.label, k)));
-      find(side).value = state[side];
-      on(side, (value) => { state[side] = Number(value); redraw(); });
-    });
-    const judged = methods.filter((layer) => layer.rmse_hu.some((value) => value != null));
-    choices("goto", judged.flatMap((layer) => [`worst slice of ${layer.label}`, `best slice of ${layer.label}`,
-      `worst region of ${layer.label}`]), !judged.length);
-    find("slice").max = size[0] - 1;
-    find("slice").closest("label").hidden = size[0] < 2;
-    find("marks").closest("label").hidden = !layers.some((layer) => layer.worst.some(Boolean));
+    for (const side of ["a", "b"]) on(side, (value) => set({ [side]: Number(value) }));
+    [find("a").value, find("b").value] = [state.a, state.b];
     on("slice", (value) => moveTo(0, Number(value)));
-    on("window", window_);
-    on("overlay", redraw);
-    on("marks", redraw);
-    on("level", (value) => { state.level = Number(value); redraw(); });
-    on("width", (value) => { state.width = Math.max(1, Number(value)); redraw(); });
-    on("split", (value) => { state.split = Number(value) / 100; redraw(); });
+    on("window", (value) => value && toWindow(scene.windows[value]));
+    on("level", (value) => set({ level: Number(value) }));
+    on("width", (value) => set({ width: Math.max(1, Number(value)) }));
+    on("split", (value) => set({ split: Number(value) / 100 }));
     on("mode", setMode);
     on("plane", (value) => { state.plane = value; build(); });
+    on("layers", build);
+    for (const part of ["overlay", "marks"]) on(part, redraw);
     on("goto", (value) => {
-      const layer = judged.find((one) => value.endsWith(` of ${one.label}`));
-      const known = layer.rmse_hu.map((error, k) => [error, k]).filter(([error]) => error != null).sort((p, q) => p[0] - q[0]);
-      moveTo(0, known[value.startsWith("best") ? 0 : known.length - 1][1]);
-      const region = layer.worst[state.at[0]];
+      const [what, index] = value.split(" "), { rmse_hu: errors, worst } = images[index];
+      const known = errors.map((_, k) => k).filter((k) => errors[k] != null).sort((k, l) => errors[k] - errors[l]);
+      moveTo(0, known[what === "best" ? 0 : known.length - 1]);
       reset();
-      if (value.startsWith("worst region") && region) {
-        state.centre = [state.at[0], region[0] + region[2] / 2, region[1] + region[2] / 2];
-        state.at = state.centre.map(Math.floor);
-        state.zoom = Math.min(size[1], size[2]) / region[2] / 1.5;
-      }
+      if (what !== "region" || !worst[state.at[0]]) return;
+      const [row, column, side] = worst[state.at[0]], centre = [state.at[0], row + side / 2, column + side / 2];
+      set({ centre, at: centre.map(Math.floor), zoom: Math.min(size[1], size[2]) / side / 1.5 });
     });
     find("reset").addEventListener("click", reset);
-    find("layers").append(...images.map((layer) => {
-      const label = document.createElement("label"), box = document.createElement("input");
-      Object.assign(box, { type: "checkbox", checked: true });
-      box.addEventListener("input", () => { layer.shown = box.checked || images.every((one) => one === layer || !one.shown); box.checked = layer.shown; build(); });
-      label.append(box, layer.label);
-      return label;
-    }));
-    const presets = Object.keys(scene.windows);
-    const keys = { "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8), 0: reset, b: () => setMode(state.mode === "blink" ? "side" : "blink"),
-      s: () => setMode(state.mode === "slider" ? "side" : "slider"), " ": swap, PageDown: () => moveTo(0, state.at[0] + 1),
-      PageUp: () => moveTo(0, state.at[0] - 1), ArrowUp: () => moveTo(1, state.at[1] - 1), ArrowDown: () => moveTo(1, state.at[1] + 1),
-      ArrowLeft: () => moveTo(2, state.at[2] - 1), ArrowRight: () => moveTo(2, state.at[2] + 1),
-      d: () => { find("overlay").value = find("overlay").value ? "" : find("overlay").options[1].value; redraw(); } };
-    presets.forEach((preset, k) => { keys[k + 1] = () => window_(preset); });
+    const toggle = (mode) => () => images.length > 1 && setMode(state.mode === mode ? "side by side" : mode);
+    const step = (axis, by) => () => moveTo(axis, state.at[axis] + by);
+    const difference = () => { // on and off; nothing where there is none
+      find("overlay").selectedIndex = find("overlay").selectedIndex ? 0 : Math.min(1, find("overlay").length - 1);
+      redraw();
+    };
+    const keys = { "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8), 0: reset, " ": swap, d: difference,
+      b: toggle("blink"), s: toggle("slider"), PageDown: step(0, 1), PageUp: step(0, -1), ArrowUp: step(1, -1),
+      ArrowDown: step(1, 1), ArrowLeft: step(2, -1), ArrowRight: step(2, 1) };
+    Object.values(scene.windows).forEach((window, k) => { keys[k + 1] = () => toWindow(window); });
     find("stage").addEventListener("keydown", (event) => {
       if (event.target.matches("select, input") || event.ctrlKey || event.metaKey || !keys[event.key]) return;
-      if ((event.key === "b" || event.key === "s") && images.length < 2) return;
-      if (event.key === "d" && find("overlay").options.length < 2) return;
       event.preventDefault();
       keys[event.key]();
     });
     new ResizeObserver(redraw).observe(find("panels"));
+    find("more").open = innerWidth > 600;
     root.hidden = false;
     build();
   }
   for (const root of document.querySelectorAll(".viewer")) {
-    start(root).catch((error) => { root.hidden = false; root.textContent = `The viewer does not work in this browser (${error.message}); the pictures below are there all the same.`; });
+    start(root).catch((error) => { // a browser from before 2023
+      root.hidden = false;
+      root.textContent = `The viewer does not work in this browser (${error.message}); the pictures below need none.`;
+    });
   }
 })();

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -40,10 +39,8 @@ def _pixels_joined(scene: Scene) -> Scene:
         return zoom and Zoom(zoom.row // 2, zoom.column // 2, max(1, zoom.size // 2))
 
     size = scene.voxel_mm and (scene.voxel_mm[0], 2 * scene.voxel_mm[1], 2 * scene.voxel_mm[2])
-    made = _each(
-        scene, lambda layer: replace(layer, hu=coarser(layer.hu), worst=[halved(zoom) for zoom in layer.worst])
-    )
-    return replace(made, voxel_mm=size)
+    layers = [replace(one, hu=coarser(one.hu), worst=[halved(zoom) for zoom in one.worst]) for one in scene.layers]
+    return replace(scene, layers=layers, voxel_mm=size)
 
 
 def _every_second(scene: Scene) -> Scene:
@@ -55,7 +52,3 @@ def _every_second(scene: Scene) -> Scene:
 
     layers = [thinned(layer) for layer in scene.layers]
     return replace(scene, layers=layers, slice_names=scene.slice_names[kept], first=scene.first // 2, voxel_mm=size)
-
-
-def _each(scene: Scene, change: Callable[[Layer], Layer]) -> Scene:
-    return replace(scene, layers=[change(layer) for layer in scene.layers])

@@ -19,11 +19,11 @@ from ctresample.pipelines.viewer.packing import NOTHING, packed
 from ctresample.pipelines.viewer.scene import Layer, Scene
 from ctresample.units import WINDOWS
 
-MOST_BYTES = 8_000_000
-"""Of the packed values of one page. With the pictures for print a report of 12 slices and 4 methods stays below 15 MB."""
+MOST_BYTES = 7_000_000
+"""Of the packed values of one page: with the pictures for print, a report stays below 15 MB."""
 
-_LARGEST_DIFFERENCE_SHARE = 0.99
-"""Of the pixels; the difference that these stay below has the full colour, so that one bad region leaves the rest seen."""
+_LARGEST_DIFFERENCE_SHARE = 0.95
+"""Of the pixels stay below the difference that has the full colour: one bad region leaves the rest to be seen."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ def embed(scene: Scene) -> Embedded:
     shown = bounded(scene, MOST_BYTES)
     blocks = [packed(layer.hu) for layer in shown.layers]
     truth = next((layer for layer in shown.layers if layer.role == "truth"), None)
+    maps = [layer.label for layer in shown.layers if layer.role == "map"]
     about = {
         "shape": shown.shape,
         "voxel_mm": shown.voxel_mm,
@@ -71,8 +72,12 @@ def embed(scene: Scene) -> Embedded:
     }
     html = filled(
         "viewer.html.j2",
-        about=json.dumps(finite(about), ensure_ascii=False).replace("<", "\u003c"),
+        about=json.dumps(finite(about), ensure_ascii=False).replace("<", "\\u003c"),  # no tag ends the block
         blocks=blocks,
+        scene=shown,
+        images=[layer for layer in shown.layers if layer.role != "map"],
+        overlays=["difference"] * bool(truth) + list(dict.fromkeys(maps)),
+        windows=list(WINDOWS),
         megabytes=sum(map(len, blocks)) / 1e6,
         notes=shown.notes,
     )

@@ -38,7 +38,14 @@ def test_a_whole_result_in_one_call(tmp_path, sinogram, volume):
         progress=lambda share, step: seen.append((share, step)),
     )
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"dicom", "dicom-residual-map", "reconstruction.nrrd", "residual-map.nrrd", "run.json"}
+    assert names == {
+        "dicom",
+        "dicom-residual-map",
+        "reconstruction.nrrd",
+        "residual-map.nrrd",
+        "run.json",
+        "report.html",
+    }
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert record["metrics"]["mean"] == result.metrics["mean"]
     assert "seconds" not in record  # equal runs give equal files
