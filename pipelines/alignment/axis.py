@@ -27,8 +27,8 @@ _REACH = 0.12
 """Of the detector's width, to both sides: offsets that are looked for."""
 _COARSE_STEPS = 25
 _ITERATIONS = 8
-_FLAT = 0.02
-"""Relative rise of the misfit over the range that was searched, below which no minimum stands out."""
+_FLAT = 0.1
+"""Share of the median misfit by which the least must lie below it; of pure noise it is 3 %."""
 _LEAST_ARC_RAD = math.radians(150)
 
 
@@ -93,7 +93,7 @@ def find_axis(sinogram: Sinogram, progress: Callable[[float], None] = lambda sha
         values.append(coarse(offset))
         progress(0.6 * (number + 1) / len(offsets))
     best = int(np.argmin(values))
-    if best in (0, len(offsets) - 1) or min(values) > (1 - _FLAT) * max(values):
+    if best in (0, len(offsets) - 1) or min(values) > (1 - _FLAT) * float(np.median(values)):
         raise SinogramError(
             f"no axis within {reach / bin_mm:.0f} bins of the present one explains the views better than others: is "
             "the object too round, the arc too short, or the angle direction the other one?"
