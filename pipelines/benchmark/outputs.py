@@ -16,9 +16,10 @@ from ctresample.finite_json import finite
 from ctresample.learned import LearnedModel
 from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.markdown import markdown
-from ctresample.pipelines.benchmark.report import SliceImages, write_report
+from ctresample.pipelines.benchmark.report import write_report
 from ctresample.pipelines.benchmark.summary import summarise
 from ctresample.pipelines.benchmark.table import write_results_csv
+from ctresample.pipelines.benchmark.viewed import SliceImages
 from ctresample.result import ResultRow
 
 CSV_NAME, JSON_NAME, MARKDOWN_NAME, REPORT_NAME = "results.csv", "results.json", "results.md", "report.html"

@@ -103,15 +103,16 @@ def result_scene(
 
 def fbp_hu(sinogram: Sinogram) -> NDArray[np.float32]:
     """Filtered back projection of all slices, in HU: what the data show without a prior."""
+    at_once = _AT_ONCE if sinogram.angle_shifts_rad is None else 1  # slices seen from angles of their own
     parts = [
         fbp(
-            torch.from_numpy(sinogram.values[start : start + _AT_ONCE, None]),
-            sinogram.geometry,
+            torch.from_numpy(sinogram.values[start : start + at_once, None]),
+            sinogram.geometry_of(start),
             sinogram.grid,
             window="hann",
             mu_water_per_mm=sinogram.mu_water_per_mm,
         )
-        for start in range(0, len(sinogram.values), _AT_ONCE)
+        for start in range(0, len(sinogram.values), at_once)
     ]
     mu: NDArray[np.float32] = torch.cat(parts)[:, 0].numpy()
     return units.mu_to_hu(mu, sinogram.mu_water_per_mm)
