@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,13 +150,13 @@ class Reconstruction:
     residual_ratio: tuple[float, ...]
     residual_history: tuple[float, ...]
     seconds: float
-    settings: dict[str, Any]
+    settings: dict[str, object]
     seed: int | None
     method: str
     preset: str
     model: ModelIdentity | None = None
     device: str = "cpu"
-    z_coupling: dict[str, Any] = field(default_factory=dict)
+    z_coupling: dict[str, object] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

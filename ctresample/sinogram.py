@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -69,17 +70,17 @@ class Sinogram:
     electronic_noise: float = 0.0
     mu_water_per_mm: float = MU_WATER_PER_MM
     origin: str = "measured"
-    headers: tuple[dict[str, Any], ...] = ()
+    headers: tuple[Mapping[str, object], ...] = ()
     slice_offsets_mm: tuple[float, ...] | None = None
     bad_rays: NDArray[np.bool_] | None = None
     angle_shifts_rad: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         self._settle()
-        cone = self.geometry.is_volume
-        found = self.values.shape if cone else self.values.shape[1:]
+        is_volume = self.geometry.is_volume
+        found = self.values.shape if is_volume else self.values.shape[1:]
         if self.values.ndim != 3 or found != self.geometry.shape or len(self.values) == 0:
-            first = f"{self.geometry.shape[0]} detector rows" if cone else "slices"
+            first = f"{self.geometry.shape[0]} detector rows" if is_volume else "slices"
             raise SinogramError(
                 f"sinogram has shape {self.values.shape}; its geometry expects ({first}, "
                 f"{self.geometry.n_views} views, {self.geometry.n_detectors} detectors)"
@@ -87,14 +88,14 @@ class Sinogram:
         self._fill_bad_rays()
         bad = np.flatnonzero(~np.isfinite(self.values).all(axis=(1, 2)))
         if len(bad):
-            what = "detector row" if cone else "slice"
+            what = "detector row" if is_volume else "slice"
             raise SinogramError(
                 f"sinogram: {what} {bad[0]} holds NaN or infinite values ({len(bad)} of {len(self.values)} {what}s "
                 "do); repair these rays, or mark them in bad_rays"
             )
         if self.headers and len(self.headers) != self.n_slices:
             raise SinogramError(f"sinogram has {self.n_slices} slices but {len(self.headers)} headers")
-        if cone and self.slice_offsets_mm is not None:
+        if is_volume and self.slice_offsets_mm is not None:
             raise SinogramError("a cone beam's image has even steps between slices; leave slice_offsets_mm out")
         if (problem := offsets_problem(self.slice_offsets_mm, self.n_slices)) is not None:
             raise SinogramError(f"sinogram {problem}")
@@ -113,7 +114,7 @@ class Sinogram:
         if self.angle_shifts_rad is not None:
             shifts = as_numbers(self.angle_shifts_rad, "angle_shifts_rad")
             # slices that are all turned alike are not staggered
-            same = len(set(shifts)) == 1 and not self.geometry.is_volume
+            same = len(set(shifts)) == 1 and len(shifts) == len(self.values) and not self.geometry.is_volume
             if same:
                 object.__setattr__(self, "geometry", _turned(self.geometry, shifts[0]))
             object.__setattr__(self, "angle_shifts_rad", None if same else shifts)
@@ -234,6 +235,30 @@ class Sinogram:
         self.geometry.check_outside(new)
         return replace(self, grid=new, affine=affine)
 
+    def part(self, numbers: Sequence[int]) -> Sinogram:
+        """Some of its slices, in rising order, where they are.
+
+        Raises:
+            SinogramError: a cone beam, whose slices are measured together.
+        """
+        if self.geometry.is_volume:
+            raise SinogramError("a cone beam measures all slices together; none can be taken out")
+        kept = list(numbers)
+        affine, origins = self.affine.copy(), self.slice_origins_mm[kept]
+        affine[:3, 3] = origins[0]
+        offsets_mm = np.linalg.norm(origins - origins[0], axis=1)
+        even = self.slice_offsets_mm is None and (np.diff(kept) == 1).all()
+        shifts = self.angle_shifts_rad
+        return replace(
+            self,
+            values=self.values[kept],
+            affine=affine,
+            headers=tuple(self.headers[k] for k in kept) if self.headers else (),
+            slice_offsets_mm=None if even or len(kept) == 1 else tuple(offsets_mm.tolist()),
+            bad_rays=None if self.bad_rays is None else self.bad_rays[kept],
+            angle_shifts_rad=None if shifts is None else tuple(shifts[k] for k in kept),
+        )
+
     def every(self, step: int) -> Sinogram:
         """The same scan with every ``step``-th view only, from the first: sparse views of a full scan."""
         if step < 1:
@@ -242,7 +267,7 @@ class Sinogram:
         return replace(
             self,
             values=self.values[:, kept],
-            geometry=self.geometry.with_angles(self.geometry.angles_rad[kept]),
+            geometry=self.geometry.with_views(kept),
             photons=self.photons[kept] if isinstance(self.photons, np.ndarray) else self.photons,
             bad_rays=None if self.bad_rays is None else self.bad_rays[:, kept],
         )

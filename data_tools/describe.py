@@ -149,7 +149,7 @@ def _file(path: Path, one_series: bool, any_class: bool) -> Facts:
         return _dicom(path, discovery)
     if foreign := format_of(path):
         raise UsageError(
-            f"{path} is a file of another program ({foreign}); `ctresample import` makes a sinogram file of it"
+            f"{path} is a file of another program ({foreign.name}); `ctresample import` makes a sinogram file of it"
         )
     reasons = ", ".join(discovery.left_out) or "an empty zip file"
     raise UsageError(
@@ -167,6 +167,7 @@ def _sinogram(path: Path) -> Facts:
         "slices": str(summary.n_slices),
         "slice step": _slice_step(float(np.linalg.norm(sinogram.affine[:3, 2])), sinogram.slice_offsets_mm is None),
         **_scan(sinogram.geometry),
+        **_stagger(sinogram),
         **_grid(sinogram.grid),
         "photons": "no noise" if photons is None else f"{_range(photons)} a ray",
         "electronic noise": f"{sinogram.electronic_noise:.4g} photons",
@@ -190,15 +191,24 @@ def _headers(sinogram: Sinogram) -> str:
     return "yes, with patient data"
 
 
-def _scan(geometry: Geometry) -> Facts:
+def _stagger(sinogram: Sinogram) -> Facts:
+    if sinogram.angle_shifts_rad is None:
+        return {}
+    shifts = np.degrees(sorted(set(sinogram.angle_shifts_rad)))
+    return {"stagger": f"slices seen from {len(shifts)} sets of angles, turned by {shifts[0]:.4g} to {shifts[-1]:.4g}°"}
 
+
+_VOLUME_BEAMS = {"cone": "cone, flat panel", "helical": "helix, curved detector"}
+
+
+def _scan(geometry: Geometry) -> Facts:
     beam, detector = "parallel", f"{geometry.n_detectors} bins of {geometry.detector_pitch_mm:.4g} mm"
     offsets = {"detector": geometry.detector_offset_mm}
     lengths = geometry.lengths_mm
     if "source_to_axis_mm" in lengths:
         fan = f"fan, {'curved' if geometry.is_curved else 'flat'} detector"
         beam = (
-            f"{'cone, flat panel' if geometry.is_volume else fan}; source to axis {lengths['source_to_axis_mm']:.6g} "
+            f"{_VOLUME_BEAMS.get(geometry.name, fan)}; source to axis {lengths['source_to_axis_mm']:.6g} "
             f"mm, to detector {lengths['source_to_detector_mm']:.6g} mm"
         )
         offsets["axis"] = lengths["axis_offset_mm"]
@@ -212,6 +222,14 @@ def _scan(geometry: Geometry) -> Facts:
         "beam": beam,
         "detector": detector,
     }
+    if geometry.name == "helical":
+        heights = geometry.centre_z_mm
+        facts["helix"] = (
+            f"from z {heights[0]:.5g} to {heights[-1]:.5g} mm, {abs(geometry.feed_mm):.4g} mm a turn, pitch "
+            f"{geometry.pitch:.3g}"
+        )
+        if geometry.spots.any():
+            facts["focal spot"] = f"flies among {len(np.unique(geometry.spots.round(5), axis=0))} places"
     out_of_line = [f"{what} by {offset:.4g} mm" for what, offset in offsets.items() if offset]
     return facts | ({"out of line": ", ".join(out_of_line)} if out_of_line else {})
 
@@ -236,7 +254,13 @@ def _range(photons: float | np.ndarray) -> str:
 
 
 def _folder(path: Path, one_series: bool, any_class: bool) -> Facts:
-    """The CT series below a folder, and the volume files beside them."""
+    """The CT series below a folder, and the volume files beside them; or its projections."""
+    from ctresample.data_tools.ct_pd.series import is_projection_folder
+
+    if is_projection_folder(path):
+        from ctresample.data_tools.ct_pd.describing import projection_facts
+
+        return projection_facts(path)
     from ctresample.data_tools.ct_source import volume_files
     from ctresample.data_tools.dicom.discovery import find_series
 

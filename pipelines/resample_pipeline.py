@@ -80,7 +80,7 @@ class ReSamplePipeline(DiffusionPipeline):
         unet: UNet2DModel,
         scheduler: DDIMScheduler,
         coarse: UNet2DModel | None = None,
-        prior_config: dict[str, Any] | None = None,  # with a default, for diffusers takes the others for networks
+        prior_config: dict[str, object] | None = None,  # with a default, for diffusers takes the others for networks
     ) -> None:
         super().__init__()
         if prior_config is None:
@@ -171,6 +171,11 @@ class ReSamplePipeline(DiffusionPipeline):
             if measurement is not None or operator is not None or sigma is not None:
                 raise UsageError("sinogram has a measurement of its own; leave measurement, operator and sigma out")
             scan = sinogram if isinstance(sinogram, Sinogram) else _read(sinogram)
+            if scan.angle_shifts_rad is not None or scan.geometry.is_volume:
+                what = "a cone beam" if scan.geometry.is_volume else "of slices seen from different angles"
+                raise UsageError(
+                    f"the sinogram is {what}; expected slices seen from the same; use ctresample.reconstruct"
+                )
             operator = make_projector(scan.geometry, scan.grid, device=self.device)
             measurement, sigma = scan.values[:, None], scan.sigma()[:, None]
             mu_water_per_mm = scan.mu_water_per_mm

@@ -34,15 +34,6 @@ STEP_MM = 2.5
 
 Change = Callable[[int, Dataset], None]
 
-_OF_ANOTHER_SERIES = (
-    "AcquisitionNumber",
-    "ContrastBolusAgent",
-    "ConvolutionKernel",
-    "ContrastBolusRoute",
-    "SeriesDescription",
-)
-"""The demo's slices are of several patients: what would part them again."""
-
 
 def shrunk(path: Path) -> Dataset:
     """A demo slice of `SIZE` x `SIZE` pixels."""
@@ -71,14 +62,15 @@ def write_series(folder: Path, name: str, *, n: int = 3, first: int = 0, change:
     """
     folder.mkdir(parents=True, exist_ok=True)
     for z in range(n):
-        dataset = shrunk(SLICES[(first + z) % len(SLICES)])
+        dataset = shrunk(SLICES[0])  # the others are of other patients: their headers would part the series
+        dataset.PixelData = shrunk(SLICES[(first + z) % len(SLICES)]).PixelData
         dataset.SeriesInstanceUID = generate_uid(entropy_srcs=[name])
         dataset.StudyInstanceUID = generate_uid(entropy_srcs=[name, "study"])
         dataset.FrameOfReferenceUID = generate_uid(entropy_srcs=[name, "frame"])
         dataset.SOPInstanceUID = generate_uid(entropy_srcs=[name, str(z)])
         dataset.PatientName, dataset.PatientID, dataset.PatientBirthDate = "Planted^Name", "PLANTED-ID", "19340506"
         dataset.ImageOrientationPatient, dataset.ImagePositionPatient = [1, 0, 0, 0, 1, 0], [0, 0, STEP_MM * z]
-        for keyword in ("SpacingBetweenSlices", "SliceLocation", *_OF_ANOTHER_SERIES):
+        for keyword in ("SpacingBetweenSlices", "SliceLocation"):
             dataset.pop(keyword, None)
         if change:
             change(z, dataset)

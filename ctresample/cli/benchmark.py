@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SCANS, MODELS, TABLE = "Scans: every combination of these", "Learned models", "Table and report"
 
 
-_LISTED = frozenset({"n_views", "beam", "photons"})
+_LISTED = frozenset({"n_views", "beam", "photons", "stagger"})
 DEFAULT_SCAN = Scan(n_views=25)
 
 

@@ -84,7 +84,7 @@ class _Option:
         """As typer wants it."""
         offered, hint, default = self.offered, self.hint, self.default
         if self._is_list:
-            hint, default = str, ",".join(default)
+            hint, default = str, ",".join(default) or "none"
         if offered.in_degrees:
             hint, default = str | None, None if default is None else str(default)
         option = typer.Option(

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from ctresample.errors import UsageError
 from ctresample.pipelines.reconstruction.methods import METHODS, methods_that_need
 
+Name = TypeVar("Name", bound=str)
+
 SOME_FAILED = 3
 """Exit status where some of the work failed and the rest is there."""
+
+
+def interval(text: str) -> tuple[float, float]:
+    """Two numbers with a colon between; `UsageError` otherwise."""
+    try:
+        low, high = map(float, text.split(":"))
+    except ValueError:
+        raise UsageError(f"{text!r} is no range; expected LOW:HIGH, such as -40:20") from None
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise UsageError(f"{text!r} is no range; expected two finite numbers")
+    return low, high
 
 
 METHOD_LIST = "Methods:\n" + "\n".join(f"[bold]{name}[/bold]: {method.title}" for name, method in METHODS.items())
@@ -99,6 +113,14 @@ def words(option: str, text: str) -> list[str]:
     if not all(parts):
         raise UsageError(f"{option} is {text!r}; expected a list with commas between, such as a,b")
     return list(dict.fromkeys(parts))
+
+
+def some_of(option: str, text: str, names: Sequence[Name]) -> list[Name]:
+    """The names in a comma-separated list, in their own order; the word ``none`` alone for an empty one."""
+    parts = words(option, text)
+    if parts != ["none"] and not set(parts) <= set(names):
+        raise UsageError(f"{option} is {text!r}; expected some of {', '.join(names)}, with commas between, or none")
+    return [name for name in names if name in parts]
 
 
 def whole_numbers(option: str, text: str) -> list[int]:

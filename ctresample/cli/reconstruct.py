@@ -69,6 +69,22 @@ def reconstruct(
             "--pixel-size", min=1e-6, metavar="MM", help="Of the image. By default, what keeps the field of view."
         ),
     ] = None,
+    z_range: Annotated[
+        str | None,
+        typer.Option(
+            "--z-range", metavar="LOW:HIGH", help="Of a helical scan: the slices between these heights, in mm."
+        ),
+    ] = None,
+    slice_step: Annotated[
+        float | None,
+        typer.Option("--slice-step", min=1e-3, metavar="MM", help="Of a helical scan: from slice to slice."),
+    ] = None,
+    rebin: Annotated[
+        bool,
+        typer.Option(
+            "--rebin", help="Of a helical scan: each slice as a fan beam, by single-slice rebinning. A quick preview."
+        ),
+    ] = False,
     result: ResultOptions = ON_ANY_DEVICE,
     against: Annotated[
         Path | None,
@@ -81,8 +97,9 @@ def reconstruct(
 ) -> None:
     """Reconstruct a sinogram into a DICOM series; or scan CT images with few views, reconstruct and compare.
 
-    Slices are taken to be neighbours in a volume: ReSample's fast and quality give all the same noise, so that they do
-    not flicker from one to the next.
+    Slices are taken to be neighbours in a volume, and help each other where they are less than 5 mm apart
+    (--z-coupling); ReSample's fast and quality give all the same noise, so that they do not flicker from one to the
+    next.
 
     Writes OUT/dicom/ (a derived CT series with new UIDs, in the study of the source), OUT/report.html (to look at it in
     a browser, without a network) and OUT/run.json (settings, versions, seed, timings, the misfit to the data of each
@@ -113,7 +130,13 @@ def reconstruct(
         )
         if found.source and photons is None:
             show.note(f"{scan}: {views} views{options.without_noise(photons)}")
-        sinogram = found.sinogram.every(every).on_grid(size, pixel_size)
+        sinogram = found.sinogram.on_grid(size, pixel_size)
+        if z_range is not None or slice_step is not None or rebin:
+            from ctresample.pipelines.scan.helical_slices import single_slice_rebinned, with_slices
+
+            sinogram = with_slices(sinogram, None if z_range is None else options.interval(z_range), slice_step)
+            sinogram = single_slice_rebinned(sinogram) if rebin else sinogram
+        sinogram = sinogram.every(every)
         source = read_source(against, sinogram, show.note, series) if against else found.source
         truth = truth_for(sinogram, source) if source else None
         made = make_result(
@@ -126,6 +149,8 @@ def reconstruct(
             began=began,
             progress=show.progress,
         )
+        for note in made.notes:
+            show.note(note)
         for doubt in made.reconstruction.doubts:
             show.doubt(doubt)
         if made.note:
@@ -139,6 +164,7 @@ def reconstruct(
         say(
             f"PSNR {mean['psnr_db']:.2f} dB over {data_range:g} HU, SSIM {mean['ssim']:.3f}, "
             f"RMSE {mean['rmse_hu']:.1f} HU (means over slices)"
+            + (f"; neighbours differ {made.metrics['flicker']:.2f} times as much as they should" if n > 1 else "")
         )
     say(f"Pictures: {out / 'report.html'}")
     for one in made.maps:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ctresample.choices import Cleaning
 from ctresample.data_tools.importers.assemble import assemble
 from ctresample.data_tools.importers.description import describe_readings
-from ctresample.data_tools.importers.formats import format_of
+from ctresample.data_tools.importers.formats import FORMATS, Asked, format_of
 from ctresample.data_tools.importers.readings import Facts, Note, Readings
 from ctresample.data_tools.importers.sidecar import find_sidecar, read_sidecar
 from ctresample.data_tools.sinogram.plausibility import findings
@@ -28,6 +30,7 @@ def import_sinogram(
     preset: Preset | None = None,
     mu_water_per_mm: float | None = None,
     mask: StrPath | None = None,
+    clean: Collection[Cleaning] = (),
     on_note: Note = lambda message: None,
 ) -> Sinogram:
     """Read a sinogram in the format of another program.
@@ -41,6 +44,7 @@ def import_sinogram(
         preset: "lodopab": the file is of LoDoPaB-CT, whose scan is published.
         mu_water_per_mm: attenuation of water that HU refer to, instead of the sidecar's.
         mask: an NPY or TIFF file, not 0 where readings are bad: for each bin, each ray of a view, or each reading.
+        clean: what the detector got wrong, to be taken out, of `ctresample.choices.CLEANING`; the sidecar may add.
         on_note: told, in a line each, what was chosen, floored, left out or overridden.
 
     Raises:
@@ -53,6 +57,8 @@ def import_sinogram(
     said = read_sidecar(sidecar) if sidecar else {}
     if mu_water_per_mm is not None:
         said = said | {"mu_water_per_mm": mu_water_per_mm}
+    if clean:
+        said = said | {"clean": [*clean, *(said["clean"] if isinstance(said.get("clean"), list) else [])]}
     readings = _read(path, preset, said, on_note)
     where = str(sidecar) if sidecar else f"a sidecar ({path.stem}.json or .yaml beside it, or --geometry)"
     facts = _together(readings.facts, said, str(sidecar or "the command line"), on_note)
@@ -71,47 +77,25 @@ def import_sinogram(
 def _read(path: Path, preset: Preset | None, said: Facts, on_note: Note) -> Readings:
     kind = format_of(path)
     if kind is None:
+        *others, last = (one.words for one in FORMATS)
         raise SinogramError(
-            f"{path} is in no known format; expected HDF5 (DXchange, NXtomo, LoDoPaB-CT), NPY, NPZ, TIFF or a Helsinki "
-            "MAT file; pickles are never opened"
+            f"{path} is in no known format; expected {', '.join(others)} or {last}; pickles are never opened"
         )
-    if preset and kind != "HDF5":
+    if preset and not kind.has_presets:
         raise SinogramError(f"{path} is no HDF5 file; preset {preset} is for the files of LoDoPaB-CT; leave it out")
     names = {key: said[key] for key in ("array", "flat_array", "dark_array") if isinstance(said.get(key), str)}
-    if names and kind not in ("NPZ", "TIFF"):
+    if names and not kind.has_names:
         raise SinogramError(f"{path} is no NPZ file, and {next(iter(names))} names an array of one; leave it out")
-    if kind == "HDF5":
-        from ctresample.data_tools.importers.hdf5_files import read_hdf5
-
-        scan = said.get("geometry")
-        return read_hdf5(path, preset, scan if isinstance(scan, dict) else {}, on_note)
-    if kind == "TIFF":
-        from ctresample.data_tools.importers.tiff import read_tiff
-
-        return read_tiff(path, names, on_note)
-    if kind == "MATLAB":
-        from ctresample.data_tools.importers.matlab import read_mat5
-
-        return read_mat5(path, on_note)
-    from ctresample.data_tools.importers.numpy_files import read_npy, read_npz
-
-    if kind == "NPY":
-        return read_npy(path)
-    return read_npz(path, names)
+    scan = said.get("geometry")
+    return kind.read(path, Asked(preset, names, scan if isinstance(scan, dict) else {}, on_note))
 
 
 def _mask(path: Path) -> NDArray[np.bool_]:
     """Any reader of arrays will do; a mask has no description."""
     kind = format_of(path)
-    if kind == "NPY":
-        from ctresample.data_tools.importers.numpy_files import read_array
-
-        return read_array(path) != 0
-    if kind == "TIFF":
-        from ctresample.data_tools.importers.tiff import read_tiff
-
-        return read_tiff(path).values != 0
-    raise SinogramError(f"{path} is no mask; expected an NPY or TIFF file that is not 0 where readings are bad")
+    if kind is None or kind.read_mask is None:
+        raise SinogramError(f"{path} is no mask; expected an NPY or TIFF file that is not 0 where readings are bad")
+    return kind.read_mask(path) != 0
 
 
 def _together(file: Facts, said: Facts, sidecar: str, on_note: Note, place: str = "") -> Facts:

@@ -17,9 +17,9 @@ from ctresample.learned import LearnedModel
 from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.markdown import markdown
 from ctresample.pipelines.benchmark.report import write_report
+from ctresample.pipelines.benchmark.slice_images import SliceImages
 from ctresample.pipelines.benchmark.summary import summarise
 from ctresample.pipelines.benchmark.table import write_results_csv
-from ctresample.pipelines.benchmark.viewed import SliceImages
 from ctresample.result import ResultRow
 
 CSV_NAME, JSON_NAME, MARKDOWN_NAME, REPORT_NAME = "results.csv", "results.json", "results.md", "report.html"

@@ -22,8 +22,9 @@ from ctresample.files import write_file
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.benchmark.figures import COMPARED, MAIN
 from ctresample.pipelines.benchmark.markdown import reading, with_interval
+from ctresample.pipelines.benchmark.slice_images import SliceImages
 from ctresample.pipelines.benchmark.summary import SummaryRow, best_rows
-from ctresample.pipelines.benchmark.viewed import SliceImages, benchmark_scene
+from ctresample.pipelines.benchmark.viewed import benchmark_scene
 from ctresample.pipelines.page import filled
 from ctresample.pipelines.viewer.embed import embed
 from ctresample.pipelines.viewer.zoom import Zoom

@@ -91,7 +91,7 @@ def coupling_of(asked: ZCoupling, method: Method, sinogram: Sinogram) -> Couplin
 def _why_none(method: Method, sinogram: Sinogram) -> str | None:
     if not method.couples:
         able = ", ".join(name for name, one in METHODS.items() if one.couples)
-        return f"method {method.name} takes slices one by one (those that couple them are {able})"
+        return f"method {method.name} knows no neighbours (those that do are {able})"
     if sinogram.n_slices == 1:
         return "there is one slice, which has no neighbours"
     if not sinogram.geometry.is_volume and getattr(sinogram.grid, "aspect", 1.0) != 1.0:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 import ctresample
@@ -16,18 +15,15 @@ from ctresample import display, units
 from ctresample.files import write_file
 from ctresample.metrics import rmse_hu
 from ctresample.pipelines.page import filled
+from ctresample.pipelines.reconstruction.reconstruct import reconstruct
 from ctresample.pipelines.results.images import ResultMap
 from ctresample.pipelines.results.provenance import method_label
 from ctresample.pipelines.viewer.embed import embed
 from ctresample.pipelines.viewer.scene import Layer, Scene
 from ctresample.pipelines.viewer.zoom import zoom_on_error
 from ctresample.result import Reconstruction
-from ctresample.sinogram import Sinogram
-from ctresample.solvers.fbp import fbp
 
 PAGE_NAME = "report.html"
-
-_AT_ONCE = 16  # slices of the FBP: bounds its memory
 
 
 def write_page(
@@ -84,10 +80,10 @@ def result_scene(
 
     Slices that are not evenly spaced have no other planes.
     """
-    sinogram, name = result.sinogram, f"{result.method} {result.preset}".strip()
+    name, sinogram = f"{result.method} {result.preset}".strip(), result.sinogram
     layers = [] if truth_hu is None else [Layer("Truth", truth_hu, "truth")]
     if not sinogram.geometry.is_volume and result.method != "fbp":
-        layers.append(_judged("fbp", fbp_hu(sinogram), truth_hu))
+        layers.append(_judged("fbp", reconstruct(sinogram, "fbp").image_hu, truth_hu))
     layers.append(_judged(name, result.image_hu, truth_hu))
     layers += [Layer(f"{one.kind} map", one.hu, "map", of=name) for one in maps]
     across, down, along = (float(length) for length in np.linalg.norm(sinogram.affine[:3, :3], axis=0))
@@ -101,23 +97,6 @@ def result_scene(
     )
 
 
-def fbp_hu(sinogram: Sinogram) -> NDArray[np.float32]:
-    """Filtered back projection of all slices, in HU: what the data show without a prior."""
-    at_once = _AT_ONCE if sinogram.angle_shifts_rad is None else 1  # slices seen from angles of their own
-    parts = [
-        fbp(
-            torch.from_numpy(sinogram.values[start : start + at_once, None]),
-            sinogram.geometry_of(start),
-            sinogram.grid,
-            window="hann",
-            mu_water_per_mm=sinogram.mu_water_per_mm,
-        )
-        for start in range(0, len(sinogram.values), at_once)
-    ]
-    mu: NDArray[np.float32] = torch.cat(parts)[:, 0].numpy()
-    return units.mu_to_hu(mu, sinogram.mu_water_per_mm)
-
-
 def _judged(label: str, hu: NDArray[np.float32], truth_hu: NDArray[np.float32] | None) -> Layer:
     if truth_hu is None:
         return Layer(label, hu, "image")
@@ -127,7 +106,8 @@ def _judged(label: str, hu: NDArray[np.float32], truth_hu: NDArray[np.float32] |
 
 
 def _facts(result: Reconstruction) -> dict[str, str]:
-    sinogram, scan, prior = result.sinogram, result.sinogram.geometry, result.model
+    sinogram, prior = result.sinogram, result.model
+    scan = sinogram.geometry
     arc_deg = math.degrees(max(scan.angles_rad) - min(scan.angles_rad))
     facts = {
         "Scan": f"{scan.name} beam, {scan.n_views} views over {arc_deg:.4g}°, {scan.n_detectors} detectors",

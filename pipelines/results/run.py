@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctresample.cleaning import cleaned
 from ctresample.data_tools.deidentify import UNDATED, Deidentifier
 from ctresample.device import pick_device
 from ctresample.files import as_output_error, whole_folder
@@ -41,6 +42,7 @@ class Result:
         maps: that were asked for.
         metrics: against the truth, where there was one.
         batch_size: slices reconstructed together: those that memory was enough for.
+        notes: what was found in the sinogram while it was cleaned.
         note: what was de-identified, in a line; empty where nothing was.
     """
 
@@ -48,6 +50,7 @@ class Result:
     maps: tuple[ResultMap, ...]
     metrics: Mapping[str, Any] | None
     batch_size: int
+    notes: tuple[str, ...]
     note: str
 
 
@@ -99,6 +102,8 @@ def make_result(
             sinogram = deidentifier.sinogram(sinogram)
             sinogram = replace(sinogram, origin=origin) if keep_origin else sinogram
         check_export(sinogram, options.formats)
+        found: list[str] = []
+        sinogram = cleaned(sinogram, options.clean, on_note=found.append)
         options = replace(options, device=str(pick_device(options.device)))
         model = load_model(options) if model is None else model
         n = sinogram.n_slices
@@ -133,11 +138,13 @@ def make_result(
                 metrics=metrics,
                 maps=maps,
                 created=created,
-                notes=notes,
+                notes=[*notes, *found],
             )
             if deidentifier:
                 note = write_report(unfinished / REPORT_NAME, deidentifier)
-    return Result(reconstruction=result, maps=tuple(maps), metrics=metrics, batch_size=size, note=note)
+    return Result(
+        reconstruction=result, maps=tuple(maps), metrics=metrics, batch_size=size, notes=tuple(found), note=note
+    )
 
 
 def reconstructed(

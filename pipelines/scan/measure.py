@@ -55,7 +55,7 @@ def measure(
         check_noise(photons, electronic_noise)
     elif scanner.shapes_photons:
         raise UsageError(f"the scanner has a {scanner}, but there are no photons to shape; state photons too")
-    grid, first = reconstruction_grid(volume, size, "cone" if geometry.is_volume else "parallel")
+    grid, first = reconstruction_grid(volume, size, geometry.name)
     geometry.check_outside(grid)
     mu = hu_to_mu(scanned(volume, size * REFINEMENT).hu.astype(np.float64))
     shifts = None if stagger == 1 else stagger_shifts(geometry, len(volume.hu), stagger)
@@ -142,7 +142,7 @@ def _transmission(
     views = []
     # a view at a time: the whole fine matrix would take gigabytes
     for number in range(geometry.n_views):
-        one = fine_geometry.with_angles((fine_geometry.angles_rad[number],))
+        one = fine_geometry.with_views(np.array([number]))
         if grid.is_volume:
             integrals = ConeProjector(one, fine_grid)(images[None, None])[0, 0, :, 0]
         else:

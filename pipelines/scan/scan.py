@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from ctresample.choices import Beam
+from ctresample.choices import CircularBeam
 from ctresample.noise import PLAIN, Scanner
 from ctresample.offered import DOSE, SCANNER, Offered
 
@@ -39,7 +39,7 @@ class Scan:
 
     n_views: Annotated[int, Offered("Projection angles, equally spaced.", name="views", minimum=1, group=SCANNER)]
     beam: Annotated[
-        Beam,
+        CircularBeam,
         Offered(
             "Parallel rays, a fan on a flat or curved detector, or a cone that sees all slices at once.",
             name="geometry",

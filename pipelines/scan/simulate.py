@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from ctresample.choices import Beam
+from ctresample.choices import CircularBeam
 from ctresample.errors import UsageError
 from ctresample.geometry import Geometry
 from ctresample.noise import PLAIN, Scanner
@@ -20,7 +20,7 @@ def simulate(
     volume: Volume | StrPath,
     *,
     n_views: int | None = None,
-    beam: Beam = "parallel",
+    beam: CircularBeam = "parallel",
     arc_rad: float | Literal["short"] | None = None,
     detector_offset_mm: float = 0.0,
     axis_offset_mm: float = 0.0,

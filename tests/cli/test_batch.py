@@ -41,6 +41,11 @@ def test_batch(cli, export, tmp_path):
     assert done.exit_code == 0, done.output
     assert "2 of 2 series done" in done.stdout
     assert "data residual" in done.stderr
+    assert done.stderr.count("6 views: too few to tell an image") == 2  # doubtful, in each series
+    assert "2 of them with doubts or notes" in done.stderr
+    rows = list(csv.DictReader((tmp_path / "out" / "summary.csv").read_text().splitlines()))
+    assert all("6 views: too few to tell an image" in row["doubts"] for row in rows)
+    assert "6 views: too few to tell an image" in (tmp_path / "out" / "summary.html").read_text()
     assert "Doe" not in done.output
     again = cli("batch", export, "-o", tmp_path / "out", *FBP)
     assert again.exit_code == 0, again.output

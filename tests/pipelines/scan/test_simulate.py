@@ -245,12 +245,12 @@ def test_takes_what_a_scan_does(phantoms):
     volume, _ = water_disk(phantoms, 16, n_slices=2)
     options = {"n_views": 5, "beam": "fan", "arc_rad": "short", "detector_offset_mm": 1.5, "axis_offset_mm": -2.0}
     options |= {"source_to_axis_mm": 700.0, "source_to_detector_mm": 900.0, "size": 20, "photons": 1e4}
-    options |= {"electronic_noise": 2.0, "scanner": Scanner(blur_mm=3.0)}
+    options |= {"electronic_noise": 2.0, "scanner": Scanner(blur_mm=3.0), "stagger": 2}
     assert set(options) == set(of_scan)
     told = simulate(volume, **options, seed=5)
     kept = Scan(**options).scan(volume, seed=5)
     assert np.array_equal(told.values, kept.values)
-    assert (told.geometry, told.origin) == (kept.geometry, kept.origin)
+    assert (told.geometry, told.origin, told.angle_shifts_rad) == (kept.geometry, kept.origin, kept.angle_shifts_rad)
     assert told.geometry.axis_offset_mm == -2.0
 
 
