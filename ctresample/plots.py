@@ -12,6 +12,7 @@ from ctresample.errors import UsageError
 from ctresample.units import WINDOWS
 
 if TYPE_CHECKING:
+    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
 _PANEL_INCHES = 4.0
@@ -75,7 +76,7 @@ def plot_scan(
     angles_deg = np.degrees(np.asarray(angles_rad)[order])
     if len(order) == 1:  # no step to tell the height of its row from
         extent = (detector_mm[0], detector_mm[-1], angles_deg[0] + 0.5, angles_deg[0] - 0.5)
-        drawn = axis.imshow(views, cmap="gray", aspect="auto", extent=extent)
+        drawn: ScalarMappable = axis.imshow(views, cmap="gray", aspect="auto", extent=extent)
     else:
         drawn = axis.pcolormesh(detector_mm, angles_deg, views[order], cmap="gray", shading="nearest", rasterized=True)
         axis.invert_yaxis()

@@ -34,7 +34,7 @@ def measured(
     sidecar: Path | None = None,
     series: str | None = None,
     seed: int = 0,
-    on_note: Warn | None = None,
+    on_note: Warn = lambda message: None,
     progress: Progress | None = None,
 ) -> Measured:
     """Read a sinogram, import one, or scan CT images.
@@ -55,7 +55,8 @@ def measured(
     """
     given = {"--views": n_views, "--photons": photons, "--series": series, "--geometry": sidecar}
     extra = [option for option, value in given.items() if value is not None]
-    kind = format_of(place) if place.is_file() else None
+    found = format_of(place) if place.is_file() else None
+    kind = found.name if found else None
     if kind == "HDF5" and sidecar is None:
         _refuse(extra, f"{place} is a sinogram, which states its scan", "--every K takes fewer views")
         return Measured(read_sinogram(place), None)
