@@ -207,7 +207,7 @@ def test_unknown_method(sinogram):
 
 
 def test_unknown_preset(sinogram, prior):
-    with pytest.raises(UsageError, match=r"preset is 'slow'; expected one of fast, quality, paper, released_code"):
+    with pytest.raises(UsageError, match=r"preset is 'slow'; expected one of fast, draft, quality, paper, released_code"):
         reconstruct(sinogram, preset="slow", prior=prior)
 
 
