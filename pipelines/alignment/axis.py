@@ -12,13 +12,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ctresample.bad_rays import BAD_RAY_SIGMA
 from ctresample.errors import SinogramError
-from ctresample.geometry import ConeBeam, Geometry, HelicalBeam, ImageGrid, ParallelBeam
+from ctresample.geometry import Geometry, HelicalBeam, ImageGrid
 from ctresample.operators.sparse import joseph_matrix
 from ctresample.sinogram import Sinogram
 
@@ -60,7 +61,8 @@ class Alignment:
     def apply(self, sinogram: Sinogram) -> Sinogram:
         """The scan with the axis where it was found."""
         origin = f"{sinogram.origin}; axis aligned by {self.moved_bins:+.2f} bins"
-        geometry = replace(sinogram.geometry, **{self.parameter: self.found_mm})
+        changes: dict[str, Any] = {self.parameter: self.found_mm}
+        geometry = replace(sinogram.geometry, **changes)
         return replace(sinogram, geometry=geometry, origin=origin)
 
 
@@ -81,10 +83,11 @@ def find_axis(sinogram: Sinogram, progress: Callable[[float], None] = lambda sha
             f"{geometry.n_views} views over {math.degrees(_arc_rad(geometry)):.0f} degrees do not tell the axis; "
             "expected at least 8 views over 150 degrees; set the offset by hand"
         )
-    parameter = "detector_offset_mm" if isinstance(geometry, ParallelBeam) else "axis_offset_mm"
+    is_parallel = "axis_offset_mm" not in geometry.lengths_mm
+    parameter = "detector_offset_mm" if is_parallel else "axis_offset_mm"
     bin_mm = geometry.detector_pitch_mm / geometry.magnification
     before = float(getattr(geometry, parameter))
-    moments = _by_moments(slices) if isinstance(geometry, ParallelBeam) else None
+    moments = _by_moments(slices) if is_parallel else None
     reach = _REACH * geometry.n_detectors * bin_mm
     coarse, fine = _Misfit(slices, parameter, _COARSE_BINS), _Misfit(slices, parameter, _FINE_BINS)
     offsets = before + np.linspace(-reach, reach, _COARSE_STEPS)
@@ -119,10 +122,11 @@ def _fan_slices(sinogram: Sinogram) -> Sinogram:
     bad = sinogram.bad_rays
     if sinogram.angle_shifts_rad is not None:
         raise SinogramError("align knows no scan whose slices are seen from different angles; align one group of them")
-    if isinstance(geometry, ConeBeam):
-        heights = np.abs(geometry.detector_rows_mm)
-        rows = np.array([int(np.argmin(heights))])
-        geometry = geometry.one_row()
+    if geometry.is_volume:
+        lengths, n_rows = geometry.lengths_mm, geometry.view_shape[0]
+        middle = (n_rows - 1) / 2 - lengths["detector_row_offset_mm"] / lengths["detector_row_pitch_mm"]
+        rows = np.array([int(np.argmin(np.abs(np.arange(n_rows) - middle)))])
+        geometry = cast(Geometry, geometry.one_row())
         affine = np.eye(4)
     else:
         signal = sinogram.values.sum(axis=(1, 2))
@@ -192,7 +196,8 @@ class _Misfit:
         self._grid = ImageGrid((side, side), 1.25 * pitch * factor / geometry.magnification)
 
     def __call__(self, offset_mm: float) -> float:
-        geometry = replace(self._geometry, **{self._parameter: float(offset_mm) + self._shift})
+        changes: dict[str, Any] = {self._parameter: float(offset_mm) + self._shift}
+        geometry = replace(self._geometry, **changes)
         A, w = joseph_matrix(geometry, self._grid), self._weight  # not kept: each is of use once
         r = w * self._y
         s = A.T @ (w * r)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import torch
 
 from ctresample.files import check_new_file, write_file
-from ctresample.geometry import ConeBeam
+from ctresample.geometry import VolumeGrid
 from ctresample.pipelines.alignment.axis import Alignment
 from ctresample.sinogram import Sinogram
 from ctresample.solvers.fbp import fbp
@@ -53,10 +54,11 @@ def write_picture(sinogram: Sinogram, alignment: Alignment, path: Path) -> None:
 
 def _middle(sinogram: Sinogram) -> Sinogram:
     """The slice in the middle alone; of a cone beam the one nearest to the source's circle."""
-    if isinstance(sinogram.geometry, ConeBeam):
-        _, rows, columns = sinogram.grid.shape
-        x, y, _ = sinogram.grid.centre_mm
-        grid = replace(sinogram.grid, shape=(1, rows, columns), centre_mm=(x, y, 0.0))
+    if sinogram.grid.is_volume:
+        whole = cast(VolumeGrid, sinogram.grid)
+        _, rows, columns = whole.shape
+        x, y, _ = whole.centre_mm
+        grid = replace(whole, shape=(1, rows, columns), centre_mm=(x, y, 0.0))
         return replace(sinogram, grid=grid, headers=())
     middle = len(sinogram.values) // 2
     bad = sinogram.bad_rays

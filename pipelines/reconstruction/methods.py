@@ -119,8 +119,7 @@ _ALL = (
     ),
     Method(
         name="fbp",
-        title="filtered back projection; of a cone beam FDK (Feldkamp et al., 1984), of a helix "
-        "weighted FBP (Stierstorfer et al., 2004)",
+        title="filtered back projection; of a cone FDK (1984), of a helix weighted FBP (Stierstorfer, 2004)",
         way="direct",
         cost=2,
     ),
