@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ctresample.bad_rays import BAD_RAY_SIGMA
 from ctresample.geometry.arcs import unmeasured_rad, widest_step
-from ctresample.sinogram import Sinogram
+from ctresample.sinogram import EDGE_AIR_SHARE, Sinogram
 
 LARGEST_LINE_INTEGRAL = 50.0
 """No detector counts the e^-50th part of its photons."""
@@ -26,9 +26,6 @@ FAR_ABOVE_NOISE = 100.0
 """A residual so many times the noise says that the model of the scan is wrong, not the image."""
 
 _EDGE_BINS = 2
-_AIR = 0.02
-"""Of the largest line integral: what the edge of a detector may read beside the object."""
-
 Check = Callable[[Sinogram], Iterator[str]]
 
 
@@ -62,7 +59,7 @@ def truncated_share(sinogram: Sinogram) -> float:
         return 0.0
     left, right = values[..., :_EDGE_BINS].mean(axis=2), values[..., -_EDGE_BINS:].mean(axis=2)
     air = max(0.0, float(min(np.quantile(left, 0.05), np.quantile(right, 0.05))))
-    level = _AIR * float(np.quantile(values, 0.99))
+    level = EDGE_AIR_SHARE * float(np.quantile(values, 0.99))
     if sinogram.photons is not None:
         noise = float(np.median(np.minimum(sinogram.sigma(), BAD_RAY_SIGMA)))
         level = max(level, 4 * noise / math.sqrt(_EDGE_BINS))

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ctresample.bad_rays import BAD_RAY_SIGMA
 from ctresample.choices import ViewWeights, Window
-from ctresample.consistency import residual_ratio
+from ctresample.consistency import noise_ratio, residual_ratio
 from ctresample.data_tools.sinogram.plausibility import findings, residual_finding
 from ctresample.errors import UsageError
 from ctresample.learned import LearnedModel
@@ -69,7 +68,8 @@ def reconstruct(
         prior: the learned model of a method that needs one: the name or folder of one, or one of the kind it needs
             that is on ``device`` already; by default the one that comes with the package.
         seed: of methods that sample; slice k draws from ``(seed, k)``, so that its random numbers do not depend
-            on the batch size. (Rounding does: up to 0.01 HU with ``tv``, 2 HU seen with ``fast``, 6 with ``cgls``.)
+            on the batch size. (Rounding does: up to 0.01 HU with ``tv``, 2 HU seen with ``fast``; ``cgls`` takes
+            one slice at a time, and does not depend on it.)
             Where the settings are ``coupled``, as ``fast`` and ``quality`` are, all slices draw from ``(seed, 0)``:
             neighbours in a volume then do not flicker, but slices are no independent samples.
         window: of the ramp filter, for FBP.
@@ -109,8 +109,9 @@ def reconstruct(
     values, sigma = (scan.as_batch(torch.from_numpy(array)) for array in (sinogram.values, sinogram.sigma()))
     n = len(values)
     images, ratios, history = [], [], _History()
-    for first in range(0, n, batch_size):
-        batch = slice(first, min(first + batch_size, n))
+    together = 1 if chosen.one_by_one else batch_size
+    for first in range(0, n, together):
+        batch = slice(first, min(first + together, n))
 
         def watch(share: float, status: Status, batch: slice = batch) -> None:
             history.add(status, batch.stop - batch.start)
@@ -137,8 +138,7 @@ def reconstruct(
             ),
         )
         residual = (problem.model(mu) - problem.data) / problem.sigma(mu)
-        known = (s < BAD_RAY_SIGMA).flatten(1).to(residual.dtype).mean(1).clamp_min(1 / s[0].numel())
-        ratios += (residual_ratio(residual) / known.sqrt()).tolist() * (sinogram.n_slices if scan.is_volume else 1)
+        ratios += (residual_ratio(residual) / noise_ratio(s)).tolist() * (sinogram.n_slices if scan.is_volume else 1)
         images.append(scan.as_slices(mu_to_hu(mu, sinogram.mu_water_per_mm)).cpu().numpy())
         if progress:
             progress(batch.stop / n)
