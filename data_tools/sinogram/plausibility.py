@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctresample.bad_rays import BAD_RAY_SIGMA
+from ctresample.geometry import ConeBeam
 from ctresample.geometry.arcs import unmeasured_rad, widest_step
 from ctresample.sinogram import EDGE_AIR_SHARE, Sinogram
 
@@ -156,13 +157,16 @@ def _angles(sinogram: Sinogram) -> Iterator[str]:
     if arc > 1.02 * 8 * math.pi:
         yield f"the views turn {arc / 2 / math.pi:.3g} times: are the angles degrees that were taken for radians?"
     wide, median = widest_step(geometry)
+    gaps = unmeasured_rad(geometry)
     if wide > 3 * median:
+        once = (
+            "" if geometry.name == "parallel" or not gaps else ": of a short scan HU may be 10 off, iterative ones not"
+        )
         yield (
             f"views are up to {math.degrees(wide):.3g} degrees apart, the median {math.degrees(median):.3g}: in FBP "
-            "their neighbours stand for what is missing"
+            f"their neighbours stand for what is missing{once}"
         )
-    gaps = sum(end - start for start, end in unmeasured_rad(geometry))
-    missing = gaps - (geometry.turn_rad - geometry.short_scan_rad)
+    missing = sum(end - start for start, end in gaps) - (geometry.turn_rad - geometry.short_scan_rad)
     if missing > math.radians(1) + 2 * median:
         yield (
             f"no view measured {math.degrees(missing):.3g} degrees of the arc that an image needs: a limited angle, "
@@ -190,9 +194,12 @@ def _unevenness(values: NDArray[np.float32]) -> float:
 
 
 def _conjugates(sinogram: Sinogram) -> Iterator[str]:
-    """A line that a fan measured from both its ends must read the same; with mirrored angles it does not."""
+    """A line that was measured from both its ends must read the same; with mirrored angles it does not.
+
+    Of a cone beam the lines in the plane of the source's circle.
+    """
     geometry = sinogram.geometry
-    if geometry.n_views < 30 or geometry.is_volume:
+    if geometry.n_views < 30:
         return
     here, mirrored = (_disagreement(sinogram, sign) for sign in (1, -1))
     if here is None or mirrored is None:
@@ -207,14 +214,19 @@ def _conjugates(sinogram: Sinogram) -> Iterator[str]:
     elif here > max(0.1 * scale, 6 * noise):
         yield (
             f"rays along the same line from both ends differ by {here:.3g}, of {scale:.3g}: is the rotation axis off "
-            "(rotation_axis_bin, offsets), or did the object move?"
+            "(rotation_axis_bin, offsets), are axes exchanged (axes), or did the object move?"
         )
 
 
 def _disagreement(sinogram: Sinogram, sign: int) -> float | None:
-    """Root mean square difference of a middle slice's conjugate rays; None where too few lines are seen twice."""
+    """Root mean square difference of a slice's conjugate rays; None where too few lines are seen twice."""
     geometry = sinogram.geometry
-    values = sinogram.values[len(sinogram.values) // 2].astype(np.float64)
+    row = len(sinogram.values) // 2
+    if isinstance(geometry, ConeBeam):
+        row = int(np.argmin(np.abs(geometry.detector_rows_mm)))
+        if abs(geometry.detector_rows_mm[row]) > geometry.detector_row_pitch_mm:  # the panel lies beside the plane
+            return None
+    values = sinogram.values[row].astype(np.float64)
     theta = sign * np.asarray(geometry.angles_rad)
     fan, (position, _) = geometry.name != "parallel", geometry.line_coordinates
     order = np.argsort(np.mod(theta, 2 * math.pi))
