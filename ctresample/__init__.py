@@ -24,7 +24,8 @@ Files
     Sinogram                line integrals with their geometry, noise and image grid
 
 Geometry
-    ParallelBeam, FanBeam, ConeBeam     scans
+    ParallelBeam, FanBeam, ConeBeam,
+    HelicalBeam                         scans
     ImageGrid, VolumeGrid               images
 
 Measurement models, on torch tensors
@@ -80,6 +81,8 @@ if TYPE_CHECKING:  # what type checkers and editors see of the table below
     from ctresample.geometry import ImageGrid as ImageGrid
     from ctresample.geometry import ParallelBeam as ParallelBeam
     from ctresample.geometry import VolumeGrid as VolumeGrid
+    from ctresample.learned.latent_prior import LatentPrior as LatentPrior
+    from ctresample.learned.pixel_prior import PixelPrior as PixelPrior
     from ctresample.noise import Scanner as Scanner
     from ctresample.operators import AstraProjector as AstraProjector
     from ctresample.operators import ConeProjector as ConeProjector
@@ -100,8 +103,6 @@ if TYPE_CHECKING:  # what type checkers and editors see of the table below
     from ctresample.pipelines.resample_pipeline import ReSamplePipeline as ReSamplePipeline
     from ctresample.pipelines.scan.scan import Scan as Scan
     from ctresample.pipelines.scan.simulate import simulate as simulate
-    from ctresample.pixel_prior import PixelPrior as PixelPrior
-    from ctresample.prior import LatentPrior as LatentPrior
     from ctresample.result import Reconstruction as Reconstruction
     from ctresample.sinogram import Sinogram as Sinogram
     from ctresample.solvers.cgls import cgls as cgls
@@ -132,7 +133,9 @@ _EXPORTS = {
         "data_tools.importers": "import_sinogram",
         "data_tools.sinogram.file": "read_sinogram write_sinogram",
         "errors": "CTResampleError",
-        "geometry": "ConeBeam FanBeam ImageGrid ParallelBeam VolumeGrid",
+        "geometry": "ConeBeam FanBeam HelicalBeam ImageGrid ParallelBeam VolumeGrid",
+        "learned.latent_prior": "LatentPrior",
+        "learned.pixel_prior": "PixelPrior",
         "noise": "Scanner",
         "operators": "AstraProjector ConeProjector LinearOperator MeasurementModel Polychromatic SparseProjector "
         "Spectrum StreamedProjector Transmission dot_test from_astra make_projector to_astra",
@@ -142,8 +145,6 @@ _EXPORTS = {
         "pipelines.resample_pipeline": "ReSamplePipeline",
         "pipelines.scan.scan": "Scan",
         "pipelines.scan.simulate": "simulate",
-        "pixel_prior": "PixelPrior",
-        "prior": "LatentPrior",
         "result": "Reconstruction",
         "sinogram": "Sinogram",
         "solvers.cgls": "cgls",

@@ -7,9 +7,15 @@ from typing import Literal, get_args
 SliceBeam = Literal["parallel", "fan", "fan-curved"]
 """Beams that see one slice at a time."""
 
-Beam = Literal[SliceBeam, "cone"]
-BEAMS: tuple[Beam, ...] = get_args(Beam)
+CircularBeam = Literal[SliceBeam, "cone"]
+"""Beams that circle around the object, which `simulate` makes from a number of views."""
+BEAMS: tuple[CircularBeam, ...] = get_args(CircularBeam)
+
+Beam = Literal[CircularBeam, "helical"]
 SLICE_BEAMS: tuple[SliceBeam, ...] = get_args(SliceBeam)
+
+VOLUME_BEAMS: tuple[Beam, ...] = tuple(beam for beam in get_args(Beam) if beam not in SLICE_BEAMS)
+"""Beams that see all slices at once."""
 
 DetectorShape = Literal["flat", "curved"]
 """Of a fan."""
@@ -29,6 +35,9 @@ CLEANING: tuple[Cleaning, ...] = get_args(Cleaning)
 Model = Literal["line-integrals", "counts"]
 """What a reconstruction takes to be measured."""
 MODELS: tuple[Model, ...] = get_args(Model)
+
+ZCoupling = float | str
+"""How strongly neighbouring slices help each other: "auto", "none" or a strength, of which 1 is what "auto" takes."""
 
 WarmStart = Literal["coarse-tv", "tv", "cgls"]
 """Solver of the image that sampling starts from."""

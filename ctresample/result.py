@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,6 +137,7 @@ class Reconstruction:
         preset: the named settings it started from.
         model: the learned model, of a method that has one.
         device: where it was computed.
+        z_coupling: how strongly slices helped each other (0: not at all), and why.
         doubts: what is doubtful about the scan and the residual, a sentence each, with the likely cause.
     """
 
@@ -146,12 +146,13 @@ class Reconstruction:
     residual_ratio: tuple[float, ...]
     residual_history: tuple[float, ...]
     seconds: float
-    settings: dict[str, Any]
+    settings: dict[str, object]
     seed: int | None
     method: str
     preset: str
     model: ModelIdentity | None = None
     device: str = "cpu"
+    z_coupling: dict[str, object] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

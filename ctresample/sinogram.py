@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctresample.arrays import as_array, settle_numbers
+from ctresample.arrays import as_array, as_numbers, settle_numbers
 from ctresample.bad_rays import BAD_RAY_SIGMA, filled
 from ctresample.display import as_html, middle, scan_picture
 from ctresample.errors import SinogramError, UsageError
@@ -55,6 +56,9 @@ class Sinogram:
         headers: one DICOM JSON header a slice, or empty.
         slice_offsets_mm: where slices lie that are not evenly spaced, as in `ctresample.volume.Volume`; never of a
             cone beam.
+        angle_shifts_rad: what is added to all view angles of the geometry in each slice, where slices are seen from
+            different angles (staggered, as helical scans do anyway); None where all are seen from the same, as a cone
+            beam's are.
         bad_rays: where ``values`` are not known, of the same shape; None if all are. They weigh nothing in a fit, and
             hold what `ctresample.bad_rays.filled` makes of their neighbours, for FBP. What they held may be NaN.
     """
@@ -67,16 +71,17 @@ class Sinogram:
     electronic_noise: float = 0.0
     mu_water_per_mm: float = MU_WATER_PER_MM
     origin: str = "measured"
-    headers: tuple[dict[str, Any], ...] = ()
+    headers: tuple[Mapping[str, object], ...] = ()
     slice_offsets_mm: tuple[float, ...] | None = None
     bad_rays: NDArray[np.bool_] | None = None
+    angle_shifts_rad: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         self._settle()
-        cone = self.geometry.is_volume
-        found = self.values.shape if cone else self.values.shape[1:]
+        is_volume = self.geometry.is_volume
+        found = self.values.shape if is_volume else self.values.shape[1:]
         if self.values.ndim != 3 or found != self.geometry.shape or len(self.values) == 0:
-            first = f"{self.geometry.shape[0]} detector rows" if cone else "slices"
+            first = f"{self.geometry.shape[0]} detector rows" if is_volume else "slices"
             raise SinogramError(
                 f"sinogram has shape {self.values.shape}; its geometry expects ({first}, "
                 f"{self.geometry.n_views} views, {self.geometry.n_detectors} detectors)"
@@ -84,17 +89,18 @@ class Sinogram:
         self._fill_bad_rays()
         bad = np.flatnonzero(~np.isfinite(self.values).all(axis=(1, 2)))
         if len(bad):
-            what = "detector row" if cone else "slice"
+            what = "detector row" if is_volume else "slice"
             raise SinogramError(
                 f"sinogram: {what} {bad[0]} holds NaN or infinite values ({len(bad)} of {len(self.values)} {what}s "
                 "do); repair these rays, or mark them in bad_rays"
             )
         if self.headers and len(self.headers) != self.n_slices:
             raise SinogramError(f"sinogram has {self.n_slices} slices but {len(self.headers)} headers")
-        if cone and self.slice_offsets_mm is not None:
+        if is_volume and self.slice_offsets_mm is not None:
             raise SinogramError("a cone beam's image has even steps between slices; leave slice_offsets_mm out")
         if (problem := offsets_problem(self.slice_offsets_mm, self.n_slices)) is not None:
             raise SinogramError(f"sinogram {problem}")
+        self._check_shifts()
         if isinstance(self.photons, np.ndarray):
             wanted = (self.geometry.n_views, self.geometry.n_detectors)
             if self.photons.shape != wanted or not (self.photons > 0).all():
@@ -106,11 +112,29 @@ class Sinogram:
         """Make what may come as any array, list or number what the attributes say."""
         settle_place(self)
         settle_numbers(self, "sinogram")
+        if self.angle_shifts_rad is not None:
+            shifts = as_numbers(self.angle_shifts_rad, "angle_shifts_rad")
+            # slices that are all turned alike are not staggered
+            same = len(set(shifts)) == 1 and len(shifts) == len(self.values) and not self.geometry.is_volume
+            if same:
+                object.__setattr__(self, "geometry", _turned(self.geometry, shifts[0]))
+            object.__setattr__(self, "angle_shifts_rad", None if same else shifts)
         object.__setattr__(self, "values", as_array(self.values, "sinogram values"))
         if self.photons is not None:
             exact = as_array(self.photons, "sinogram photons", np.float64)
             photons = as_array(self.photons, "sinogram photons") if exact.ndim else float(exact)
             object.__setattr__(self, "photons", photons)
+
+    def _check_shifts(self) -> None:
+        shifts = self.angle_shifts_rad
+        if shifts is None:
+            return
+        if self.geometry.is_volume:
+            raise SinogramError("a cone beam sees all slices from the same angles; leave angle_shifts_rad out")
+        if len(shifts) != self.n_slices or not np.isfinite(shifts).all():
+            raise SinogramError(
+                f"sinogram: angle_shifts_rad are {len(shifts)} for {self.n_slices} slices; expected a finite one each"
+            )
 
     def _fill_bad_rays(self) -> None:
         if self.bad_rays is None:
@@ -129,6 +153,14 @@ class Sinogram:
     def n_slices(self) -> int:
         """Slices of the image."""
         return self.grid.shape[0] if self.geometry.is_volume else len(self.values)
+
+    def geometry_of(self, slice_number: int) -> Geometry:
+        """The scan of one slice: the geometry, turned where slices are seen from different angles."""
+        return self.geometry if self.angle_shifts_rad is None else self.turned(self.angle_shifts_rad[slice_number])
+
+    def turned(self, shift_rad: float) -> Geometry:
+        """The geometry with an angle added to all of its views."""
+        return _turned(self.geometry, shift_rad)
 
     @property
     def slice_origins_mm(self) -> NDArray[np.float64]:
@@ -152,11 +184,15 @@ class Sinogram:
             sent = "no noise stated" if photons is None else f"{photons:.3g} photons a ray"
         pixels = " x ".join(map(str, self.grid.shape))
         return {
-            "scan": f"{type(self.geometry).__name__} of {self.geometry.n_views} views",
+            "scan": f"{type(self.geometry).__name__} of {self.geometry.n_views} views{self._stagger_in_words}",
             "values": " x ".join(map(str, self.values.shape)),
             "noise": sent,
             "image": f"{self.n_slices} x {pixels} pixels" if len(self.grid.shape) == 2 else f"{pixels} voxels",
         }
+
+    @property
+    def _stagger_in_words(self) -> str:
+        return "" if self.angle_shifts_rad is None else f" in {len(set(self.angle_shifts_rad))} sets of angles"
 
     def on_grid(self, size: int | None = None, pixel_size_mm: float | None = None) -> Sinogram:
         """The same scan on square slices of another size, around the same centre.
@@ -185,6 +221,30 @@ class Sinogram:
         self.geometry.check_outside(new)
         return replace(self, grid=new, affine=affine)
 
+    def part(self, numbers: Sequence[int]) -> Sinogram:
+        """Some of its slices, in rising order, where they are.
+
+        Raises:
+            SinogramError: a cone beam, whose slices are measured together.
+        """
+        if self.geometry.is_volume:
+            raise SinogramError("a cone beam measures all slices together; none can be taken out")
+        kept = list(numbers)
+        affine, origins = self.affine.copy(), self.slice_origins_mm[kept]
+        affine[:3, 3] = origins[0]
+        offsets_mm = np.linalg.norm(origins - origins[0], axis=1)
+        even = self.slice_offsets_mm is None and (np.diff(kept) == 1).all()
+        shifts = self.angle_shifts_rad
+        return replace(
+            self,
+            values=self.values[kept],
+            affine=affine,
+            headers=tuple(self.headers[k] for k in kept) if self.headers else (),
+            slice_offsets_mm=None if even or len(kept) == 1 else tuple(offsets_mm.tolist()),
+            bad_rays=None if self.bad_rays is None else self.bad_rays[kept],
+            angle_shifts_rad=None if shifts is None else tuple(shifts[k] for k in kept),
+        )
+
     def every(self, step: int) -> Sinogram:
         """The same scan with every ``step``-th view only, from the first: sparse views of a full scan."""
         if step < 1:
@@ -193,7 +253,7 @@ class Sinogram:
         return replace(
             self,
             values=self.values[:, kept],
-            geometry=self.geometry.with_angles(self.geometry.angles_rad[kept]),
+            geometry=self.geometry.with_views(kept),
             photons=self.photons[kept] if isinstance(self.photons, np.ndarray) else self.photons,
             bad_rays=None if self.bad_rays is None else self.bad_rays[:, kept],
         )
@@ -227,3 +287,7 @@ class Sinogram:
         smooth = gaussian_filter1d(self.values, SMOOTHING_BINS, axis=-1, mode="nearest")
         alike = np.abs(smooth - self.values) < 4 * sigma
         return np.sqrt(line_integral_variance(np.where(alike, smooth, self.values), **known))
+
+
+def _turned(geometry: Geometry, shift_rad: float) -> Geometry:
+    return geometry if shift_rad == 0 else geometry.with_angles(np.asarray(geometry.angles_rad) + shift_rad)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,7 +34,7 @@ class Volume:
 
     hu: NDArray[np.float32]
     affine: NDArray[np.float64]
-    headers: tuple[dict[str, Any], ...] = ()
+    headers: tuple[Mapping[str, object], ...] = ()
     slice_offsets_mm: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:

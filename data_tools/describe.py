@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -21,11 +21,11 @@ from ctresample.paths import StrPath, as_path
 if TYPE_CHECKING:
     from ctresample.data_tools.dicom.discovery import Discovery
     from ctresample.data_tools.dicom.series import FoundSeries
-    from ctresample.geometry import Geometry, Grid
+    from ctresample.geometry import Geometry, Grid, HelicalBeam
     from ctresample.sinogram import Sinogram
     from ctresample.volume import Volume
 
-# as in ctresample.prior, which loads torch
+# as in ctresample.learned, apart from which this describes
 PRIOR_CONFIG = "prior.json"
 WEIGHT_FILES = (".ckpt", ".pt", ".pth", ".safetensors")
 BUNDLED_PRIORS = Path(ctresample.__file__).parent / "priors"
@@ -109,7 +109,7 @@ def _file(path: Path, one_series: bool, any_class: bool) -> Facts:
         return _dicom(path, discovery)
     if foreign := format_of(path):
         raise UsageError(
-            f"{path} is a file of another program ({foreign}); `ctresample import` makes a sinogram file of it"
+            f"{path} is a file of another program ({foreign.name}); `ctresample import` makes a sinogram file of it"
         )
     reasons = ", ".join(discovery.left_out) or "an empty zip file"
     raise UsageError(
@@ -127,6 +127,7 @@ def _sinogram(path: Path) -> Facts:
         "slices": str(summary.n_slices),
         "slice step": _slice_step(float(np.linalg.norm(sinogram.affine[:3, 2])), sinogram.slice_offsets_mm is None),
         **_scan(sinogram.geometry),
+        **_stagger(sinogram),
         **_grid(sinogram.grid),
         "photons": "no noise" if photons is None else f"{_range(photons)} a ray",
         "electronic noise": f"{sinogram.electronic_noise:.4g} photons",
@@ -150,15 +151,20 @@ def _headers(sinogram: Sinogram) -> str:
     return "yes, with patient data"
 
 
-def _scan(geometry: Geometry) -> Facts:
+def _stagger(sinogram: Sinogram) -> Facts:
+    if sinogram.angle_shifts_rad is None:
+        return {}
+    shifts = np.degrees(sorted(set(sinogram.angle_shifts_rad)))
+    return {"stagger": f"slices seen from {len(shifts)} sets of angles, turned by {shifts[0]:.4g} to {shifts[-1]:.4g}°"}
 
-    beam, detector = "parallel", f"{geometry.n_detectors} bins of {geometry.detector_pitch_mm:.4g} mm"
+
+def _scan(geometry: Geometry) -> Facts:
+    beam, detector = geometry.words, f"{geometry.n_detectors} bins of {geometry.detector_pitch_mm:.4g} mm"
     offsets = {"detector": geometry.detector_offset_mm}
     lengths = geometry.lengths_mm
     if "source_to_axis_mm" in lengths:
-        fan = f"fan, {'curved' if geometry.is_curved else 'flat'} detector"
-        beam = (
-            f"{'cone, flat panel' if geometry.is_volume else fan}; source to axis {lengths['source_to_axis_mm']:.6g} "
+        beam += (
+            f"; source to axis {lengths['source_to_axis_mm']:.6g} "
             f"mm, to detector {lengths['source_to_detector_mm']:.6g} mm"
         )
         offsets["axis"] = lengths["axis_offset_mm"]
@@ -172,8 +178,21 @@ def _scan(geometry: Geometry) -> Facts:
         "beam": beam,
         "detector": detector,
     }
+    if geometry.name == "helical":
+        facts |= _helix(cast("HelicalBeam", geometry))
     out_of_line = [f"{what} by {offset:.4g} mm" for what, offset in offsets.items() if offset]
     return facts | ({"out of line": ", ".join(out_of_line)} if out_of_line else {})
+
+
+def _helix(geometry: HelicalBeam) -> Facts:
+    heights = geometry.centre_z_mm
+    facts = {
+        "helix": f"from z {heights[0]:.5g} to {heights[-1]:.5g} mm, {abs(geometry.feed_mm):.4g} mm a turn, pitch "
+        f"{geometry.pitch:.3g}"
+    }
+    if geometry.spots.any():
+        facts["focal spot"] = f"flies among {len(np.unique(geometry.spots.round(5), axis=0))} places"
+    return facts
 
 
 def _grid(grid: Grid) -> Facts:
@@ -196,7 +215,13 @@ def _range(photons: float | np.ndarray) -> str:
 
 
 def _folder(path: Path, one_series: bool, any_class: bool) -> Facts:
-    """The CT series below a folder, and the volume files beside them."""
+    """The CT series below a folder, and the volume files beside them; or its projections."""
+    from ctresample.data_tools.ct_pd.series import is_projection_folder
+
+    if is_projection_folder(path):
+        from ctresample.data_tools.ct_pd.describing import projection_facts
+
+        return projection_facts(path)
     from ctresample.data_tools.ct_source import volume_files
     from ctresample.data_tools.dicom.discovery import find_series
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ctresample.prior import DiffusionPrior
+from ctresample.learned.diffusion_prior import DiffusionPrior
 
 N_LEVELS = 12
 """Noise levels looked at, from 98 % of the schedule down to 0.2 %; their square roots are evenly spread, for at low

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from ctresample.arrays import as_array
 from ctresample.consistency import residual_ratio
 from ctresample.errors import PriorError, UsageError
-from ctresample.networks import Autoencoder
+from ctresample.learned.latent_prior import LatentPrior
+from ctresample.learned.networks import Autoencoder
+from ctresample.learned.prior_config import PriorConfig
 from ctresample.operators import Projector, make_projector
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.reconstruction.problem import Problem
 from ctresample.pipelines.reconstruction.reconstruct import slice_generators
 from ctresample.pipelines.reconstruction.solve import Batch, sampled
-from ctresample.prior import LatentPrior
-from ctresample.prior_config import PriorConfig
 from ctresample.sinogram import Sinogram
 from ctresample.solvers.diffusion.schedule import Step, steps_of
 from ctresample.solvers.resample import PRESETS, ReSampleSettings, resample
@@ -68,11 +68,12 @@ class ReSamplePipeline(DiffusionPipeline):
         unet: the denoiser of latents.
         scheduler: holds the noise schedule and the kind of prediction.
         coarse: the coarse denoiser, of a prior that has one.
-        prior_config: the values of a `ctresample.prior_config.PriorConfig`; needed.
+        scan_unet: the denoiser of scans, of a prior that has one.
+        prior_config: the values of a `ctresample.learned.prior_config.PriorConfig`; needed.
     """
 
     model_cpu_offload_seq = "unet->vae"
-    _optional_components = ["coarse"]
+    _optional_components = ["coarse", "scan_unet"]
 
     def __init__(
         self,
@@ -80,12 +81,13 @@ class ReSamplePipeline(DiffusionPipeline):
         unet: UNet2DModel,
         scheduler: DDIMScheduler,
         coarse: UNet2DModel | None = None,
-        prior_config: dict[str, Any] | None = None,  # with a default, for diffusers takes the others for networks
+        scan_unet: UNet2DModel | None = None,
+        prior_config: dict[str, object] | None = None,  # with a default, for diffusers takes the others for networks
     ) -> None:
         super().__init__()
         if prior_config is None:
             raise PriorError("prior_config is not given; expected the values of a prior's prior.json")
-        self.register_modules(vae=vae, unet=unet, scheduler=scheduler, coarse=coarse)
+        self.register_modules(vae=vae, unet=unet, scheduler=scheduler, coarse=coarse, scan_unet=scan_unet)
         self.register_to_config(prior_config=prior_config)
         self._prior_config = _prior_config(prior_config)
         self._interrupt = False
@@ -94,7 +96,7 @@ class ReSamplePipeline(DiffusionPipeline):
     def from_prior(cls, prior: LatentPrior) -> ReSamplePipeline:
         """The pipeline of a prior that is loaded already."""
         coarse = prior.coarse.unet if prior.coarse else None
-        return cls(prior.vae, prior.unet, prior.scheduler, coarse, asdict(prior.config))
+        return cls(prior.vae, prior.unet, prior.scheduler, coarse, prior.scan_unet, asdict(prior.config))
 
     @classmethod
     def from_pretrained(
@@ -122,7 +124,7 @@ class ReSamplePipeline(DiffusionPipeline):
     @property
     def prior(self) -> LatentPrior:
         """The prior, on the pipeline's device."""
-        prior = LatentPrior(self.vae, self.unet, self.scheduler, self._prior_config, self.coarse)
+        prior = LatentPrior(self.vae, self.unet, self.scheduler, self._prior_config, self.coarse, self.scan_unet)
         return prior.to(self.device)
 
     @torch.no_grad()
@@ -171,6 +173,11 @@ class ReSamplePipeline(DiffusionPipeline):
             if measurement is not None or operator is not None or sigma is not None:
                 raise UsageError("sinogram has a measurement of its own; leave measurement, operator and sigma out")
             scan = sinogram if isinstance(sinogram, Sinogram) else _read(sinogram)
+            if scan.angle_shifts_rad is not None or scan.geometry.is_volume:
+                what = "a cone beam" if scan.geometry.is_volume else "of slices seen from different angles"
+                raise UsageError(
+                    f"the sinogram is {what}; expected slices seen from the same; use ctresample.reconstruct"
+                )
             operator = make_projector(scan.geometry, scan.grid, device=self.device)
             measurement, sigma = scan.values[:, None], scan.sigma()[:, None]
             mu_water_per_mm = scan.mu_water_per_mm

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from ctresample.prior import DiffusionPrior
+from ctresample.learned.diffusion_prior import DiffusionPrior
 from ctresample.solvers.diffusion.steps import ddim_step, normal_like
 
 

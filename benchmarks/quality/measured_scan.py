@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 import ctresample
 from ctresample.cli.screen import screen
 from ctresample.data_tools.importers import import_sinogram
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.operators import Projector, make_projector
 from ctresample.pipelines.reconstruction.methods import DEFAULT_PRIOR
 from ctresample.pipelines.reconstruction.reconstruct import reconstruct
-from ctresample.prior import LatentPrior
 from ctresample.sinogram import Sinogram
 from ctresample.units import hu_to_mu
 

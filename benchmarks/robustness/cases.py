@@ -26,7 +26,7 @@ from ctresample.data_tools.dicom_export.write import write_ct_series
 from ctresample.data_tools.importers import import_sinogram
 from ctresample.data_tools.sinogram.file import read_sinogram, write_sinogram
 from ctresample.errors import CTResampleError
-from ctresample.prior import LatentPrior
+from ctresample.learned.latent_prior import LatentPrior
 
 KINDS = ("dicom", "sinograms", "priors")
 ZIP: dict[str, Mutation] = {"members that lie": change_zip}

@@ -83,8 +83,8 @@ def batch(
 
     DICOM series are scanned as by simulate and reconstructed, sinogram files are reconstructed as they are. Says first
     what was found, what will run, how long it may take and what is skipped and why. Each series gets a folder
-    OUT/series/KEY with a derived DICOM series, run.json and a picture; in other formats and with maps what reconstruct
-    writes. OUT/summary.html and summary.csv tell of all.
+    OUT/series/KEY with a derived DICOM series, run.json, report.html and a picture; in other formats and with maps
+    what reconstruct writes. OUT/summary.html and summary.csv tell of all.
 
     A batch that was stopped in any way goes on when the command is repeated: what is finished is kept, what was in
     work and what failed is done again, and the results are those of an undisturbed run. Exit status 3: some series

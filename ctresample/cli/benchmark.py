@@ -18,12 +18,12 @@ from ctresample.pipelines.scan.scan import Scan
 
 if TYPE_CHECKING:
     from ctresample.pipelines.benchmark.conditions import Condition
-    from ctresample.pipelines.benchmark.zoom import Zoom
+    from ctresample.pipelines.viewer.zoom import Zoom
 
 SCANS, MODELS, TABLE = "Scans: every combination of these", "Learned models", "Table and report"
 
 
-_LISTED = frozenset({"n_views", "beam", "photons"})
+_LISTED = frozenset({"n_views", "beam", "photons", "stagger"})
 DEFAULT_SCAN = Scan(n_views=25)
 
 
@@ -223,6 +223,6 @@ def _zoom(text: str) -> Zoom:
     parts = [part.strip() for part in text.split(",")]
     if len(parts) != 3 or not all(part.isdecimal() for part in parts):
         raise UsageError(f"--zoom is {text!r}; expected ROW,COLUMN,SIZE in pixels, such as 100,80,48")
-    from ctresample.pipelines.benchmark.zoom import Zoom
+    from ctresample.pipelines.viewer.zoom import Zoom
 
     return Zoom(*map(int, parts))

@@ -28,13 +28,13 @@ def finetune(
 
     The recipe's section finetune says how long. Killed or stopped, it goes on from its last checkpoint.
     """
+    from ctresample.learned.folders import find_prior
     from ctresample.pipelines.training.dry_run import dry_run_diffusion
     from ctresample.pipelines.training.finetune import finetune as train_further
     from ctresample.pipelines.training.finetune import finetune_objective
     from ctresample.pipelines.training.prior_settings import FinetuneSettings
     from ctresample.pipelines.training.progress import progress_printer
     from ctresample.pipelines.training.recipe import read_recipe
-    from ctresample.prior import find_prior
 
     settings = read_recipe(recipe, "finetune", FinetuneSettings)
     if lora:

@@ -18,6 +18,17 @@ SOME_FAILED = 3
 """Exit status where some of the work failed and the rest is there."""
 
 
+def interval(text: str) -> tuple[float, float]:
+    """Two numbers with a colon between; `UsageError` otherwise."""
+    try:
+        low, high = map(float, text.split(":"))
+    except ValueError:
+        raise UsageError(f"{text!r} is no range; expected LOW:HIGH, such as -40:20") from None
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise UsageError(f"{text!r} is no range; expected two finite numbers")
+    return low, high
+
+
 def one_of(names: Collection[str]) -> Callable[[str], str]:
     """A check of an option's value, for a choice that is made of a table."""
 

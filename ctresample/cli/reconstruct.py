@@ -36,24 +36,50 @@ def reconstruct(
             "--pixel-size", min=1e-6, metavar="MM", help="Of the image. By default, what keeps the field of view."
         ),
     ] = None,
+    z_range: Annotated[
+        str | None,
+        typer.Option(
+            "--z-range", metavar="LOW:HIGH", help="Of a helical scan: the slices between these heights, in mm."
+        ),
+    ] = None,
+    slice_step: Annotated[
+        float | None,
+        typer.Option("--slice-step", min=1e-3, metavar="MM", help="Of a helical scan: from slice to slice."),
+    ] = None,
+    rebin: Annotated[
+        bool,
+        typer.Option(
+            "--rebin", help="Of a helical scan: each slice as a fan beam, by single-slice rebinning. A quick preview."
+        ),
+    ] = False,
     result: ResultOptions = ON_ANY_DEVICE,
     against: Annotated[
         Path | None,
         typer.Option(metavar="DICOM", exists=True, help="Where the scanned series is, to compute PSNR, SSIM, RMSE."),
     ] = None,
     batch_size: options.BatchSize = 8,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            file_okay=False,
+            help="Keep finished slabs of slices here while at work: after a stop, the same command goes on from them.",
+        ),
+    ] = None,
     deidentify: deidentification.Deidentify = False,
     deidentification_key: deidentification.DeidentificationKey = None,
     retain_device: deidentification.RetainDevice = False,
 ) -> None:
     """Reconstruct a sinogram into a DICOM series.
 
-    Slices are taken to be neighbours in a volume: ReSample's fast and quality give all the same noise, so that they do
-    not flicker from one to the next.
+    Slices are taken to be neighbours in a volume, and help each other where they are less than 5 mm apart
+    (--z-coupling); ReSample's fast and quality give all the same noise, so that they do not flicker from one to the
+    next.
 
-    Writes OUT/dicom/ (a derived CT series with new UIDs, in the study of the source) and OUT/run.json (settings,
-    versions, seed, timings, the misfit to the data of each slice, and with --against the image quality). In other
-    formats OUT/reconstruction.nii.gz or .nrrd; maps beside it; with --deidentify OUT/deidentification.json.
+    Writes OUT/dicom/ (a derived CT series with new UIDs, in the study of the source), OUT/report.html (to look at it in
+    a browser, without a network) and OUT/run.json (settings, versions, seed, timings, the misfit to the data of each
+    slice, and with --against the image quality). In other formats OUT/reconstruction.nii.gz or .nrrd; maps beside it;
+    with --deidentify OUT/deidentification.json.
     """
     began = time.perf_counter()
     from ctresample.files import check_new_folder
@@ -66,7 +92,13 @@ def reconstruct(
         from ctresample.pipelines.results.run import make_result
 
         deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key, retain_device)
-        sinogram = read_sinogram(scan).every(every).on_grid(size, pixel_size)
+        sinogram = read_sinogram(scan).on_grid(size, pixel_size)
+        if z_range is not None or slice_step is not None or rebin:
+            from ctresample.pipelines.scan.helical_slices import single_slice_rebinned, with_slices
+
+            sinogram = with_slices(sinogram, None if z_range is None else options.interval(z_range), slice_step)
+            sinogram = single_slice_rebinned(sinogram) if rebin else sinogram
+        sinogram = sinogram.every(every)
         truth = truth_for(sinogram, read_source(against, sinogram, show.note)) if against else None
         made = make_result(
             sinogram,
@@ -76,6 +108,7 @@ def reconstruct(
             deidentifier=deidentifier,
             batch_size=batch_size,
             began=began,
+            parts_folder=resume,
             progress=show.progress,
         )
         for note in made.notes:
@@ -93,6 +126,8 @@ def reconstruct(
         say(
             f"PSNR {mean['psnr_db']:.2f} dB over {data_range:g} HU, SSIM {mean['ssim']:.3f}, "
             f"RMSE {mean['rmse_hu']:.1f} HU (means over slices)"
+            + (f"; neighbours differ {made.metrics['flicker']:.2f} times as much as they should" if n > 1 else "")
         )
+    say(f"Pictures: {out / 'report.html'}")
     for one in made.maps:
         say(f"{one.kind} map: root mean square {one.rms_hu:.1f} HU over the image")

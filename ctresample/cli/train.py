@@ -113,12 +113,12 @@ def coarse(
     The result is the prior with it. Methods that start from little noise, as the preset fast does, give the same
     images with it as without.
     """
+    from ctresample.learned.folders import find_prior
     from ctresample.pipelines.training.coarse import coarse_objective, train_coarse
     from ctresample.pipelines.training.coarse_settings import CoarseSettings
     from ctresample.pipelines.training.dry_run import dry_run_diffusion
     from ctresample.pipelines.training.progress import progress_printer
     from ctresample.pipelines.training.recipe import read_recipe
-    from ctresample.prior import find_prior
 
     settings = read_recipe(recipe, "coarse", CoarseSettings)
     find_prior(prior)  # before the slices are read, which takes longer

@@ -20,9 +20,11 @@ from ctresample.consistency.dual_step import dual_proximal_step
 from ctresample.consistency.latent_gauss_newton import fit_latent_by_gauss_newton
 from ctresample.consistency.linearisation import gauss_newton, linearised_problem
 from ctresample.consistency.misfit import spread_of_misfit
+from ctresample.consistency.neighbours import Neighbours
 from ctresample.consistency.noise_matching import match_noise
 
 __all__ = [
+    "Neighbours",
     "dual_proximal_step",
     "fit_latent_by_adamw",
     "fit_latent_by_gauss_newton",

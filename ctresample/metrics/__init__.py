@@ -1,6 +1,6 @@
 """Image quality against a known truth: whole slices, windows and the body."""
 
-from ctresample.metrics.image import DATA_RANGE_HU, mae_hu, psnr_db, rmse_hu, ssim
+from ctresample.metrics.image import DATA_RANGE_HU, flicker, mae_hu, psnr_db, rmse_hu, ssim
 from ctresample.metrics.regions import REGIONS, body_mask, region_masks
 
-__all__ = ["DATA_RANGE_HU", "REGIONS", "body_mask", "mae_hu", "psnr_db", "region_masks", "rmse_hu", "ssim"]
+__all__ = ["DATA_RANGE_HU", "REGIONS", "body_mask", "flicker", "mae_hu", "psnr_db", "region_masks", "rmse_hu", "ssim"]

@@ -146,3 +146,17 @@ def _checked_pair(
         if bad := int(values.size - np.count_nonzero(np.isfinite(values))):
             raise CTResampleError(f"the {name} has {bad} of {values.size} values that are not finite numbers")
     return image, truth
+
+
+def flicker(image_hu: NDArray[np.floating], truth_hu: NDArray[np.floating]) -> float:
+    """How much neighbouring slices differ, over how much they should: above 1 they flicker, below 1 they are smeared.
+
+    Args:
+        image_hu: ``[slice, y, x]``, two slices or more.
+        truth_hu: the same shape.
+
+    Returns:
+        Mean absolute difference of neighbours over that of the truth; NaN where the truth's slices are all equal.
+    """
+    found, true = (float(np.abs(np.diff(one.astype(np.float64), axis=0)).mean()) for one in (image_hu, truth_hu))
+    return found / true if true > 0 else math.nan

@@ -11,6 +11,7 @@ from ctresample.operators.polychromatic import Polychromatic
 from ctresample.operators.projector import Projector
 from ctresample.operators.sparse import SparseProjector
 from ctresample.operators.spectrum import Spectrum
+from ctresample.operators.stack import StackProjector
 from ctresample.operators.streamed import StreamedProjector
 from ctresample.operators.transmission import Transmission
 from ctresample.operators.whitening import Weighted
@@ -24,6 +25,7 @@ __all__ = [
     "Projector",
     "SparseProjector",
     "Spectrum",
+    "StackProjector",
     "StreamedProjector",
     "Transmission",
     "Weighted",

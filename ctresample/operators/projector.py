@@ -44,6 +44,11 @@ class Projector(LinearOperator):
     def back_project(self, y: torch.Tensor) -> torch.Tensor:
         """``A^T y``, without gradients."""
 
+    @property
+    def steps_mm(self) -> tuple[float, ...]:
+        """From one pixel or voxel to the next along each axis of the array."""
+        return self.grid.steps_mm
+
     @cached_property
     def row_norms(self) -> torch.Tensor:
         """Estimated from the row sums: of weights ``1 - f`` and ``f`` times a step, the squares sum to 2/3 on average.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 
 from ctresample.errors import UsageError
-from ctresample.operators import Projector, make_projector
+from ctresample.operators import LinearOperator, Projector, StackProjector, make_projector
 from ctresample.solvers.tv import tv
 
 WEIGHT = 10.0
@@ -17,31 +19,48 @@ WEIGHT = 10.0
 MAX_ITERATIONS = 100
 
 
-def coarse_tv(y: torch.Tensor, A: Projector, *, sigma: torch.Tensor) -> torch.Tensor:
+def coarse_tv(
+    y: torch.Tensor, A: Projector | StackProjector, *, sigma: torch.Tensor, spacing: Sequence[float] | None = None
+) -> torch.Tensor:
     """The image of `ctresample.solvers.tv` on pixels twice as large, stopped early, on the pixels of ``A`` again.
 
     Args:
-        y: line integrals ``(B, 1, views, detectors)``.
-        A: the projector of slices whose sides are even.
+        y: line integrals ``(B, 1, views, detectors)``, or of a volume.
+        A: the projector of slices whose sides are even, or of a volume of such slices.
         sigma: standard deviation of each value of ``y``.
+        spacing: as of `ctresample.solvers.tv`, on the pixels of ``A``.
 
     Returns:
-        ``(B, 1, rows, columns)`` in 1/mm.
+        ``(B, 1, *A.domain_shape)`` in 1/mm.
 
     Raises:
-        UsageError: a volume, or sides that are odd.
+        UsageError: sides that are odd.
     """
-    grid = A.grid
-    if grid.is_volume or any(side % 2 for side in grid.shape):
-        raise UsageError(f"coarse_tv: the grid is {' x '.join(map(str, grid.shape))}; expected slices of even sides")
-    grid = grid.slice_grid
-    half = replace(grid, shape=(grid.shape[0] // 2, grid.shape[1] // 2), pixel_size_mm=2 * grid.pixel_size_mm)
+    if any(side % 2 for side in A.domain_shape[-2:]):
+        raise UsageError(
+            f"coarse_tv: the grid is {' x '.join(map(str, A.domain_shape))}; expected slices of even sides"
+        )
+    if spacing is not None and len(spacing) == 3:  # relative to columns that are twice as wide
+        spacing = (spacing[0] / 2, *spacing[1:])
     rough = tv(
         y,
-        make_projector(A.geometry, half, device=A.device, dtype=A.dtype),
+        _on_coarse_pixels(A),
         sigma=sigma,
         weight=WEIGHT,
         tolerance_hu=0.0,
         max_iterations=MAX_ITERATIONS,
+        spacing=spacing,
     )
-    return F.interpolate(rough, scale_factor=2, mode="bilinear")
+    slices = F.interpolate(rough.reshape(-1, 1, *rough.shape[-2:]), scale_factor=2, mode="bilinear")
+    return slices.reshape(len(rough), 1, *A.domain_shape)
+
+
+def _on_coarse_pixels(A: Projector | StackProjector) -> LinearOperator:
+    """The projector of the same scan on pixels twice as large; slices stay as they are."""
+    if isinstance(A, StackProjector):
+        coarse = {one: _on_coarse_pixels(one) for one in dict.fromkeys(A.projectors)}
+        return StackProjector([cast(Projector, coarse[one]) for one in A.projectors], A.slice_step_mm)
+    *slices, rows, columns = A.grid.shape
+    shape: Any = (*slices, rows // 2, columns // 2)
+    half = replace(A.grid, shape=shape, pixel_size_mm=2 * A.grid.pixel_size_mm)
+    return make_projector(A.geometry, half, device=A.device, dtype=A.dtype)

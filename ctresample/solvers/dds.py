@@ -14,8 +14,8 @@ import torch
 
 from ctresample.consistency import proximal_step, residual_ratio
 from ctresample.errors import UsageError
+from ctresample.learned.pixel_prior import PixelPrior
 from ctresample.operators import LinearOperator
-from ctresample.pixel_prior import PixelPrior
 from ctresample.solvers.diffusion.checks import check_finite, check_generators
 from ctresample.solvers.diffusion.schedule import timesteps
 from ctresample.solvers.diffusion.steps import ddim_step, normal_like
@@ -63,7 +63,7 @@ def dds(
     """Attenuation images that the prior finds likely and the measurement allows; arguments and errors as of `dps`."""
     s = settings or DDSSettings()
     problem = LatentProblem.whitened(y, A, sigma, prior, mu_water_per_mm)
-    check_generators("dds", generators, len(y))
+    check_generators("dds", generators, problem.n_slices)
     steps = timesteps(prior.scheduler, s.n_steps)
     levels = [float(prior.alpha_bar[t]) for t in steps] + [1.0]
     z = normal_like(problem.empty_latents(), generators)

@@ -15,8 +15,8 @@ import torch
 
 from ctresample.consistency import proximal_step, residual_ratio
 from ctresample.errors import UsageError
+from ctresample.learned.pixel_prior import PixelPrior
 from ctresample.operators import LinearOperator
-from ctresample.pixel_prior import PixelPrior
 from ctresample.solvers.diffusion.checks import check_finite, check_generators
 from ctresample.solvers.diffusion.schedule import timesteps
 from ctresample.solvers.diffusion.steps import normal_like
@@ -65,7 +65,7 @@ def diffpir(
     """Attenuation images that the prior finds likely and the measurement allows; arguments and errors as of `dps`."""
     s = settings or DiffPIRSettings()
     problem = LatentProblem.whitened(y, A, sigma, prior, mu_water_per_mm)
-    check_generators("diffpir", generators, len(y))
+    check_generators("diffpir", generators, problem.n_slices)
     low, high = prior.config.hu_range
     unit = (high - low) / 2 * mu_water_per_mm / 1000  # 1/mm of one model value
     steps = timesteps(prior.scheduler, s.n_steps)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 
 from ctresample.errors import UsageError
+from ctresample.learned.pixel_prior import PixelPrior
 from ctresample.operators import LinearOperator
-from ctresample.pixel_prior import PixelPrior
 from ctresample.solvers.latent_dps import sample_led_by
 from ctresample.solvers.latent_problem import LatentProblem, norm
 from ctresample.status import Callback

@@ -12,7 +12,7 @@ import torch
 
 from ctresample.errors import PriorError
 from ctresample.geometry import Geometry, Grid
-from ctresample.image_unet import ImageUNet
+from ctresample.learned.image_unet import ImageUNet
 from ctresample.solvers.fbp import fbp
 from ctresample.units import MU_WATER_PER_MM, hu_to_mu, mu_to_hu
 

@@ -14,9 +14,10 @@ import torch
 from ctresample.consistency import dual_proximal_step, residual_ratio, spread_of_misfit
 from ctresample.consistency.misfit import LEAST_SPREAD_HU
 from ctresample.errors import UsageError
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.operators import LinearOperator, Weighted
 from ctresample.operators.given import measured
-from ctresample.prior import LatentPrior
+from ctresample.solvers.diffusion.volumes import from_slices, to_slices
 from ctresample.status import Callback, report
 from ctresample.units import hu_to_mu, mu_to_hu
 
@@ -73,8 +74,9 @@ def itnet(
     W, y = Weighted(A, 1 / sigma), y / sigma
     x = agreeing(start, y, W, settings, mu_water_per_mm)
     for done in range(1, settings.rounds + 1):
-        expected = prior.decode(prior.estimate(prior.encode(mu_to_hu(x, mu_water_per_mm))))
-        x = agreeing(hu_to_mu(expected, mu_water_per_mm), y, W, settings, mu_water_per_mm)
+        seen = mu_to_hu(to_slices(x, prior.size_multiple), mu_water_per_mm)
+        expected = hu_to_mu(prior.decode(prior.estimate(prior.encode(seen))), mu_water_per_mm)
+        x = agreeing(from_slices(expected, A.domain_shape), y, W, settings, mu_water_per_mm)
         if callback and not report(callback, "itnet", done, settings.rounds, float(residual_ratio(W(x) - y).mean())):
             break
     return x

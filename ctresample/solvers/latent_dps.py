@@ -37,8 +37,8 @@ import torch
 
 from ctresample.consistency import residual_ratio
 from ctresample.errors import UsageError
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.operators import LinearOperator
-from ctresample.prior import LatentPrior
 from ctresample.solvers.diffusion.checks import check_finite, check_generators
 from ctresample.solvers.diffusion.schedule import timesteps
 from ctresample.solvers.diffusion.steps import ddim_step, normal_like
@@ -129,7 +129,7 @@ def sample_led_by(
 
     ``then`` is what is done to the noisy latents after that, given their alpha_bar.
     """
-    check_generators(solver, generators, len(problem.y))
+    check_generators(solver, generators, problem.n_slices)
     alpha_bar = problem.prior.alpha_bar
     steps = timesteps(problem.prior.scheduler, n_steps)
     levels = [float(alpha_bar[t]) for t in steps] + [1.0]

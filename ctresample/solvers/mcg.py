@@ -17,8 +17,8 @@ import torch
 
 from ctresample.consistency import fit_to_noise
 from ctresample.errors import UsageError
+from ctresample.learned.pixel_prior import PixelPrior
 from ctresample.operators import LinearOperator
-from ctresample.pixel_prior import PixelPrior
 from ctresample.solvers.diffusion.steps import normal_like
 from ctresample.solvers.latent_dps import sample_led_by
 from ctresample.solvers.latent_problem import LatentProblem, norm

@@ -36,15 +36,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
 
 from ctresample.choices import WarmStart
-from ctresample.consistency import proximal_step, residual_ratio
+from ctresample.consistency import Neighbours, proximal_step, residual_ratio
 from ctresample.errors import UsageError
-from ctresample.operators import LinearOperator
-from ctresample.prior import LatentPrior
+from ctresample.learned.latent_prior import LatentPrior
+from ctresample.operators import LinearOperator, MeasurementModel
 from ctresample.solvers.cgls import cgls
 from ctresample.solvers.diffusion.checks import check_finite
 from ctresample.solvers.latent_problem import LatentProblem
@@ -91,6 +92,7 @@ def pnp(
     generators: Sequence[torch.Generator] = (),
     start: torch.Tensor | None = None,
     mu_water_per_mm: float = MU_WATER_PER_MM,
+    neighbours: Neighbours | None = None,
     callback: Callback | None = None,
 ) -> torch.Tensor:
     """Attenuation images that the denoiser leaves as they are and that the measurement allows.
@@ -104,6 +106,7 @@ def pnp(
         generators: none are used: nothing is random here.
         start: ``(B, 1, rows, columns)`` in 1/mm to start from; CGLS's image by default.
         mu_water_per_mm: attenuation of water that HU refer to.
+        neighbours: what the slices of a volume have to do with each other.
         callback: told of every step.
 
     Returns:
@@ -117,9 +120,12 @@ def pnp(
     z = cgls(y, A, sigma=sigma) if start is None else start
     x = z
     for k, t in enumerate(denoiser_steps(prior.alpha_bar, s), 1):
-        x = proximal_step(
-            z, problem.y, problem.A, spread=s.spread_scale * problem.spread(t), n_iterations=s.cg_iterations
-        )
+        spread = s.spread_scale * problem.spread(t)
+
+        def solve(x0: torch.Tensor, y: torch.Tensor, A: MeasurementModel, spread: float = spread) -> torch.Tensor:
+            return proximal_step(x0, y, cast(LinearOperator, A), spread=spread, n_iterations=s.cg_iterations)
+
+        x = neighbours.step(z, problem.y, problem.A, solve) if neighbours else solve(z, problem.y, problem.A)
         if k < s.n_steps:
             z = denoised(x, problem, t)
             check_finite("pnp", z, k, s.n_steps)

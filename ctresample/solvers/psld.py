@@ -40,8 +40,8 @@ import torch
 
 from ctresample.consistency import proximal_step
 from ctresample.errors import UsageError
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.operators import LinearOperator
-from ctresample.prior import LatentPrior
 from ctresample.solvers.latent_dps import sample_led_by
 from ctresample.solvers.latent_problem import LatentProblem, norm
 from ctresample.status import Callback
@@ -91,7 +91,8 @@ def psld(
 
     def misfit(z_0: torch.Tensor, x: torch.Tensor, residual: torch.Tensor, t: int) -> torch.Tensor:
         agreed = proximal_step(x, problem.y, problem.A, spread=problem.spread(t), n_iterations=s.cg_iterations)
-        return s.scale * norm(residual) / gain + s.gluing * norm(z_0 - problem.encode(agreed))
+        apart = norm(z_0 - problem.encode(agreed)).reshape(len(residual), -1).sum(1)  # of a volume, over its slices
+        return s.scale * norm(residual) / gain + s.gluing * apart
 
     return sample_led_by(
         misfit,

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DModel
 
-from ctresample.conditioning import with_condition
-from ctresample.pixel_prior import PixelPrior
-from ctresample.prior import LatentPrior
-from ctresample.prior_config import PriorConfig
+from ctresample.learned.conditioning import with_condition
+from ctresample.learned.latent_prior import LatentPrior
+from ctresample.learned.pixel_prior import PixelPrior
+from ctresample.learned.prior_config import PriorConfig
 
 CHANNELS = 4
 PATCH_SIZE = 2

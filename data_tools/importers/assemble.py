@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctresample.bad_rays import filled
+from ctresample.choices import VOLUME_BEAMS
 from ctresample.cleaning import cleaned, suspicious_bins
 from ctresample.data_tools.importers.description import Description
 from ctresample.data_tools.importers.line_integrals import to_line_integrals
 from ctresample.data_tools.importers.readings import Note, Readings
 from ctresample.data_tools.sinogram.schema import MAX_SIDE
 from ctresample.errors import SinogramError
-from ctresample.geometry import ConeBeam, Geometry, Grid, ImageGrid, VolumeGrid
+from ctresample.geometry import Geometry, Grid, ImageGrid, VolumeGrid
 from ctresample.noise import estimate_photons
 from ctresample.sinogram import EDGE_AIR_SHARE, Sinogram
 
@@ -42,9 +43,9 @@ def assemble(
         SinogramError: readings and description do not fit.
         GeometryError: a scan that cannot be.
     """
-    cone = described.geometry.type == "cone"
+    is_volume = described.geometry.type in VOLUME_BEAMS
     bad = np.zeros(readings.values.shape, bool) if mask is None else _of_shape(mask, readings.values.shape)
-    first = "row" if cone else "slice"
+    first = "row" if is_volume else "slice"
     values, flat, dark, bad = _ordered(readings, bad, described, first)
     for key, field in {"i0": flat, "dark": dark}.items():
         if field is not None and getattr(described, key) is not None:
@@ -121,7 +122,7 @@ def _without_bad_views(
         on_note(f"{np.count_nonzero(lost)} of {len(lost)} views are left out: bad, masked or NaN throughout")
         kept = np.flatnonzero(~lost)
         values, bad = values[:, kept], bad[:, kept]
-        geometry = geometry.with_angles(np.array(geometry.angles_rad)[kept])
+        geometry = geometry.with_views(kept)
     return values, bad, geometry
 
 
@@ -173,7 +174,7 @@ def _stated_grid(described: Description) -> Grid | None:
     if image is None:
         return None
     centre = tuple(image.centre_mm or ())
-    if described.geometry.type != "cone":
+    if described.geometry.type not in VOLUME_BEAMS:
         if image.slices is not None or image.slice_step_mm is not None or len(centre) == 3:
             raise SinogramError(
                 "image.slices and image.slice_step_mm are for cone beams; use slice_step_mm for a stack"
@@ -210,16 +211,16 @@ def _default_grid(geometry: Geometry, values: NDArray[np.float32], mu_water_per_
         pixel = 2 * radius / side
     if side > MAX_SIDE:
         raise SinogramError(f"the detector sees {side} pixels of {pixel:.4g} mm; add image, a smaller grid")
-    if not isinstance(geometry, ConeBeam):
+    if not geometry.is_volume:
         on_note(f"no image grid is given: {side} x {side} pixels of {pixel:.4g} mm, the detector's field of view")
         return ImageGrid((side, side), pixel)
-    step = geometry.detector_row_pitch_mm / geometry.magnification
-    slices = geometry.n_detector_rows
+    step = lengths["detector_row_pitch_mm"] / geometry.magnification
+    slices = geometry.view_shape[0]
     on_note(
         f"no image grid is given: {slices} x {side} x {side} voxels of {step:.4g} x {pixel:.4g} x {pixel:.4g} mm, the "
         "detector's field of view at the axis"
     )
-    centre = geometry.detector_row_offset_mm / geometry.magnification
+    centre = lengths["detector_row_offset_mm"] / geometry.magnification
     return VolumeGrid((slices, side, side), pixel, step, (0.0, 0.0, centre))
 
 

@@ -15,6 +15,8 @@
             bad_rays                    uint8 [view, slice or detector row, detector], 1 where values are not known;
                                         only where some are not
             slice_offsets_mm            float64 [slice], from 0 upwards; only of slices that are not evenly spaced
+            angle_shifts_rad            float64 [slice], added to all angles; only where slices are seen from different
+                                        ones. ``sample/rotation_angle`` then holds the angles before
 
 NXtomo has one frame a view, whose rows are the slices (of a cone beam the detector's rows), so the first two axes are
 those of `Sinogram.values` swapped. A file with ``headers`` holds patient data. Equal sinograms give equal bytes.
@@ -24,6 +26,9 @@ from __future__ import annotations
 
 import io
 import json
+import math
+import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -37,9 +42,16 @@ from pydantic import ValidationError
 from ctresample.data_tools.plain_text import one_line
 from ctresample.data_tools.sinogram.hdf5_checks import child, dataset, open_hdf5
 from ctresample.data_tools.sinogram.nxtomo import ANGLES, GZIP, VALUES, write_nxtomo
-from ctresample.data_tools.sinogram.schema import SCHEMA_VERSION, SinogramModel, complaint, model_of, text_of
+from ctresample.data_tools.sinogram.schema import (
+    SCHEMA_VERSION,
+    SinogramHead,
+    SinogramModel,
+    complaint,
+    model_of,
+    text_of,
+)
 from ctresample.errors import CTResampleError, GeometryError, OutputError, SinogramError
-from ctresample.files import write_file
+from ctresample.files import check_new_file, whole_file, write_file
 from ctresample.geometry import Geometry
 from ctresample.paths import StrPath, as_path
 from ctresample.sinogram import Sinogram
@@ -47,7 +59,7 @@ from ctresample.sinogram import Sinogram
 OWN = "/entry/ctresample"
 
 _HEADERS_BYTES = 2**20  # compressed together
-_KEYS = {"schema_version", "geometry", "photons", "headers", "slice_offsets_mm", "bad_rays"}
+_KEYS = {"schema_version", "geometry", "photons", "headers", "slice_offsets_mm", "bad_rays", "angle_shifts_rad"}
 
 
 # ---------------------------------------------------------------- write
@@ -79,22 +91,70 @@ def write_sinogram(sinogram: Sinogram, path: StrPath) -> None:
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
         write_nxtomo(file, sinogram)
-        own = file.create_group(OWN)
-        own["schema_version"] = SCHEMA_VERSION
-        own["geometry"] = np.bytes_(text.encode())
-        if isinstance(sinogram.photons, np.ndarray):
-            own.create_dataset("photons", data=sinogram.photons.astype(np.float32), **GZIP)
+        own = _write_own(file, text, headers, sinogram.photons)
         if sinogram.bad_rays is not None:
             own.create_dataset("bad_rays", data=sinogram.bad_rays.swapaxes(0, 1).astype(np.uint8), **GZIP)
         if sinogram.slice_offsets_mm is not None:
             own["slice_offsets_mm"] = np.array(sinogram.slice_offsets_mm, np.float64)
-        if len(headers):
-            together = min(len(headers), max(1, _HEADERS_BYTES // headers.itemsize))
-            own.create_dataset("headers", data=headers, chunks=(together,), **GZIP)
+        if sinogram.angle_shifts_rad is not None:
+            own["angle_shifts_rad"] = np.array(sinogram.angle_shifts_rad, np.float64)
     write_file(path, content.getbuffer())
 
 
-def _encode(headers: tuple[dict[str, Any], ...]) -> NDArray[np.bytes_]:
+def stream_sinogram(
+    head: SinogramHead, frames: Iterable[NDArray[np.float32]], path: StrPath, *, n_at_once: int = 32
+) -> None:
+    """Write a sinogram file of a volume view by view, so that its values need never be in memory together.
+
+    Args:
+        head: all but the values.
+        frames: a view each, ``[detector row, detector]``.
+        path: a new file in a folder that exists.
+        n_at_once: views written together.
+
+    Raises:
+        SinogramError: the head holds what no file may say, or a view is not finite.
+        OutputError: the file exists, cannot be written, or there is no room for it.
+    """
+    path = as_path(path, "path")
+    check_new_file(path)
+    text, headers = text_of(head, f"ctresample {version('ctresample')}"), _encode(head.headers)
+    n_bytes = 4 * math.prod(head.geometry.shape)
+    if (free := shutil.disk_usage(path.parent).free) < 1.1 * n_bytes:  # HDF5 does not survive a disk that fills up
+        raise OutputError(
+            f"{path} may take {n_bytes / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free; choose a place with space"
+        )
+    with whole_file(path) as unfinished, h5py.File(unfinished, "w") as file:
+        values = write_nxtomo(file, head)
+        _write_own(file, text, headers, head.photons)
+        waiting: list[NDArray[np.float32]] = []
+        first = 0
+        for frame in frames:
+            if not np.isfinite(frame).all():
+                raise SinogramError(f"view {first + len(waiting)} holds NaN or infinite values; export it again")
+            waiting.append(frame)
+            if len(waiting) == n_at_once:
+                values[first : first + n_at_once] = np.stack(waiting)
+                first, waiting = first + n_at_once, []
+        if waiting:
+            values[first : first + len(waiting)] = np.stack(waiting)
+
+
+def _write_own(
+    file: h5py.File, text: str, headers: NDArray[np.bytes_], photons: float | NDArray[np.float32] | None
+) -> h5py.Group:
+    own = file.create_group(OWN)
+    own["schema_version"] = SCHEMA_VERSION
+    own["geometry"] = np.bytes_(text.encode())
+    if isinstance(photons, np.ndarray):
+        own.create_dataset("photons", data=photons.astype(np.float32), **GZIP)
+    if len(headers):
+        together = min(len(headers), max(1, _HEADERS_BYTES // headers.itemsize))
+        own.create_dataset("headers", data=headers, chunks=(together,), **GZIP)
+    return own
+
+
+def _encode(headers: tuple[Mapping[str, object], ...]) -> NDArray[np.bytes_]:
     """Fixed length, for HDF5 does not compress text of any length; the padding costs nothing once compressed."""
     try:
         return np.array([json.dumps(header, allow_nan=False).encode() for header in headers], np.bytes_)
@@ -145,8 +205,7 @@ def read_sinogram(path: StrPath) -> Sinogram:
         stored = _values(file, model, path)
         headers = _read_headers(file, _n_slices(stored, model), path)
         photons = _photons(file, model, path)
-        offsets = dataset(file, f"{OWN}/slice_offsets_mm", path, ndim=1, kind="floating")
-        offsets_mm = None if offsets is None else tuple(offsets[()].tolist())
+        offsets_mm, shifts_rad = (_by_slice(file, name, path) for name in ("slice_offsets_mm", "angle_shifts_rad"))
         bad = _bad_rays(file, stored.shape, path)
         n_views, n_rows, n_detectors = stored.shape
         values = np.empty((n_rows, n_views, n_detectors), np.float32)
@@ -166,6 +225,7 @@ def read_sinogram(path: StrPath) -> Sinogram:
             origin=model.origin,
             headers=headers,
             slice_offsets_mm=offsets_mm,
+            angle_shifts_rad=shifts_rad,
             bad_rays=bad,
         )
     except CTResampleError as error:
@@ -250,6 +310,11 @@ def _photons(file: h5py.File, model: SinogramModel, path: Path) -> NDArray[np.fl
     if not np.isfinite(photons).all():
         raise SinogramError(f"{path}: {name} holds NaN or infinite values; expected photons above 0")
     return photons
+
+
+def _by_slice(file: h5py.File, name: str, path: Path) -> tuple[float, ...] | None:
+    stored = dataset(file, f"{OWN}/{name}", path, ndim=1, kind="floating")
+    return None if stored is None else tuple(stored[()].tolist())
 
 
 def _bad_rays(file: h5py.File, shape: tuple[int, ...], path: Path) -> NDArray[np.bool_] | None:

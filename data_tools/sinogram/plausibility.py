@@ -145,6 +145,8 @@ def _angles(sinogram: Sinogram) -> Iterator[str]:
     geometry = sinogram.geometry
     n, angles = geometry.n_views, np.asarray(geometry.angles_rad)
     arc = float(np.ptp(angles))
+    if geometry.name == "helical":  # turns many times, and is judged by its slices
+        return
     if n < FEW_VIEWS:
         yield f"{n} view{'s'[: n > 1]}: too few to tell an image; the residual says nothing, for almost any would fit"
         return
@@ -199,7 +201,7 @@ def _conjugates(sinogram: Sinogram) -> Iterator[str]:
     Of a cone beam the lines in the plane of the source's circle.
     """
     geometry = sinogram.geometry
-    if geometry.n_views < 30:
+    if geometry.n_views < 30 or geometry.name == "helical":
         return
     here, mirrored = (_disagreement(sinogram, sign) for sign in (1, -1))
     if here is None or mirrored is None:
@@ -220,8 +222,8 @@ def _conjugates(sinogram: Sinogram) -> Iterator[str]:
 
 def _disagreement(sinogram: Sinogram, sign: int) -> float | None:
     """Root mean square difference of a slice's conjugate rays; None where too few lines are seen twice."""
-    geometry = sinogram.geometry
     row = len(sinogram.values) // 2
+    geometry = sinogram.geometry_of(row)
     if isinstance(geometry, ConeBeam):
         row = int(np.argmin(np.abs(geometry.detector_rows_mm)))
         if abs(geometry.detector_rows_mm[row]) > geometry.detector_row_pitch_mm:  # the panel lies beside the plane

@@ -84,10 +84,7 @@ def _measured_pace(found: BatchInput, settings: BatchSettings, batch_size: int) 
         source = replace(source, headers=source.headers[: max(1, batch_size)])
     sinogram, _ = measured(source, settings)
     if not sinogram.geometry.is_volume:
-        some = slice(batch_size)
-        sinogram = replace(
-            sinogram, values=sinogram.values[some], headers=sinogram.headers[some], slice_offsets_mm=None
-        )
+        sinogram = sinogram.part(range(min(batch_size, sinogram.n_slices)))
     seconds = time.perf_counter() - began
     began = time.perf_counter()
     share = 1.0

@@ -96,7 +96,7 @@ def _fill(folder: Path, job: Job, progress: Share) -> Mapping[str, Any]:
         progress=lambda share, step: progress(SCAN_SHARE + (1 - SCAN_SHARE) * share),
     )
     image, metrics = result.reconstruction, result.metrics
-    write_preview(folder / PREVIEW_NAME, [image.image_hu] if truth is None else [image.image_hu, truth])
+    write_preview(folder / PREVIEW_NAME, [image.image_hu] if truth is None else [truth, image.image_hu])
     return {
         "slices": sinogram.n_slices,
         "batch_size": result.batch_size,

@@ -12,11 +12,11 @@ from typing import Any
 import ctresample
 from ctresample.data_tools.deidentify import read_key, read_or_make_key
 from ctresample.finite_json import finite
-from ctresample.image_unet import find_image_unet
+from ctresample.learned.folders import find_prior, weights_sha256
+from ctresample.learned.image_unet import find_image_unet
 from ctresample.pipelines.reconstruction.methods import method_named
 from ctresample.pipelines.results.options import ResultOptions
 from ctresample.pipelines.scan.scan import Scan
-from ctresample.prior import find_prior, weights_sha256
 
 
 @dataclass(frozen=True, kw_only=True)

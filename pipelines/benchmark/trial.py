@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -61,8 +61,7 @@ class Trial:
 
     def _images(self, numbers: Sequence[int], progress: Callable[[float], None]) -> list[Tried]:
         kept, n = list(numbers), len(numbers)
-        bad = None if self.sinogram.bad_rays is None else self.sinogram.bad_rays[kept]
-        part = replace(self.sinogram, values=self.sinogram.values[kept], headers=(), bad_rays=bad)
+        part = self.sinogram.part(kept)
         tally = Tally()
         with counted_networks(self.model, tally), PeakMemory(self.device) as memory:
             result = reconstruct(
@@ -71,6 +70,7 @@ class Trial:
                 settings=self.run.load_settings(),
                 prior=self.model,
                 seed=self.seed,
+                z_coupling="none",
                 device=self.device,
                 batch_size=n,
                 progress=progress,

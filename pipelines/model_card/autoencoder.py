@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from ctresample.data_tools.training_data import TrainingSlices
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.pipelines.model_card.checkerboard import Checkerboard, checkerboard, error_spectrum
 from ctresample.pipelines.model_card.tissues import RegionError, error_sums, region_errors
 from ctresample.pipelines.sampling import latent_shape
-from ctresample.prior import LatentPrior
 
 _BATCH_PIXELS = 4 * 256**2  # in one go: attention over large images takes much memory
 

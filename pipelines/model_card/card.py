@@ -10,6 +10,7 @@ import torch
 
 import ctresample
 from ctresample.data_tools.training_data import NATIVE_SIZE, TrainingSlices
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.model_card.autoencoder import AutoencoderErrors, measure_autoencoder
 from ctresample.pipelines.model_card.curves import Curve
@@ -18,7 +19,6 @@ from ctresample.pipelines.model_card.memorisation import Memorisation, measure_m
 from ctresample.pipelines.model_card.parts import Anatomy, anatomy
 from ctresample.pipelines.model_card.samples import draw_samples
 from ctresample.pipelines.work import Progress, Work
-from ctresample.prior import LatentPrior
 
 _LEVELS_COST, _SEARCH_COST = 24, 600  # of a slice's denoising and of the search, in steps of a sample
 

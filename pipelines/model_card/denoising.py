@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from ctresample.data_tools.training_data import TrainingSlices
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.pipelines.denoising_error import denoising_error
-from ctresample.prior import LatentPrior
 
 
 @dataclass(frozen=True)

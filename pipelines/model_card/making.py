@@ -10,13 +10,14 @@ import torch
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import UsageError
 from ctresample.files import whole_folder
+from ctresample.learned.folders import find_prior, weights_sha256
+from ctresample.learned.latent_prior import LatentPrior
+from ctresample.learned.prior_config import PriorConfig
 from ctresample.paths import StrPath, as_path, as_paths
 from ctresample.pipelines.model_card.card import Sampling, measure_card
 from ctresample.pipelines.model_card.curves import read_curve
 from ctresample.pipelines.model_card.write import FIGURES, README, write_card
 from ctresample.pipelines.work import Progress
-from ctresample.prior import LatentPrior, find_prior, weights_sha256
-from ctresample.prior_config import PriorConfig
 
 
 def make_card(

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ctresample.learned.folders import weights_sha256
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.pipelines.sampling import latent_shape
-from ctresample.prior import LatentPrior, weights_sha256
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ def anatomy(prior: LatentPrior, folder: Path) -> Anatomy:
     parts = [_part("autoencoder", prior.vae, folder / "vae"), _part("denoiser", prior.unet, folder / "unet")]
     if prior.coarse:
         parts.append(_part("coarse denoiser", prior.coarse.unet, folder / "coarse"))
+    if prior.scan_unet is not None:
+        parts.append(_part("denoiser of scans", prior.scan_unet, folder / "scan_unet"))
     return Anatomy(
         name=config.name,
         parts=tuple(parts),

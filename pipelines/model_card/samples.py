@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from ctresample.errors import PriorError
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.pipelines.sampling import ancestral, latent_shape
-from ctresample.prior import LatentPrior
 
 _BATCH = 8
 

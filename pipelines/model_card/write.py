@@ -14,6 +14,7 @@ import torch
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.files import write_file
 from ctresample.finite_json import finite
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.model_card.autoencoder import round_trip
 from ctresample.pipelines.model_card.card import Card
@@ -25,7 +26,6 @@ from ctresample.pipelines.model_card.pictures import (
     neighbours_png,
     round_trip_png,
 )
-from ctresample.prior import LatentPrior
 
 README, FIGURES = "README.md", "card.json"
 WINDOW = "soft tissue"

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from ctresample.errors import PriorError
-from ctresample.networks import latent_channels
+from ctresample.learned.networks import latent_channels
 from ctresample.pipelines.prior_import.compvis_autoencoder import convert_autoencoder
 from ctresample.pipelines.prior_import.compvis_unet import convert_unet
 from ctresample.pipelines.prior_import.foreign_model import ForeignModel

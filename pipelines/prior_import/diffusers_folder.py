@@ -11,7 +11,7 @@ import torch
 from diffusers import DDPMScheduler, UNet2DModel
 
 from ctresample.errors import PriorError
-from ctresample.networks import Autoencoder, latent_channels, load_autoencoder, load_network, reason_of
+from ctresample.learned.networks import Autoencoder, latent_channels, load_autoencoder, load_network, reason_of
 from ctresample.pipelines.prior_import.foreign_model import ForeignModel
 from ctresample.pipelines.prior_import.schedule import ddim_scheduler
 from ctresample.pipelines.prior_import.weights_file import check_safe

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from diffusers import DDIMScheduler, UNet2DModel
 
-from ctresample.networks import Autoencoder
+from ctresample.learned.networks import Autoencoder
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,17 @@ import torch
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import PriorError, UsageError
 from ctresample.files import whole_folder
-from ctresample.networks import downsampling
+from ctresample.learned.coarse import load_coarse
+from ctresample.learned.diffusion_prior import DiffusionPrior
+from ctresample.learned.latent_prior import LatentPrior
+from ctresample.learned.networks import downsampling
+from ctresample.learned.pixel_prior import PixelPrior
+from ctresample.learned.prior_config import CONFIG_NAME, PriorConfig
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.denoising_error import denoising_error
 from ctresample.pipelines.prior_import.compvis_checkpoint import read_compvis_checkpoint
 from ctresample.pipelines.prior_import.diffusers_folder import read_diffusers_folder
 from ctresample.pipelines.prior_import.foreign_model import ForeignModel
-from ctresample.pixel_prior import PixelPrior
-from ctresample.prior import DiffusionPrior, LatentPrior, load_coarse
-from ctresample.prior_config import CONFIG_NAME, PriorConfig
 from ctresample.units import check_hu_range
 
 MEASURED_PIXELS = 16 * 256**2

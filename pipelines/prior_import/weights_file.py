@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from ctresample.errors import PriorError
-from ctresample.networks import reason_of
+from ctresample.learned.networks import reason_of
 
 # Lightning writes the names of its callbacks into checkpoints. They are of no use here, and known.
 _KNOWN_TO_BE_LEFT_OUT = ("pytorch_lightning.", "lightning.pytorch.", "lightning_fabric.")

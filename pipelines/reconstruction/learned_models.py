@@ -8,12 +8,12 @@ import torch
 
 from ctresample.choices import ModelKind
 from ctresample.errors import UsageError
-from ctresample.image_unet import ImageUNet
 from ctresample.learned import LearnedModel
+from ctresample.learned.image_unet import ImageUNet
+from ctresample.learned.latent_prior import LatentPrior
+from ctresample.learned.pixel_prior import PixelPrior
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.reconstruction.methods import Method
-from ctresample.pixel_prior import PixelPrior
-from ctresample.prior import LatentPrior
 from ctresample.result import ModelIdentity
 
 

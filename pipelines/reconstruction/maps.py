@@ -48,6 +48,16 @@ def residual_map(
     Returns:
         ``[slice, y, x]`` differences in HU.
     """
+    if sinogram.geometry.name == "helical":
+        raise UsageError("a residual map of a helical scan is not there yet; leave it out, or use --rebin")
+    if sinogram.angle_shifts_rad is not None:  # slices of equal angles together
+        found = np.empty_like(image_hu, np.float32)
+        shifts = np.array(sinogram.angle_shifts_rad)
+        for shift in sorted(set(sinogram.angle_shifts_rad)):
+            chosen = np.flatnonzero(shifts == shift)
+            part = sinogram.part(chosen.tolist())
+            found[chosen] = residual_map(part, image_hu[chosen], physics=physics, device=device, batch_size=batch_size)
+        return found
     A = make_projector(sinogram.geometry, sinogram.grid, device=device)
     measured_as = Physics(tube_kilovolts=physics.tube_kilovolts)
     scan = sinogram.geometry

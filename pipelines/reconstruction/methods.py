@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, Literal
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal
 
 from ctresample.choices import ModelKind
 from ctresample.errors import UsageError
+
+if TYPE_CHECKING:  # the table alone costs no torch
+    import torch
+    from _typeshed import DataclassInstance
 
 Needs = Literal["", ModelKind]
 
@@ -33,6 +38,8 @@ class Method:
         is_random: whether it draws random numbers, so that another seed gives another image.
         one_by_one: whether slices are never solved together: rounding, which depends on how many are, would show.
         nonlinear: whether it can go by counts or a tube's spectrum.
+        couples: whether it lets the slices of a volume help each other, see
+            `ctresample.pipelines.reconstruction.z_coupling`.
         cost: rough time of a slice, relative to the others: for estimates of progress.
     """
 
@@ -46,6 +53,7 @@ class Method:
     is_random: bool = False
     one_by_one: bool = False
     nonlinear: bool = False
+    couples: bool = False
     cost: int = 0
 
     @property
@@ -62,7 +70,7 @@ class Method:
         """Rough time of a slice with a preset; presets made by the caller cost as much as the first."""
         return self.presets.get(preset, next(iter(self.presets.values()))) if self.has_presets else self.cost
 
-    def load_settings(self, preset: str = "") -> Any:
+    def load_settings(self, preset: str = "") -> DataclassInstance | None:
         """The settings it runs with: of a preset where it has any, else its defaults; None where it takes none.
 
         Raises:
@@ -75,7 +83,7 @@ class Method:
             return presets[preset]
         return getattr(self._module(), self.settings)() if self.settings else None
 
-    def load_solver(self) -> Callable[..., Any]:
+    def load_solver(self) -> Callable[..., torch.Tensor]:
         """The function in its file."""
         return getattr(self._module(), self._file)
 
@@ -96,7 +104,7 @@ class Method:
     def _file(self) -> str:
         return self.name.replace("-", "_")
 
-    def _module(self) -> Any:
+    def _module(self) -> ModuleType:
         return import_module(f"ctresample.solvers.{self._file}")
 
 
@@ -109,9 +117,14 @@ _ALL = (
         is_random=True,
         presets={"fast": 1000, "quality": 8000, "paper": 20000, "released_code": 40000},
         nonlinear=True,
+        couples=True,
     ),
     Method(
-        name="fbp", title="filtered back projection; of a cone beam FDK (Feldkamp et al., 1984)", way="direct", cost=2
+        name="fbp",
+        title="filtered back projection; of a cone beam FDK (Feldkamp et al., 1984), of a helix "
+        "weighted FBP (Stierstorfer et al., 2004)",
+        way="direct",
+        cost=2,
     ),
     Method(
         name="sirt",
@@ -131,15 +144,24 @@ _ALL = (
         title="penalised weighted least squares (Sauer and Bouman, 1993)",
         way="penalised",
         nonlinear=True,
+        couples=True,
         cost=40,
     ),
-    Method(name="tv", title="total variation (Sidky et al., 2012)", way="penalised", nonlinear=True, cost=200),
+    Method(
+        name="tv",
+        title="total variation (Sidky et al., 2012)",
+        way="penalised",
+        nonlinear=True,
+        couples=True,
+        cost=200,
+    ),
     Method(
         name="pnp",
         title="plug-and-play with the latent denoiser (DPIR; Zhang et al., TPAMI 2022)",
         way="sampled",
         needs="latent prior",
         settings="PnPSettings",
+        couples=True,
         cost=1000,
     ),
     Method(

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from ctresample.choices import ViewWeights, Window
-from ctresample.operators import LinearOperator, Projector
+from ctresample.consistency import Neighbours
+from ctresample.learned import LearnedModel
+from ctresample.operators import LinearOperator, Projector, StackProjector
 from ctresample.pipelines.reconstruction.methods import Method
 from ctresample.pipelines.reconstruction.problem import LINEARISATIONS, Problem
 from ctresample.solvers.cgls import cgls
@@ -19,7 +21,11 @@ from ctresample.solvers.fbp import fbp
 from ctresample.solvers.fdk import fdk
 from ctresample.solvers.truncation import cut_off_share
 from ctresample.solvers.tv import tv
+from ctresample.solvers.wfbp import wfbp
 from ctresample.status import Status
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Watch = Callable[[float, Status], None]
 """Told the share of the batch done, and the status of the solver at work."""
@@ -51,25 +57,45 @@ class Batch:
         model: the learned model, of a method that needs one.
         settings: of a method that has any.
         generators: one CPU generator a slice.
+        neighbours: of a volume, what its slices have to do with each other; None of slices by themselves, and for a
+            method that does not ask.
         watch: told of every step.
     """
 
     y: torch.Tensor
-    A: Projector
+    A: Projector | StackProjector
     sigma: torch.Tensor
     problem: Problem
     mu_water_per_mm: float
     window: Window = "hann"
     view_weights: ViewWeights = "arcs"
-    model: Any
-    settings: Any
+    model: LearnedModel | None
+    settings: DataclassInstance | None
     generators: Sequence[torch.Generator]
+    neighbours: Neighbours | None = None
     watch: Watch
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Distance of pixels along each axis of an image, relative to the columns."""
+        if self.neighbours:
+            return self.neighbours.spacing
+        return tuple(abs(step) / abs(self.A.steps_mm[-1]) for step in self.A.steps_mm)
+
+    @property
+    def along_z(self) -> dict[str, Any]:
+        """What a solver that knows neighbours is told of them, by argument; nothing of slices by themselves."""
+        return {"neighbours": self.neighbours} if self.neighbours else {}
 
 
 def direct(solver: Solver, batch: Batch, cutoff: float = 1.0) -> torch.Tensor:
-    """In one step; of a cone beam by FDK. ``cutoff`` is that of the ramp filter."""
-    A = batch.A
+    """In one step; of a cone beam by FDK, of a helix by weighted filtered back projection.
+
+    ``cutoff`` is that of the ramp filter, but of a helix.
+    """
+    A = cast(Projector, batch.A)
+    if A.geometry.name == "helical":
+        return wfbp(batch.y, A.geometry, A.grid, window=batch.window, mu_water_per_mm=batch.mu_water_per_mm)
     solver = fdk if A.geometry.is_volume else solver
     return solver(
         batch.y,
@@ -84,7 +110,7 @@ def direct(solver: Solver, batch: Batch, cutoff: float = 1.0) -> torch.Tensor:
 
 def corrected(solver: Solver, batch: Batch) -> torch.Tensor:
     """In one step, and by a network trained for the scan."""
-    A = batch.A
+    A = cast(Projector, batch.A)
     return solver(batch.y, A.geometry, A.grid, batch.model, mu_water_per_mm=batch.mu_water_per_mm)
 
 
@@ -96,7 +122,7 @@ def unrolled(solver: Solver, batch: Batch) -> torch.Tensor:
         batch.model,
         sigma=batch.sigma,
         settings=batch.settings,
-        start=coarse_tv(batch.y, batch.A, sigma=batch.sigma),
+        start=coarse_tv(batch.y, batch.A, sigma=batch.sigma, spacing=batch.spacing),
         mu_water_per_mm=batch.mu_water_per_mm,
         callback=lambda status: batch.watch(status.step / status.n_steps, status),
     )
@@ -108,7 +134,8 @@ def iterative(solver: Solver, batch: Batch) -> torch.Tensor:
     It starts from zero; of an object that is wider than the detector from FBP, which goes on with water: rays through
     the middle alone do not tell the level there, and the way from zero leaves it tens of HU off.
     """
-    cut_off = cut_off_share(batch.y, batch.A.geometry, batch.mu_water_per_mm) > CUT_OFF
+    geometry = cast(Projector, batch.A).geometry
+    cut_off = geometry.name != "helical" and cut_off_share(batch.y, geometry, batch.mu_water_per_mm) > CUT_OFF
     return solver(
         batch.y,
         batch.A,
@@ -120,8 +147,7 @@ def iterative(solver: Solver, batch: Batch) -> torch.Tensor:
 
 def penalised(solver: Solver, batch: Batch) -> torch.Tensor:
     """By a solver that knows the spacing of pixels; what is not linear is linearised at the last image, in rounds."""
-    rounds, A, problem = count(), batch.A, batch.problem
-    spacing = [abs(step) / A.grid.pixel_size_mm for step in A.grid.steps_mm]
+    rounds, A, problem, spacing = count(), batch.A, batch.problem, batch.spacing
 
     def solve(y: torch.Tensor, A: LinearOperator, sigma: torch.Tensor) -> torch.Tensor:
         return solver(y, A, sigma=sigma, spacing=spacing, callback=_one_of(next(rounds), problem, batch.watch))
@@ -142,8 +168,10 @@ def sampled(solver: Solver, batch: Batch) -> torch.Tensor:
             if wanted == "cgls":
                 return cgls(y, A, sigma=sigma, callback=callback)
             if wanted == "coarse-tv" and problem.is_linear:
-                return coarse_tv(y, batch.A, sigma=sigma)
-            return tv(y, A, sigma=sigma, tolerance_hu=_ROUGH_HU, callback=callback)
+                return coarse_tv(y, batch.A, sigma=sigma, spacing=batch.spacing)
+            # of slices all steps count alike here, whatever the height of their pixels
+            spacing = batch.spacing if batch.neighbours else None
+            return tv(y, A, sigma=sigma, tolerance_hu=_ROUGH_HU, spacing=spacing, callback=callback)
 
         start = solve(batch.y, batch.A, sigma)
         if not problem.is_linear:
@@ -157,6 +185,7 @@ def sampled(solver: Solver, batch: Batch) -> torch.Tensor:
         settings=batch.settings,
         generators=batch.generators,
         **({"start": start} if wanted else {}),
+        **batch.along_z,
         mu_water_per_mm=batch.mu_water_per_mm,
         callback=lambda status: batch.watch(base + (1 - base) * status.step / status.n_steps, status),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +16,9 @@ from ctresample.data_tools.dicom.headers import SliceHeader
 from ctresample.data_tools.dicom.series import FoundSeries, Warn, load_series
 from ctresample.data_tools.volume_source import read_volume_file
 from ctresample.errors import UsageError
-from ctresample.metrics import DATA_RANGE_HU, psnr_db, rmse_hu, ssim
+from ctresample.metrics import DATA_RANGE_HU, flicker, psnr_db, rmse_hu, ssim
 from ctresample.paths import StrPath, as_path
-from ctresample.pipelines.scan.simulate import scanned
+from ctresample.pipelines.scan.measure import scanned
 from ctresample.sinogram import Sinogram
 from ctresample.volume import Volume
 
@@ -57,7 +57,7 @@ def _scanned(series: Sequence[FoundSeries], sinogram: Sinogram) -> tuple[FoundSe
     """The series that hold the images of a sinogram's headers; else those of the same series UID."""
     images, uids = set(), set()
     for header in sinogram.headers:
-        instance, frame, uid = (header.get(tag, {}).get("Value", []) for tag in ("00080018", "00081160", "0020000E"))
+        instance, frame, uid = (_values(header, tag) for tag in ("00080018", "00081160", "0020000E"))
         images.add((*instance, *frame))
         uids.update(uid)
 
@@ -100,7 +100,7 @@ def truth_for(sinogram: Sinogram, source: Volume) -> NDArray[np.float32]:
 
 
 def compare(image_hu: NDArray[np.float32], truth_hu: NDArray[np.float32]) -> dict[str, Any]:
-    """PSNR, SSIM and RMSE of each slice and their means, JSON-able.
+    """PSNR, SSIM and RMSE of each slice and their means, of several slices their flicker, JSON-able.
 
     Args:
         image_hu: ``[slice, y, x]``.
@@ -115,4 +115,10 @@ def compare(image_hu: NDArray[np.float32], truth_hu: NDArray[np.float32]) -> dic
         for image, truth in zip(image_hu, truth_hu, strict=True)
     ]
     mean = {name: float(np.mean([one[name] for one in slices])) for name in slices[0]}
-    return {"data_range_hu": DATA_RANGE_HU, "mean": mean, "slices": slices}
+    apart = {"flicker": flicker(image_hu, truth_hu)} if len(slices) > 1 else {}
+    return {"data_range_hu": DATA_RANGE_HU, "mean": mean, **apart, "slices": slices}
+
+
+def _values(header: Mapping[str, object], tag: str) -> list[object]:
+    element = header.get(tag)
+    return element.get("Value", []) if isinstance(element, dict) else []

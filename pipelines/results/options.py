@@ -8,6 +8,7 @@ from typing import Annotated
 from ctresample.choices import CLEANING, FORMATS, Cleaning, ViewWeights, Window
 from ctresample.errors import UsageError
 from ctresample.offered import RESULTS, Offered
+from ctresample.pipelines.reconstruction.coupling_strength import coupling_strength
 from ctresample.pipelines.reconstruction.methods import BUNDLED, METHODS, PRESETS, method_named, methods_that_need
 from ctresample.pipelines.reconstruction.physics import LINEAR, Physics
 
@@ -23,6 +24,7 @@ class ResultOptions:
         view_weights: of FBP, see `ctresample.solvers.fbp`.
         clean: of `ctresample.choices.CLEANING`: what a detector got wrong, to be taken out first.
         physics: what the measurement is taken to be.
+        z_coupling: how strongly neighbouring slices help each other: "auto", "none" or a strength as text.
         prior: name or folder of the learned model, for a method that needs one; None for the bundled one.
         seed: of methods that sample.
         formats: of `ctresample.choices.FORMATS`; kept in their order.
@@ -58,6 +60,14 @@ class ResultOptions:
         ),
     ] = ()
     physics: Physics = LINEAR
+    z_coupling: Annotated[
+        str,
+        Offered(
+            "How strongly neighbouring slices help each other (resample, tv, wls, pnp): auto, where they are less than "
+            "5 mm apart; none; or a strength, 1 being that of auto. Never over a gap or where steps are uneven.",
+            "auto|none|STRENGTH",
+        ),
+    ] = "auto"
     prior: Annotated[
         str | None,
         Offered(
@@ -92,6 +102,7 @@ class ResultOptions:
         if not self.formats or not set(self.formats) <= set(FORMATS):
             raise UsageError(f"format is {','.join(self.formats)!r}; expected some of {', '.join(FORMATS)}")
         object.__setattr__(self, "formats", tuple(name for name in FORMATS if name in self.formats))
+        coupling_strength(self.z_coupling)
         if self.clean == ("none",):
             object.__setattr__(self, "clean", ())
         if not set(self.clean) <= set(CLEANING):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
@@ -65,6 +66,7 @@ def scan_facts(sinogram: Sinogram) -> dict[str, Any]:
     The hash tells scans of one beam apart by their angles, distances and offsets, and with it the UIDs of their images.
     """
     photons: Any = sinogram.photons
+    shifts = sinogram.angle_shifts_rad
     if isinstance(photons, np.ndarray):
         photons = [float(photons.min()), float(photons.max())]
     return {
@@ -72,6 +74,7 @@ def scan_facts(sinogram: Sinogram) -> dict[str, Any]:
         "views": sinogram.geometry.n_views,
         "geometry": sinogram.geometry.name,
         "geometry_sha256": _short_hash(sinogram.geometry),
+        **({} if shifts is None else {"angle_shifts_deg": [round(math.degrees(one), 6) for one in shifts]}),
         "image": list(sinogram.grid.shape),
         "pixel_size_mm": sinogram.grid.pixel_size_mm,
         "photons": photons,

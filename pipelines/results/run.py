@@ -14,18 +14,24 @@ from numpy.typing import NDArray
 from ctresample.cleaning import cleaned
 from ctresample.data_tools.deidentify import UNDATED, Deidentifier
 from ctresample.device import pick_device
+from ctresample.errors import UsageError
 from ctresample.files import as_output_error, whole_folder
 from ctresample.learned import LearnedModel
 from ctresample.paths import StrPath, as_path
+from ctresample.pipelines.reconstruction.kept_parts import remove_parts
 from ctresample.pipelines.reconstruction.learned_models import learned_model
 from ctresample.pipelines.reconstruction.methods import method_named
+from ctresample.pipelines.reconstruction.parts import largest_slab
 from ctresample.pipelines.reconstruction.reconstruct import reconstruct
+from ctresample.pipelines.reconstruction.room import slab_bytes
+from ctresample.pipelines.reconstruction.z_coupling import coupling_of
 from ctresample.pipelines.results.against import compare
 from ctresample.pipelines.results.deidentification_report import REPORT_NAME, write_report
 from ctresample.pipelines.results.images import ResultMap, check_export, write_images
 from ctresample.pipelines.results.memory import with_smaller_batches
 from ctresample.pipelines.results.options import ResultOptions
 from ctresample.pipelines.results.record import write_record
+from ctresample.pipelines.results.report import write_page
 from ctresample.pipelines.results.result_maps import result_maps
 from ctresample.pipelines.work import Progress
 from ctresample.result import Reconstruction
@@ -66,11 +72,13 @@ def make_result(
     created: datetime | None = None,
     began: float | None = None,
     notes: Sequence[str] = (),
+    parts_folder: StrPath | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Reconstruct a sinogram and write all of the result, whole or not at all.
 
-    The folder gets the images in each format, the maps and ``run.json``; of de-identified ones the report, too. Where
+    The folder gets the images in each format, the maps, ``run.json`` and ``report.html``; of de-identified ones what
+    was treated, too. Where
     memory runs out, fewer slices are reconstructed together.
 
     Args:
@@ -87,6 +95,7 @@ def make_result(
         began: when the loading began, by `time.perf_counter`; then ``run.json`` has the times of all parts, and else
             equal runs give equal files.
         notes: what was said while the sinogram was made, for ``run.json``.
+        parts_folder: keeps finished slabs until the result is written, so that the same call goes on after a stop.
         progress: told the fraction done, and what is being done.
 
     Raises:
@@ -94,6 +103,8 @@ def make_result(
             written.
     """
     place, tell = as_path(folder, "folder"), progress or (lambda share, step: None)
+    if parts_folder is not None and options.uncertainty:
+        raise UsageError("a folder of parts keeps one reconstruction; leave it or the uncertainty out")
     with whole_folder(place) as unfinished:
         if deidentifier:
             origin, created = sinogram.origin, UNDATED
@@ -106,6 +117,10 @@ def make_result(
         model = load_model(options) if model is None else model
         n = sinogram.n_slices
         step = f"{options.method}, {n} slice{'s'[: n > 1]}, {sinogram.geometry.n_views} views"
+        coupling = coupling_of(options.z_coupling, method_named(options.method), sinogram)
+        if coupling.strength and not sinogram.geometry.is_volume:
+            slab = largest_slab(coupling, batch_size)
+            step += f", {slab} at a time in up to {slab_bytes(sinogram.grid, slab) / 1e9:.1f} GB"
         tell(0, step)
         loaded = time.perf_counter()
 
@@ -114,7 +129,9 @@ def make_result(
                 tell((number + share) / options.n_runs, step)
 
             one = replace(options, seed=options.seed + number)
-            return reconstructed(sinogram, one, model=model, batch_size=size, progress=part_done)
+            return reconstructed(
+                sinogram, one, model=model, batch_size=size, progress=part_done, parts_folder=parts_folder
+            )
 
         result, size = with_smaller_batches(lambda size: images(0, size), batch_size)
         maps, size = with_smaller_batches(
@@ -126,15 +143,12 @@ def make_result(
         metrics = None if truth_hu is None else compare(result.image_hu, truth_hu)
         note = ""
         with as_output_error(place):  # whichever library writes
-            formats = options.formats
-            write_images(unfinished, result, sinogram, result.model, formats=formats, maps=maps, created=created)
+            write_images(unfinished, result, formats=options.formats, maps=maps, created=created)
+            write_page(unfinished, result, maps=maps, truth_hu=truth_hu, metrics=metrics)
             now = time.perf_counter()
             write_record(
                 unfinished,
                 result,
-                sinogram,
-                prior=result.model,
-                device=options.device.partition(":")[0],  # which of several GPUs is no matter
                 seconds=None if began is None else _parts(began, loaded, solved, now),
                 metrics=metrics,
                 maps=maps,
@@ -143,6 +157,8 @@ def make_result(
             )
             if deidentifier:
                 note = write_report(unfinished / REPORT_NAME, deidentifier)
+    if parts_folder is not None:
+        remove_parts(as_path(parts_folder, "parts_folder"))
     return Result(
         reconstruction=result, maps=tuple(maps), metrics=metrics, batch_size=size, notes=tuple(found), note=note
     )
@@ -155,6 +171,7 @@ def reconstructed(
     model: LearnedModel | None = None,
     batch_size: int = 8,
     progress: Callable[[float], None] | None = None,
+    parts_folder: StrPath | None = None,
 ) -> Reconstruction:
     """The images alone; see `ctresample.pipelines.reconstruction.reconstruct.reconstruct`."""
     return reconstruct(
@@ -166,9 +183,11 @@ def reconstructed(
         window=options.window,
         view_weights=options.view_weights,
         physics=options.physics,
+        z_coupling=options.z_coupling,
         device=options.device,
         batch_size=batch_size,
         progress=progress,
+        parts_folder=parts_folder,
     )
 
 

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import Any, Literal
 
-from ctresample.choices import BEAMS, Beam
+import numpy as np
+
+from ctresample.choices import BEAMS, VOLUME_BEAMS, Beam, CircularBeam
 from ctresample.errors import UsageError
-from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, ImageGrid, ParallelBeam, VolumeGrid
+from ctresample.geometry import FOR_GRID, Geometry, Grid, ImageGrid, VolumeGrid
 from ctresample.regrid import to_square_grid
 from ctresample.volume import Volume
-
-_FOR_GRID: dict[Beam, Any] = {
-    "parallel": ParallelBeam.for_grid,
-    "fan": FanBeam.for_grid,
-    "fan-curved": partial(FanBeam.for_grid, detector_shape="curved"),
-    "cone": ConeBeam.for_grid,
-}
 
 
 def reconstruction_grid(volume: Volume, size: int, beam: Beam = "parallel") -> tuple[Grid, Volume]:
@@ -34,11 +28,11 @@ def reconstruction_grid(volume: Volume, size: int, beam: Beam = "parallel") -> t
     Raises:
         UsageError: a cone beam of slices that are not evenly spaced.
     """
-    if beam == "cone" and volume.slice_offsets_mm is not None:
+    if beam in VOLUME_BEAMS and volume.slice_offsets_mm is not None:
         raise UsageError("a cone beam needs evenly spaced slices; choose another geometry, or add the missing slices")
     first = to_square_grid(replace(volume, hu=volume.hu[:1], headers=(), slice_offsets_mm=None), size)
     pixel_size_mm, _, slice_step_mm = first.spacing_mm
-    if beam == "cone":
+    if beam in VOLUME_BEAMS:
         return VolumeGrid((len(volume.hu), size, size), pixel_size_mm, slice_step_mm), first
     return ImageGrid((size, size), pixel_size_mm), first
 
@@ -46,7 +40,7 @@ def reconstruction_grid(volume: Volume, size: int, beam: Beam = "parallel") -> t
 def scan_geometry(
     grid: Grid,
     *,
-    beam: Beam,
+    beam: CircularBeam,
     n_views: int,
     arc_rad: float | Literal["short"] | None = None,
     detector_offset_mm: float = 0.0,
@@ -77,7 +71,7 @@ def scan_geometry(
         raise UsageError(f"views is {n_views}; expected at least 1")
     distances = {"source_to_axis_mm": source_to_axis_mm, "source_to_detector_mm": source_to_detector_mm}
     options: dict[str, Any] = {name: mm for name, mm in distances.items() if mm is not None}
-    offsets = {"detector_offset_mm": detector_offset_mm}
+    offsets: dict[str, Any] = {"detector_offset_mm": detector_offset_mm}
     if beam != "parallel":
         offsets["axis_offset_mm"] = axis_offset_mm
     elif options or axis_offset_mm:
@@ -86,8 +80,31 @@ def scan_geometry(
         raise UsageError(f"{name} is of a fan or cone, but the geometry is 'parallel'; {fix}")
     if arc_rad is not None and arc_rad != "short":
         options["arc_rad"] = arc_rad
-    make = _FOR_GRID[beam]
+    make = FOR_GRID[beam]
     geometry: Geometry = replace(make(grid, n_views, **options), **offsets)
     if arc_rad == "short":
         geometry = replace(make(grid, n_views, **options, arc_rad=geometry.short_scan_rad), **offsets)
     return geometry
+
+
+def stagger_shifts(geometry: Geometry, n_slices: int, period: int) -> tuple[float, ...]:
+    """What to add to the view angles of each slice, in radians, so that slices in a row are seen from other angles.
+
+    Slice k is turned by ``(k mod period) / period`` of the step from view to view, so that ``period`` neighbours
+    together have seen the angles of a scan with so many times the views.
+
+    Args:
+        geometry: of the first slice.
+        n_slices: slices.
+        period: slices after which the angles repeat; 2 or more.
+
+    Raises:
+        UsageError: a cone beam, which sees all slices from the same angles, or no such period.
+    """
+    if geometry.is_volume:
+        raise UsageError("stagger is of slices scanned one by one, but the geometry is a cone; leave it out")
+    if period < 1 or period != int(period):
+        raise UsageError(f"stagger is {period}; expected a number of slices, 1 for the same angles in all")
+    angles = np.unwrap(np.sort(geometry.angles_rad))
+    step = float(np.median(np.diff(angles))) if geometry.n_views > 1 else geometry.turn_rad
+    return tuple(step * (k % period) / period for k in range(n_slices))

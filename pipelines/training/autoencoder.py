@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import PriorError
 from ctresample.files import write_file
-from ctresample.networks import Autoencoder, load_autoencoder
+from ctresample.learned.networks import Autoencoder, load_autoencoder
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.training.autoencoder_network import new_autoencoder
 from ctresample.pipelines.training.autoencoder_objective import AutoencoderObjective, model_values

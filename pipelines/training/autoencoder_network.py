@@ -7,7 +7,7 @@ import math
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, VQModel
 
-from ctresample.networks import Autoencoder
+from ctresample.learned.networks import Autoencoder
 from ctresample.pipelines.training.autoencoder_settings import AutoencoderSettings
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from ctresample.data_tools.training_data import TrainingSlices
-from ctresample.networks import Autoencoder
+from ctresample.learned.networks import Autoencoder
 from ctresample.pipelines.training.autoencoder_settings import AutoencoderSettings
 from ctresample.pipelines.training.discriminator import PatchDiscriminator, adaptive_weight, hinge_loss
 from ctresample.pipelines.training.objective import Batch, Objective, random_numbers

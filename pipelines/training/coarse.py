@@ -10,6 +10,8 @@ from diffusers import DDIMScheduler
 
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import UsageError
+from ctresample.learned.folders import find_prior, weights_sha256
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.denoising_error import denoising_error
 from ctresample.pipelines.training.coarse_objective import CoarseObjective
@@ -20,7 +22,6 @@ from ctresample.pipelines.training.progress import OnStep
 from ctresample.pipelines.training.result import save_whole
 from ctresample.pipelines.training.run import identity, train
 from ctresample.pipelines.training.untrained_unet import untrained_unet
-from ctresample.prior import LatentPrior, find_prior, weights_sha256
 
 
 def train_coarse(

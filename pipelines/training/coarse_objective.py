@@ -11,15 +11,15 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from ctresample.coarse import CoarseDenoiser, block_alpha_bar, time_of
 from ctresample.data_tools.training_data import TrainingSlices
+from ctresample.learned.coarse import CoarseDenoiser, block_alpha_bar, time_of
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.pipelines.sampling import latent_shape
 from ctresample.pipelines.training.coarse_settings import CoarseSettings
 from ctresample.pipelines.training.latent_pool import LatentPool
 from ctresample.pipelines.training.noise_prediction import noised, prediction_target
 from ctresample.pipelines.training.objective import Batch, Objective, random_numbers
 from ctresample.pipelines.training.training_samples import training_samples
-from ctresample.prior import LatentPrior
 
 HEADROOM = 3.0
 """Levels are trained down to this many times less noise than the first step's blocks have, for slices that are larger

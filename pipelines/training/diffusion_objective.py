@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from ctresample.data_tools.training_data import TrainingSlices
+from ctresample.learned.diffusion_prior import DiffusionPrior
 from ctresample.pipelines.denoising_error import LevelError, denoising_error
 from ctresample.pipelines.training.latent_pool import LatentPool
 from ctresample.pipelines.training.noise_prediction import min_snr_weight, noised, prediction_target
 from ctresample.pipelines.training.objective import Batch, Objective, random_numbers
 from ctresample.pipelines.training.prior_settings import DiffusionSettings
 from ctresample.pipelines.training.training_samples import training_samples
-from ctresample.prior import DiffusionPrior
 
 Prior = TypeVar("Prior", bound=DiffusionPrior)
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ctresample.data_tools.training_data import TrainingSlices
-from ctresample.image_unet import HU_UNIT, ImageUNet, ImageUNetConfig
+from ctresample.learned.image_unet import HU_UNIT, ImageUNet, ImageUNetConfig
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.training.fbp_unet_settings import FBPUNetSettings
 from ctresample.pipelines.training.objective import Batch, Objective, random_numbers

@@ -8,9 +8,9 @@ from itertools import islice
 import torch
 
 from ctresample.data_tools.training_data import TrainingSlices
+from ctresample.learned.diffusion_prior import DiffusionPrior
 from ctresample.pipelines.training.coarse_settings import CoarseSettings
 from ctresample.pipelines.training.prior_settings import DiffusionSettings
-from ctresample.prior import DiffusionPrior
 
 ENCODED_TOGETHER = 16
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from ctresample.data_tools.training_data import TrainingSlices
+from ctresample.learned.pixel_prior import PixelPrior
+from ctresample.learned.prior_config import PriorConfig
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.training.diffusion_objective import DiffusionObjective
 from ctresample.pipelines.training.prior import new_denoiser, train_denoiser
 from ctresample.pipelines.training.prior_settings import DenoiserSettings
 from ctresample.pipelines.training.processes import this_process
 from ctresample.pipelines.training.progress import OnStep
-from ctresample.pixel_prior import PixelPrior
-from ctresample.prior_config import PriorConfig
 
 
 def train_pixel_prior(

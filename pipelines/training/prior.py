@@ -11,7 +11,11 @@ from diffusers import DDIMScheduler, UNet2DModel
 
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import PriorError
-from ctresample.networks import downsampling
+from ctresample.learned.diffusion_prior import DiffusionPrior
+from ctresample.learned.folders import weights_sha256
+from ctresample.learned.latent_prior import LatentPrior
+from ctresample.learned.networks import downsampling
+from ctresample.learned.prior_config import PriorConfig
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.training.autoencoder import load_trained_autoencoder
 from ctresample.pipelines.training.conditioned_objective import ConditionedObjective, check_pools, made_conditioned
@@ -24,8 +28,6 @@ from ctresample.pipelines.training.progress import OnStep
 from ctresample.pipelines.training.result import save_whole
 from ctresample.pipelines.training.run import identity, train
 from ctresample.pipelines.training.untrained_unet import untrained_unet
-from ctresample.prior import DiffusionPrior, LatentPrior, weights_sha256
-from ctresample.prior_config import PriorConfig
 
 Note = Callable[[str], None]
 Prior = TypeVar("Prior", bound=DiffusionPrior)
@@ -107,7 +109,8 @@ def train_denoiser(
     origin: dict[str, Any],
     on_step: OnStep | None,
     finish: Callable[[], UNet2DModel] | None = None,
-) -> Prior:
+    beside: UNet2DModel | None = None,
+) -> Prior | LatentPrior:
     """Train the denoiser of a prior, measure it, and save the prior to ``folder/prior``.
 
     Args:
@@ -118,6 +121,7 @@ def train_denoiser(
         origin: what the prior is made from: its networks before. Part of the run's identity and of its provenance.
         on_step: as in `train_prior`.
         finish: makes an ordinary UNet of the trained network, where it is none.
+        beside: a denoiser without condition that the finished prior has beside the trained one, which has one.
     """
     main = train(objective, folder, settings.run, identity(settings, slices.digest, **origin), on_step=on_step)
     prior = objective.prior
@@ -127,15 +131,22 @@ def train_denoiser(
     unet = finish() if finish else prior.unet
     if not main:
         return prior
-    errors = tuple((e.alpha_bar, e.rmse_hu) for e in objective.errors())
+    errors = prior.config.denoising_rmse_hu if beside else tuple((e.alpha_bar, e.rmse_hu) for e in objective.errors())
     config = replace(
         prior.config,
         denoising_rmse_hu=errors,
         provenance=prior.config.provenance | settings.provenance | made_from,
     )
     prior.unet, prior.config = unet.eval().requires_grad_(False), config
-    save_whole(folder / "prior", prior.save_pretrained)
-    return prior
+    whole = with_plain_denoiser(prior, beside) if beside and isinstance(prior, LatentPrior) else prior
+    save_whole(folder / "prior", whole.save_pretrained)
+    return whole
+
+
+def with_plain_denoiser(prior: LatentPrior, unet: UNet2DModel) -> LatentPrior:
+    """A conditioned prior that leaves what is without condition to another denoiser."""
+    coarse = prior.coarse.unet if prior.coarse else None
+    return LatentPrior(prior.vae, unet, prior.scheduler, prior.config, coarse, prior.conditioned_unet).to(prior.device)
 
 
 def new_denoiser(s: DenoiserSettings, n_channels: int, size: int) -> tuple[DDIMScheduler, UNet2DModel]:

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ctresample.learned.diffusion_prior import DiffusionPrior
 from ctresample.pipelines.sampling import ancestral, latent_shape
 from ctresample.pipelines.training.objective import random_numbers
 from ctresample.pipelines.training.pictures import sample_grid
-from ctresample.prior import DiffusionPrior
 
 N_SAMPLES = 4
 SAMPLING_STEPS = 20

@@ -99,7 +99,7 @@ def test_maps_in_every_format(cli, export, prior, tmp_path):
     assert done.exit_code == 0, done.output
     (folder,) = (tmp_path / "out" / "series").iterdir()
     assert {path.name for path in folder.iterdir()} == {
-        *("run.json", "preview.png", "dicom", "dicom-residual-map", "dicom-uncertainty-map"),
+        *("run.json", "preview.png", "report.html", "dicom", "dicom-residual-map", "dicom-uncertainty-map"),
         *(f"{name}{suffix}" for name in ("reconstruction", "residual-map", "uncertainty-map") for suffix in SUFFIXES),
     }
     record = json.loads((folder / "run.json").read_text())["maps"]

@@ -14,6 +14,7 @@ VERBS = (
     "demo",
     "simulate",
     "import",
+    "align",
     "lower-dose",
     "reconstruct",
     "batch",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ctresample.prior import LatentPrior
+from ctresample.learned.latent_prior import LatentPrior
 
 RECIPE = """
 autoencoder:
@@ -147,8 +147,8 @@ def test_checkpoint_of_another_recipe(cli, inputs, autoencoder, tmp_path):
 
 
 def test_pixel_prior_and_fbp_unet(cli, slices, inputs, tmp_path):
-    from ctresample.image_unet import ImageUNet
-    from ctresample.pixel_prior import PixelPrior
+    from ctresample.learned.image_unet import ImageUNet
+    from ctresample.learned.pixel_prior import PixelPrior
 
     done = cli("train", "pixel-prior", *slices, "-o", tmp_path / "pixels")
     assert done.exit_code == 0, done.output

@@ -39,7 +39,7 @@ def test_reconstruct(cli, scan, series, prior, tmp_path, method):
     done = cli(*words, "--against", series, "--batch-size", 2)
     assert done.exit_code == 0, done.output
     assert "PSNR" in done.stdout
-    assert sorted(path.name for path in out.iterdir()) == ["dicom", "run.json"]
+    assert sorted(path.name for path in out.iterdir()) == ["dicom", "report.html", "run.json"]
     assert [path.name for path in tmp_path.rglob("*.partial")] == []
 
     files = sorted((out / "dicom").glob("*.dcm"))

@@ -259,9 +259,9 @@ def test_a_config_that_cannot_be_used(tmp_path, text):
 
 
 def test_knows_priors_as_the_library_does():
-    from ctresample import prior
+    from ctresample.learned.folders import BUNDLED, CONFIG_NAME
 
-    assert (prior.BUNDLED, prior.CONFIG_NAME) == (module.BUNDLED_PRIORS, module.PRIOR_CONFIG)
+    assert (BUNDLED, CONFIG_NAME) == (module.BUNDLED_PRIORS, module.PRIOR_CONFIG)
 
 
 # ---------------------------------------------------------------- else

@@ -10,7 +10,7 @@ from scipy.signal import convolve2d
 from skimage.metrics import structural_similarity
 
 from ctresample.errors import CTResampleError, GeometryError, UsageError
-from ctresample.metrics import DATA_RANGE_HU, psnr_db, rmse_hu, ssim
+from ctresample.metrics import DATA_RANGE_HU, flicker, psnr_db, rmse_hu, ssim
 
 
 def noisy_pair(sd_hu: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -155,3 +155,11 @@ def test_a_data_range_that_is_none_is_refused(data_range_hu: float) -> None:
         psnr_db(image, truth, data_range_hu=data_range_hu)
     with pytest.raises(UsageError, match="data_range_hu"):
         ssim(image, truth, data_range_hu=data_range_hu)
+
+
+def test_flicker():
+    """Neighbours that differ half as much, and noise of each slice on top; nothing where the truth stands still."""
+    truth = np.cumsum(np.ones((6, 8, 8), np.float32), axis=0)
+    assert flicker(0.5 * truth, truth) == pytest.approx(0.5)
+    assert flicker(truth + 40 * (np.arange(6) % 2)[:, None, None], truth) > 10
+    assert np.isnan(flicker(truth, np.zeros_like(truth)))

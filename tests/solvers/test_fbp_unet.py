@@ -11,7 +11,7 @@ import torch
 
 from ctresample.errors import PriorError
 from ctresample.geometry import FanBeam, ImageGrid, ParallelBeam
-from ctresample.image_unet import ImageUNet, ImageUNetConfig
+from ctresample.learned.image_unet import ImageUNet, ImageUNetConfig
 from ctresample.solvers.fbp import fbp
 from ctresample.solvers.fbp_unet import fbp_unet
 from ctresample.units import mu_to_hu

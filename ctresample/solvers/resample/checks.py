@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from ctresample.errors import PriorError, UsageError
-from ctresample.prior import LatentPrior
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.solvers.diffusion.checks import check_generators
 from ctresample.solvers.resample.settings import ReSampleSettings
 from ctresample.units import mu_to_hu
@@ -35,7 +35,7 @@ def check_hu_range(start: torch.Tensor, prior: LatentPrior, mu_water: float) -> 
     """`PriorError` if much of a slice's start image, in 1/mm, lies far outside the HU that the prior was trained on."""
     low, high = prior.config.hu_range
     margin = MARGIN * (high - low)
-    hu = mu_to_hu(start, mu_water)
+    hu = mu_to_hu(start, mu_water).reshape(-1, *start.shape[-2:])
     outside = ((hu < low - margin) | (hu > high + margin)).double().flatten(1).mean(1)
     worst = int(outside.argmax())
     if outside[worst] > TOLERATED:

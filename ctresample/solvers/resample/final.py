@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from ctresample.consistency import linearised_problem, match_noise, per_slice, residual_ratio
-from ctresample.operators import LinearOperator
+from ctresample.operators import LinearOperator, MeasurementModel, StackProjector, Weighted
+from ctresample.operators.stack import SlicesOf
 from ctresample.solvers.resample.hard_consistency import Problem
 from ctresample.solvers.tv import tv
 
@@ -45,27 +46,32 @@ def final_consistency(x: torch.Tensor, y: torch.Tensor, problem: Problem) -> tor
             spread=spread,
             tolerance_hu=TOLERANCE_HU,
             max_iterations=s.final_iterations,
+            spacing=problem.neighbours.spacing if problem.neighbours else None,
         )
     target = s.residual_target
     if target is None:
         return fitted
-    below = residual_ratio(problem.A(x) - problem.y) <= target
-    far = torch.where(per_slice(below, x), smoothed(fitted, problem, target), x) if below.any() else x
+    A, y, shape = problem.A, problem.y, fitted.shape
+    if isinstance(problem.model, StackProjector):  # each slice to its own residual
+        A = Weighted(SlicesOf(problem.model), 1 / problem.sigma.flatten(0, 2)[:, None])
+        x, fitted, y = (one.flatten(0, 2)[:, None] for one in (x, fitted, y))
+    below = residual_ratio(A(x) - y) <= target
+    far = torch.where(per_slice(below, x), smoothed(fitted, y, A, target, problem.mu_water), x) if below.any() else x
     n_iterations = 0 if s.final == "pixel" else s.final_iterations
-    return match_noise(fitted, far, problem.y, problem.A, max_iterations=n_iterations, target=target)
+    return match_noise(fitted, far, y, A, max_iterations=n_iterations, target=target).reshape(shape)
 
 
-def smoothed(x: torch.Tensor, problem: Problem, target: float) -> torch.Tensor:
+def smoothed(x: torch.Tensor, y: torch.Tensor, A: MeasurementModel, target: float, mu_water: float) -> torch.Tensor:
     """The images with less total variation, by as little as takes the residual above the target (or the most tried).
 
     Smoothing needs no projections but those that tell the residual.
     """
     chosen, below = x, torch.ones(len(x), dtype=torch.bool, device=x.device)
     for hu in SMOOTHING_HU:
-        below = below & (residual_ratio(problem.A(chosen) - problem.y) < target)
+        below = below & (residual_ratio(A(chosen) - y) < target)
         if not below.any():
             break
-        spread = torch.full_like(x, hu * problem.mu_water / 1000)
+        spread = torch.full_like(x, hu * mu_water / 1000)
         smoother = tv(x, _Pixels(x), sigma=spread, tolerance_hu=TOLERANCE_HU, max_iterations=SMOOTHING_ITERATIONS)
         chosen = torch.where(per_slice(below, x), smoother, chosen)
     return chosen

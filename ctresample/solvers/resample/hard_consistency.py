@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ctresample.consistency import (
+    Neighbours,
     dual_proximal_step,
     fit_latent_by_adamw,
     fit_latent_by_gauss_newton,
@@ -20,9 +21,10 @@ from ctresample.consistency import (
     spread_of_misfit,
 )
 from ctresample.consistency.misfit import LEAST_SPREAD_HU
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.operators import LinearOperator, MeasurementModel, Weighted, WeightedModel, weighted
-from ctresample.prior import LatentPrior
 from ctresample.solvers.diffusion.schedule import Step
+from ctresample.solvers.diffusion.volumes import from_slices, n_slices, to_slices
 from ctresample.solvers.resample.defects import WEIGHT_DECAY, fixed_stop
 from ctresample.solvers.resample.frames import Frame
 from ctresample.solvers.resample.settings import ReSampleSettings, Stage
@@ -31,7 +33,7 @@ from ctresample.units import hu_to_mu, mu_to_hu
 
 @dataclass
 class Problem:
-    """A measurement of a batch of slices, and latents brought to agree with it.
+    """A measurement of a batch of slices, or of a volume, and latents of its slices brought to agree with it.
 
     Attributes:
         y: whitened measurement ``(B, 1, *range_shape)``.
@@ -41,6 +43,7 @@ class Problem:
         prior: the latent diffusion prior.
         settings: see `ReSampleSettings`.
         mu_water: attenuation of water that HU refer to, in 1/mm.
+        neighbours: of a volume, what its slices have to do with each other.
         frame: in which the prior sees the images at present; None for their own.
         agreed: images after a hard step, until `ratio` is asked for.
     """
@@ -52,6 +55,7 @@ class Problem:
     prior: LatentPrior
     settings: ReSampleSettings
     mu_water: float
+    neighbours: Neighbours | None = None
     frame: Frame | None = None
     agreed: torch.Tensor | None = None
     _ratio: float = float("nan")
@@ -65,9 +69,10 @@ class Problem:
         prior: LatentPrior,
         settings: ReSampleSettings,
         mu_water: float,
+        neighbours: Neighbours | None = None,
     ) -> Problem:
         """The problem whose noise has variance one."""
-        return cls(y / sigma, weighted(A, 1 / sigma), sigma.expand_as(y), A, prior, settings, mu_water)
+        return cls(y / sigma, weighted(A, 1 / sigma), sigma.expand_as(y), A, prior, settings, mu_water, neighbours)
 
     def move_frame(self, generators: Sequence[torch.Generator]) -> None:
         """Let the prior see the images in another frame from now on, if the settings ask for it."""
@@ -135,41 +140,52 @@ class Problem:
     def proximal_step(self, x: torch.Tensor, spread: torch.Tensor | float) -> torch.Tensor:
         """``argmin_v |A v - y|^2 + |v - x|^2 / spread^2``."""
         n_cg, n_newton = self.settings.cg_iterations, self.settings.newton_iterations
-        solve = dual_proximal_step if self.settings.pixel_optimiser == "dual" else proximal_step
-        if isinstance(self.A, LinearOperator):
-            return solve(x, self.y, self.A, spread=spread, n_iterations=n_cg)
-        return gauss_newton(
-            x, self.y, self.A, spread=spread, n_iterations=n_newton, cg_iterations=n_cg, proximal_step=solve
-        )
+        step = dual_proximal_step if self.settings.pixel_optimiser == "dual" else proximal_step
+
+        def solve(x0: torch.Tensor, y: torch.Tensor, A: MeasurementModel) -> torch.Tensor:
+            if isinstance(A, LinearOperator):
+                return step(x0, y, A, spread=spread, n_iterations=n_cg)
+            return gauss_newton(x0, y, A, spread=spread, n_iterations=n_newton, cg_iterations=n_cg, proximal_step=step)
+
+        return self.neighbours.step(x, self.y, self.A, solve) if self.neighbours else solve(x, self.y, self.A)
 
     def fit_latent(self, z_0: torch.Tensor, *, spread: float) -> torch.Tensor:
         """Latents near ``z_0`` whose decoded image agrees with the measurement; AdamW knows no ``spread``."""
-        s = self.settings
+        s, shape = self.settings, z_0.shape
+
+        def decode(z: torch.Tensor) -> torch.Tensor:
+            return self.decode(z.reshape(shape))
+
+        # the slices of a volume, which are measured together, are fitted as one
+        z_0 = z_0.reshape(len(self.y), -1, *shape[2:])
         if s.latent_optimiser == "gauss-newton":
-            return fit_latent_by_gauss_newton(
+            fitted = fit_latent_by_gauss_newton(
                 z_0,
                 self.y,
                 self.A,
-                self.decode,
+                decode,
                 spread=spread,
                 n_iterations=s.newton_iterations,
                 cg_iterations=s.cg_iterations,
             )
-        return fit_latent_by_adamw(
-            z_0, self.y, self.A, self.decode, lr=s.latent_lr, max_iterations=s.latent_iterations, **self._descent
-        )
+        else:
+            fitted = fit_latent_by_adamw(
+                z_0, self.y, self.A, decode, lr=s.latent_lr, max_iterations=s.latent_iterations, **self._descent
+            )
+        return fitted.reshape(shape)
 
     def gradient_step(self, z: torch.Tensor, z_0: torch.Tensor, alpha_bar: float) -> torch.Tensor:
         """``z`` after a step down the gradient of the misfit, as in Latent-DPS but without the network's Jacobian.
 
-        ``z - gradient_scale * sqrt(alpha_bar) * d|r| / dz_0`` for each slice, the norm not squared. The residual ``r``
+        ``z - gradient_scale * sqrt(alpha_bar) * d|r| / dz_0`` for each slice, the norm not squared (of a volume times
+        the root of the number of its slices, so that each moves as far as by itself). The residual ``r``
         is in what the model measures of half the prior's HU range along its longest ray, so that the scale depends
         neither on dose nor on units.
         """
         with torch.enable_grad():
             v = z_0.detach().requires_grad_()
             r = (self.A(self.decode(v)) - self.y) * self.sigma
-            misfits = r.flatten(1).norm(dim=1) / self._measurement_unit
+            misfits = r.flatten(1).norm(dim=1) / self._measurement_unit * n_slices(self.A.domain_shape) ** 0.5
             (gradient,) = torch.autograd.grad(misfits.sum(), v)
         return z - self.settings.gradient_scale * alpha_bar**0.5 * gradient
 
@@ -195,6 +211,7 @@ class Problem:
     def encode(self, mu: torch.Tensor) -> torch.Tensor:
         """Normalised latents of images in 1/mm, as the prior sees them at present."""
         with torch.no_grad():
+            mu = to_slices(mu, self.prior.size_multiple)
             seen = self.frame.there(mu) if self.frame else mu
             return self.prior.encode(mu_to_hu(seen, self.mu_water))
 
@@ -202,7 +219,8 @@ class Problem:
         """Images in 1/mm, in their own place, of normalised latents; differentiable where ``z`` asks for it."""
         with torch.set_grad_enabled(z.requires_grad):
             mu = hu_to_mu(self.prior.decode(z), self.mu_water)
-            return self.frame.back(mu) if self.frame else mu
+            mu = self.frame.back(mu) if self.frame else mu
+            return from_slices(mu, self.A.domain_shape)
 
     def ratio(self) -> float:
         """Residual after the last hard step over what the noise predicts, mean over the batch; for whoever wants it."""

@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from ctresample.consistency import Neighbours
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.operators import MeasurementModel
 from ctresample.operators.given import measured
-from ctresample.prior import LatentPrior
 from ctresample.solvers.diffusion.schedule import Step, steps_of
 from ctresample.solvers.diffusion.steps import normal_like
+from ctresample.solvers.diffusion.volumes import n_slices
 from ctresample.solvers.resample.ablations import any_chain
 from ctresample.solvers.resample.algorithm import algorithm_1, ddim
 from ctresample.solvers.resample.checks import check_hu_range, check_inputs
@@ -38,13 +40,15 @@ def resample(
     generators: Sequence[torch.Generator],
     start: torch.Tensor | None = None,
     mu_water_per_mm: float = MU_WATER_PER_MM,
+    neighbours: Neighbours | None = None,
     callback: Callback | None = None,
 ) -> torch.Tensor:
     """Attenuation images that the prior finds likely and the measurement allows.
 
     Args:
-        y: line integrals ``(B, 1, views, detectors)``, or what else ``A`` measures.
-        A: the projector, on images in 1/mm; or a nonlinear model, such as `Transmission` with ``y`` in counts.
+        y: line integrals ``(B, 1, views, detectors)``, or what else ``A`` measures; of a volume ``(1, 1, ...)``.
+        A: the projector, on images or a volume in 1/mm; or a nonlinear model, such as `Transmission` with ``y`` in
+            counts.
         prior: the latent diffusion prior.
         sigma: standard deviation of each value of ``y``; of counts, see `Transmission.sigma`.
         settings: see `ReSampleSettings`.
@@ -53,10 +57,11 @@ def resample(
         start: ``(B, 1, rows, columns)`` in 1/mm, encoded and noised to ``settings.start_level``; needed if that
             is below 1.
         mu_water_per_mm: attenuation of water that HU refer to.
+        neighbours: what the slices of a volume have to do with each other.
         callback: told of every step.
 
     Returns:
-        ``(B, 1, rows, columns)`` in 1/mm.
+        ``(B, 1, rows, columns)`` in 1/mm, or a volume.
 
     Raises:
         UsageError: generators or a start image are missing, or there are more steps than the prior's schedule has.
@@ -64,10 +69,10 @@ def resample(
     """
     prior.check_shape(A.domain_shape)
     y, sigma = measured(A, y, sigma)
-    check_inputs(len(y), settings, generators, start)
+    check_inputs(len(y) * n_slices(A.domain_shape), settings, generators, start)
     if start is not None:
         check_hu_range(start, prior, mu_water_per_mm)
-    problem = Problem.whitened(y, A, sigma, prior, settings, mu_water_per_mm)
+    problem = Problem.whitened(y, A, sigma, prior, settings, mu_water_per_mm, neighbours)
     steps = steps_of(prior.scheduler, settings.n_steps, settings.start_level, settings.stop_level)
     n, done, running = settings.chains * len(steps), 0, True
 
@@ -109,8 +114,7 @@ def _start(
     problem: Problem, start: torch.Tensor | None, first: Step, generators: Sequence[torch.Generator]
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Noisy latents at the first level, and the condition; pure noise has no use for a start image."""
-    rows, columns = problem.A.domain_shape
-    z_0 = problem.encode(problem.y.new_zeros(1, 1, rows, columns) if start is None else start)
+    z_0 = problem.encode(problem.y.new_zeros(1, 1, *problem.A.domain_shape) if start is None else start)
     for _ in range(problem.settings.rounds):
         z_0 = problem.round(z_0, generators)
     noise = normal_like(z_0.expand(len(generators), -1, -1, -1), generators)

@@ -2,9 +2,10 @@
 
 import os
 import signal
-import sys
+import site
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,16 +22,15 @@ from ctresample.pipelines.batch.select import Selection
 
 pytest.importorskip("distributed")
 
-import cloudpickle
-
-cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers do not find the tests
-
 TIMES = {"at", "seconds"}
+_find_tests = partial(site.addsitedir, str(Path(__file__).parents[3]))
+"""For workers, started anew ones too: what they run here is imported from this file."""
 
 
 @pytest.fixture(scope="module")
 def client():
     with clusters.cluster(workers=2) as client:
+        client.register_worker_callbacks(_find_tests)
         yield client
 
 

@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 
 from ctresample.cli import app
 from ctresample.errors import OutputError, PriorError, UsageError
+from ctresample.learned.folders import find_prior
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.pipelines.denoising_error import N_LEVELS, LevelError
 from ctresample.pipelines.prior_import import import_prior
-from ctresample.prior import LatentPrior, find_prior
 
 RANGE = (-1024.0, 3071.0)
 
@@ -223,7 +224,7 @@ def test_nothing_is_left_of_a_failure(narrow, one_slice, tmp_path, monkeypatch, 
         monkeypatch.setattr(f"{module}.denoising_error", fail)
     if when == "writing":
         monkeypatch.setattr(f"{module}.denoising_error", lambda *_args, **_kwargs: ())
-        monkeypatch.setattr("ctresample.prior_config.json.dumps", fail)
+        monkeypatch.setattr("ctresample.learned.prior_config.json.dumps", fail)
     before = sorted(path.name for path in tmp_path.iterdir())
     with pytest.raises(PriorError):
         import_prior(source, tmp_path / "new" / "out", one_slice, hu_range=RANGE)

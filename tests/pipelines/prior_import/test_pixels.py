@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from ctresample.cli import app
 from ctresample.errors import PriorError
-from ctresample.pixel_prior import PixelPrior
+from ctresample.learned.pixel_prior import PixelPrior
 
 
 def cli(*words):

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ctresample.networks import load_autoencoder
+from ctresample.learned.networks import load_autoencoder
 from ctresample.pipelines.training.autoencoder import autoencoder_objective, train_autoencoder
 from ctresample.pipelines.training.autoencoder_network import new_autoencoder
 from ctresample.pipelines.training.autoencoder_objective import AutoencoderObjective, last_weight

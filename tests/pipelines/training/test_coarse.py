@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from ctresample.errors import UsageError
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.pipelines.training.coarse import coarse_objective, noisier_end, train_coarse
 from ctresample.pipelines.training.coarse_settings import CoarseSettings
 from ctresample.pipelines.training.finetune import finetune, finetune_objective
 from ctresample.pipelines.training.prior_settings import FinetuneSettings
 from ctresample.pipelines.training.settings import RunSettings
-from ctresample.prior import LatentPrior
 
 SETTINGS = CoarseSettings(
     run=RunSettings(steps=60, batch_size=8, validate_every=20, warmup_steps=5, ema_decay=0.8, learning_rate=2e-3),

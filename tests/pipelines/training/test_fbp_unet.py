@@ -9,7 +9,7 @@ import torch
 
 from ctresample.errors import UsageError
 from ctresample.geometry import ImageGrid
-from ctresample.image_unet import ImageUNet
+from ctresample.learned.image_unet import ImageUNet
 from ctresample.operators import SparseProjector
 from ctresample.pipelines.scan.geometry import scan_geometry
 from ctresample.pipelines.training.fbp_unet import FBPUNetObjective, mirrors, train_fbp_unet

@@ -9,11 +9,11 @@ from diffusers import UNet2DModel
 
 import ctresample.pipelines.training.lora as lora
 from ctresample.errors import PriorError, UsageError
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.pipelines.training.finetune import finetune, finetune_objective
 from ctresample.pipelines.training.prior import prior_objective
 from ctresample.pipelines.training.prior_settings import FinetuneSettings
 from ctresample.pipelines.training.settings import RunSettings
-from ctresample.prior import LatentPrior
 
 RUN = RunSettings(steps=40, batch_size=4, validate_every=10, warmup_steps=2, learning_rate=1e-3, ema_decay=0.5)
 

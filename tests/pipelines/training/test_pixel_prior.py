@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from ctresample.learned.pixel_prior import PixelPrior
 from ctresample.pipelines.training.pixel_prior import train_pixel_prior
 from ctresample.pipelines.training.prior_settings import DenoiserSettings
 from ctresample.pipelines.training.settings import RunSettings
-from ctresample.pixel_prior import PixelPrior
 
 
 def test_whole_training(disks, tmp_path):

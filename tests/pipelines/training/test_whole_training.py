@@ -8,11 +8,11 @@ import torch
 from PIL import Image
 
 from ctresample.errors import PriorError, UsageError
+from ctresample.learned.latent_prior import LatentPrior
 from ctresample.pipelines.training.autoencoder import train_autoencoder
 from ctresample.pipelines.training.curves import CURVES, PICTURES
 from ctresample.pipelines.training.latent_pool import LatentPool
 from ctresample.pipelines.training.prior import prior_objective, train_prior
-from ctresample.prior import LatentPrior
 
 
 def test_training_reduces_the_error(toy):
