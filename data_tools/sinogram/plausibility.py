@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctresample.bad_rays import BAD_RAY_SIGMA
-from ctresample.geometry import ConeBeam
 from ctresample.geometry.arcs import unmeasured_rad, widest_step
 from ctresample.sinogram import EDGE_AIR_SHARE, Sinogram
 
@@ -224,9 +223,12 @@ def _disagreement(sinogram: Sinogram, sign: int) -> float | None:
     """Root mean square difference of a slice's conjugate rays; None where too few lines are seen twice."""
     row = len(sinogram.values) // 2
     geometry = sinogram.geometry_of(row)
-    if isinstance(geometry, ConeBeam):
-        row = int(np.argmin(np.abs(geometry.detector_rows_mm)))
-        if abs(geometry.detector_rows_mm[row]) > geometry.detector_row_pitch_mm:  # the panel lies beside the plane
+    if geometry.is_volume:
+        n, lengths = len(sinogram.values), geometry.lengths_mm
+        pitch_mm = lengths["detector_row_pitch_mm"]
+        heights_mm = (np.arange(n) - (n - 1) / 2) * pitch_mm + lengths["detector_row_offset_mm"]
+        row = int(np.argmin(np.abs(heights_mm)))
+        if abs(heights_mm[row]) > pitch_mm:  # the panel lies beside the plane
             return None
     values = sinogram.values[row].astype(np.float64)
     theta = sign * np.asarray(geometry.angles_rad)
