@@ -30,13 +30,15 @@ PRIOR_CONFIG = "prior.json"
 WEIGHT_FILES = (".ckpt", ".pt", ".pth", ".safetensors")
 BUNDLED_PRIORS = Path(ctresample.__file__).parent / "priors"
 
+RESULT_RECORD = "run.json"  # as in ctresample.pipelines.results.record
+
 PATIENT_IDENTITY_REMOVED = "00120062"
 
 Facts = dict[str, str]
 
 
 def describe(path: StrPath, *, one_series: bool = False, any_class: bool = False) -> Facts:
-    """Facts about a sinogram file, a place of CT images, or a prior, in the order to show them.
+    """Facts about a sinogram file, a place of CT images, a result folder or a prior, in the order to show them.
 
     Everything is read through, so that a file that describes well also reads well.
 
@@ -57,7 +59,10 @@ def describe(path: StrPath, *, one_series: bool = False, any_class: bool = False
         PriorError: a prior whose config cannot be read, or a model that is not yet a prior.
     """
     path = as_path(path, "path")
-    if (path / PRIOR_CONFIG).is_file():
+    record = path / RESULT_RECORD if path.is_dir() else path
+    if record.name == RESULT_RECORD and record.is_file():
+        facts = _result(record)
+    elif (path / PRIOR_CONFIG).is_file():
         facts = _prior(path)
     elif (path / "model_index.json").is_file() or (path / "unet").is_dir():
         raise PriorError(
@@ -76,8 +81,8 @@ def describe(path: StrPath, *, one_series: bool = False, any_class: bool = False
     else:
         bundled = ", ".join(bundled_priors()) or "none"
         raise UsageError(
-            f"{path} is no file, folder or name of a prior; expected a sinogram file, a DICOM file or folder, a prior "
-            f"folder or a bundled prior ({bundled})"
+            f"{path} is no file, folder or name of a prior; expected a sinogram file, a DICOM file or folder, a result "
+            f"folder, a prior folder or a bundled prior ({bundled})"
         )
     return {one_line(name, 40): one_line(value, 1000) for name, value in facts.items()}
 
@@ -85,6 +90,41 @@ def describe(path: StrPath, *, one_series: bool = False, any_class: bool = False
 def bundled_priors() -> list[str]:
     """Names of the priors that come with ctresample."""
     return sorted(config.parent.name for config in BUNDLED_PRIORS.glob(f"*/{PRIOR_CONFIG}"))
+
+
+# ---------------------------------------------------------------- results
+
+
+def _result(record: Path) -> Facts:
+    """What a result folder's record says, and what lies beside it."""
+    try:
+        run: dict[str, Any] = read_json(record)
+        scan, ratios = dict(run["scan"]), [float(ratio) for ratio in run["residual_ratio"]]
+        facts = {
+            "kind": "result of a reconstruction",
+            "method": " ".join(filter(None, (str(run["method"]), run["preset"]))),
+            "slices": f"{len(ratios)} of {_by(tuple(int(side) for side in scan['image'][-2:]))} pixels",
+            "scan": f"{scan['geometry']}, {scan['views']} views",
+            "data residual": f"{sum(ratios) / len(ratios):.3g} of what the noise predicts",
+            "seed": str(run["seed"]),
+        }
+        if run["prior"]:
+            facts["prior"] = f"{run['prior']['name']}, weights {str(run['prior']['weights_sha256'])[:12]}"
+        if run["metrics"]:
+            mean = {name: float(value) for name, value in run["metrics"]["mean"].items()}
+            facts["against the truth"] = (
+                f"PSNR {mean['psnr_db']:.2f} dB, SSIM {mean['ssim']:.3f}, RMSE {mean['rmse_hu']:.1f} HU"
+            )
+        facts |= {f"{kind} map": f"RMS {float(one['rms_hu']):.3g} HU" for kind, one in dict(run["maps"]).items()}
+        facts |= {f"doubt {number}": str(doubt) for number, doubt in enumerate(run["doubts"], 1)}
+        facts["made"] = f"{run['created']}, ctresample {run['versions']['ctresample']}"
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, ZeroDivisionError) as error:
+        raise UsageError(
+            f"{record} cannot be used: {type(error).__name__} {one_line(str(error))}; expected the record of a "
+            "reconstruction, as `ctresample reconstruct` writes it"
+        ) from error
+    beside = sorted(one.name + "/" * one.is_dir() for one in record.parent.iterdir() if one != record)
+    return facts | {"beside it": ", ".join(beside) or "nothing"}
 
 
 # ---------------------------------------------------------------- sinograms
