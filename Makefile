@@ -71,13 +71,13 @@ lock:
 	  --constraint constraints.txt --output-file requirements/run.lock pyproject.toml
 
 # Programs of others that judge the DICOM we write (dciodvfy of dicom3tools, dcm2niix), recode it (dcmtk) and serve it
-# (Orthanc).
+# (Orthanc), and a browser that opens the reports (Chromium).
 HAVE_JUDGES := command -v dciodvfy >/dev/null && command -v dcm2niix >/dev/null && command -v dcmcjpeg >/dev/null && \
-  command -v Orthanc >/dev/null && ls /usr/share/orthanc/plugins/libOrthancDicomWeb.so >/dev/null 2>&1
+  command -v Orthanc >/dev/null && command -v chromium >/dev/null && ls /usr/share/orthanc/plugins/libOrthancDicomWeb.so >/dev/null 2>&1
 judges:
 	@$(HAVE_JUDGES) || { \
 	  if [ "$$(id -u)" = 0 ]; then as_root=; else as_root="sudo -n"; fi; \
 	  $$as_root apt-get -q update && \
 	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends \
-	    dicom3tools dcm2niix dcmtk orthanc orthanc-dicomweb; \
-	} || echo "make: could not install dicom3tools, dcm2niix, dcmtk and orthanc, which some DICOM tests call" >&2
+	    dicom3tools dcm2niix dcmtk orthanc orthanc-dicomweb chromium; \
+	} || echo "make: could not install dicom3tools, dcm2niix, dcmtk, orthanc and chromium, which some tests call" >&2

@@ -19,11 +19,13 @@ Files
     read_sinogram           a sinogram file
     write_sinogram          the same, written
     import_sinogram         a sinogram of a scanner or another program
+    cleaned                 a sinogram without rings, dead bins and zingers
     Volume                  HU values and where they lie in the patient
     Sinogram                line integrals with their geometry, noise and image grid
 
 Geometry
-    ParallelBeam, FanBeam, ConeBeam     scans
+    ParallelBeam, FanBeam, ConeBeam,
+    HelicalBeam                         scans
     ImageGrid, VolumeGrid               images
 
 Measurement models, on torch tensors
@@ -66,6 +68,7 @@ if TYPE_CHECKING:  # what type checkers and editors see of the table below
     from ctresample import solvers as solvers
     from ctresample import testing as testing
     from ctresample import units as units
+    from ctresample.cleaning import cleaned as cleaned
     from ctresample.data_tools.dicom.read import read_ct_series as read_ct_series
     from ctresample.data_tools.dicom_export.write import Provenance as Provenance
     from ctresample.data_tools.dicom_export.write import write_ct_series as write_ct_series
@@ -124,12 +127,13 @@ if "OMP_WAIT_POLICY" not in os.environ:
 _EXPORTS = {
     name: module
     for module, names in {
+        "cleaning": "cleaned",
         "data_tools.dicom.read": "read_ct_series",
         "data_tools.dicom_export.write": "Provenance write_ct_series",
         "data_tools.importers": "import_sinogram",
         "data_tools.sinogram.file": "read_sinogram write_sinogram",
         "errors": "CTResampleError",
-        "geometry": "ConeBeam FanBeam ImageGrid ParallelBeam VolumeGrid",
+        "geometry": "ConeBeam FanBeam HelicalBeam ImageGrid ParallelBeam VolumeGrid",
         "learned.latent_prior": "LatentPrior",
         "learned.pixel_prior": "PixelPrior",
         "noise": "Scanner",

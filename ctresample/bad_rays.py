@@ -9,9 +9,6 @@ BAD_RAY_SIGMA = 1e8
 """Standard deviation of a ray that is not known: its square weighs 1e-16 of a usual ray's. Finite, so that no solver
 meets 0 times infinity."""
 
-_FAR = 8.0
-"""Of a bin's mean or unrest from that of its neighbours, in standard deviations of such distances."""
-
 
 def filled(values: NDArray[np.float32], bad: NDArray[np.bool_]) -> NDArray[np.float32]:
     """The values with bad rays interpolated from the nearest good bins of their view; FBP needs a value everywhere.
@@ -35,37 +32,3 @@ def filled(values: NDArray[np.float32], bad: NDArray[np.bool_]) -> NDArray[np.fl
             for k in bins:
                 made[row, lost, k] = np.interp(views[lost], views[~lost], made[row, ~lost, k])
     return made
-
-
-def suspicious_bins(values: NDArray[np.float32], *, bad: NDArray[np.bool_] | None = None) -> dict[int, str]:
-    """Bins that read far off their neighbours in the mean over all views, or much less steadily: dead, or flickering.
-
-    Not certain: a thin rod on the rotation axis looks the same, so they are for a person to judge.
-
-    Args:
-        values: line integrals ``[slice or row, view, detector]``.
-        bad: rays that are known to be bad already.
-
-    Returns:
-        Bins, counted from 0, and what is odd about each.
-    """
-    if values.shape[1] < 10 or values.shape[2] < 16:
-        return {}
-    values = values if bad is None else filled(values, bad)
-    from scipy.ndimage import median_filter
-
-    across = values - median_filter(values, size=(1, 1, 7), mode="nearest")
-    offset, unrest = across.mean(axis=1), across.std(axis=1)  # [row, bin]
-    levels = np.abs(values).mean()
-    found: dict[int, str] = {}
-    far = _outliers(np.abs(offset), 0.02 * levels).mean(axis=0) > 0.5
-    steady = unrest - median_filter(unrest, size=(1, 9), mode="nearest")
-    flickers = _outliers(steady, 0.05 * levels).mean(axis=0) > 0.5
-    for k in np.flatnonzero(far | flickers):
-        found[int(k)] = "reads off its neighbours" if far[k] else "flickers"
-    return found
-
-
-def _outliers(distance: NDArray[np.floating], least: float) -> NDArray[np.bool_]:
-    spread = 1.4826 * np.median(np.abs(distance), axis=1, keepdims=True)
-    return distance > np.maximum(_FAR * spread, least)

@@ -7,9 +7,15 @@ from typing import Literal, get_args
 SliceBeam = Literal["parallel", "fan", "fan-curved"]
 """Beams that see one slice at a time."""
 
-Beam = Literal[SliceBeam, "cone"]
-BEAMS: tuple[Beam, ...] = get_args(Beam)
+CircularBeam = Literal[SliceBeam, "cone"]
+"""Beams that circle around the object, which `simulate` makes from a number of views."""
+BEAMS: tuple[CircularBeam, ...] = get_args(CircularBeam)
+
+Beam = Literal[CircularBeam, "helical"]
 SLICE_BEAMS: tuple[SliceBeam, ...] = get_args(SliceBeam)
+
+VOLUME_BEAMS: tuple[Beam, ...] = tuple(beam for beam in get_args(Beam) if beam not in SLICE_BEAMS)
+"""Beams that see all slices at once."""
 
 DetectorShape = Literal["flat", "curved"]
 """Of a fan."""
@@ -21,6 +27,10 @@ WINDOWS: tuple[Window, ...] = get_args(Window)
 ViewWeights = Literal["arcs", "equal"]
 """What a view counts in FBP: the arc to its neighbours, or as much as every other."""
 VIEW_WEIGHTS: tuple[ViewWeights, ...] = get_args(ViewWeights)
+
+Cleaning = Literal["rings", "bad-bins", "zingers"]
+"""What a detector got wrong and `ctresample.cleaning` takes out of a sinogram."""
+CLEANING: tuple[Cleaning, ...] = get_args(Cleaning)
 
 Model = Literal["line-integrals", "counts"]
 """What a reconstruction takes to be measured."""

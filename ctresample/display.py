@@ -56,15 +56,20 @@ def as_html(title: str, figure: str, facts: Mapping[str, object]) -> str:
     )
 
 
-def _figure(image: NDArray[np.floating[Any]], low: float, high: float, caption: str) -> str:
-    from PIL import Image  # here, for only notebooks need it
+def png_source(image: NDArray[np.floating[Any]], level: float, width: float) -> str:
+    """``[y, x]`` as the source of an HTML image: black at ``level - width / 2``, white at ``level + width / 2``."""
+    from PIL import Image  # here, for only notebooks and reports need it
 
-    step = -(-max(image.shape) // _LARGEST)
-    grey = (image[::step, ::step] - low) * (255 / max(high - low, 1e-12))
+    grey = (np.nan_to_num(image) - (level - width / 2)) * (255 / max(width, 1e-12))
     content = io.BytesIO()
-    Image.fromarray(np.clip(np.nan_to_num(grey), 0, 255).astype(np.uint8)).save(content, "PNG")
-    source = base64.b64encode(content.getvalue()).decode()
+    Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8)).save(content, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode("ascii")
+
+
+def _figure(image: NDArray[np.floating[Any]], low: float, high: float, caption: str) -> str:
+    step = -(-max(image.shape) // _LARGEST)
+    source = png_source(image[::step, ::step], (low + high) / 2, high - low)
     return (
         f"<figure style='margin:0'><img style='max-width:320px;min-width:160px' alt='{escape(caption)}' "
-        f"src='data:image/png;base64,{source}'><figcaption>{escape(caption)}</figcaption></figure>"
+        f"src='{source}'><figcaption>{escape(caption)}</figcaption></figure>"
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from ctresample.volume import offsets_problem, settle_place, slice_origins_mm
 NOISE_FREE_SIGMA = 2e-3
 """Standard deviation assumed for data said to be free of noise, relative to the slice's root mean square:
 about the error of the discrete projector, so that solvers have a level to stop at."""
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 SMOOTHING_BINS = 2.0
@@ -67,17 +70,17 @@ class Sinogram:
     electronic_noise: float = 0.0
     mu_water_per_mm: float = MU_WATER_PER_MM
     origin: str = "measured"
-    headers: tuple[dict[str, Any], ...] = ()
+    headers: tuple[Mapping[str, object], ...] = ()
     slice_offsets_mm: tuple[float, ...] | None = None
     bad_rays: NDArray[np.bool_] | None = None
     angle_shifts_rad: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         self._settle()
-        cone = self.geometry.is_volume
-        found = self.values.shape if cone else self.values.shape[1:]
+        is_volume = self.geometry.is_volume
+        found = self.values.shape if is_volume else self.values.shape[1:]
         if self.values.ndim != 3 or found != self.geometry.shape or len(self.values) == 0:
-            first = f"{self.geometry.shape[0]} detector rows" if cone else "slices"
+            first = f"{self.geometry.shape[0]} detector rows" if is_volume else "slices"
             raise SinogramError(
                 f"sinogram has shape {self.values.shape}; its geometry expects ({first}, "
                 f"{self.geometry.n_views} views, {self.geometry.n_detectors} detectors)"
@@ -85,14 +88,14 @@ class Sinogram:
         self._fill_bad_rays()
         bad = np.flatnonzero(~np.isfinite(self.values).all(axis=(1, 2)))
         if len(bad):
-            what = "detector row" if cone else "slice"
+            what = "detector row" if is_volume else "slice"
             raise SinogramError(
                 f"sinogram: {what} {bad[0]} holds NaN or infinite values ({len(bad)} of {len(self.values)} {what}s "
                 "do); repair these rays, or mark them in bad_rays"
             )
         if self.headers and len(self.headers) != self.n_slices:
             raise SinogramError(f"sinogram has {self.n_slices} slices but {len(self.headers)} headers")
-        if cone and self.slice_offsets_mm is not None:
+        if is_volume and self.slice_offsets_mm is not None:
             raise SinogramError("a cone beam's image has even steps between slices; leave slice_offsets_mm out")
         if (problem := offsets_problem(self.slice_offsets_mm, self.n_slices)) is not None:
             raise SinogramError(f"sinogram {problem}")
@@ -166,6 +169,21 @@ class Sinogram:
     def __repr__(self) -> str:
         headers = ", with DICOM headers" if self.headers else ""
         return f"Sinogram({', '.join(self._in_words.values())}{headers})"
+
+    def plot(self, *, slice_number: int | None = None) -> Figure:
+        """Draw the line integrals of a slice with matplotlib: view angles in degrees, the detector in mm.
+
+        Args:
+            slice_number: from 0 (of a cone beam the detector's row); by default the middle one.
+        """
+        from ctresample.plots import plot_scan  # with matplotlib, which is slow to load
+
+        n = len(self.values)
+        number = n // 2 if slice_number is None else slice_number
+        if not 0 <= number < n:
+            raise UsageError(f"slice_number is {number}; expected 0 to {n - 1}")
+        geometry = self.geometry if self.geometry.is_volume else self.geometry_of(number)
+        return plot_scan(self.values[number], np.asarray(geometry.angles_rad), geometry.detector_mm)
 
     def _repr_html_(self) -> str:
         return as_html("Sinogram", scan_picture(middle(self.values)), self._in_words)
@@ -249,7 +267,7 @@ class Sinogram:
         return replace(
             self,
             values=self.values[:, kept],
-            geometry=self.geometry.with_angles(self.geometry.angles_rad[kept]),
+            geometry=self.geometry.with_views(kept),
             photons=self.photons[kept] if isinstance(self.photons, np.ndarray) else self.photons,
             bad_rays=None if self.bad_rays is None else self.bad_rays[:, kept],
         )

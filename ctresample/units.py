@@ -22,7 +22,7 @@ MU_WATER_PER_MM = 0.0192
 
 AIR_HU = -1000.0
 
-WINDOWS = {"soft tissue": (40.0, 400.0), "lung": (-600.0, 1500.0), "bone": (400.0, 1800.0)}
+WINDOWS = {"soft tissue": (40.0, 400.0), "lung": (-600.0, 1500.0), "bone": (400.0, 1800.0), "brain": (40.0, 80.0)}
 """Display windows as (level, width) in HU."""
 
 

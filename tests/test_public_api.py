@@ -4,6 +4,7 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -103,6 +104,10 @@ def functions_of(value):
     return filter(inspect.isfunction, plain)
 
 
+def constructors_of(value):
+    return [value.__init__] if inspect.isclass(value) and inspect.isfunction(value.__init__) else []
+
+
 def test_paths_are_declared_to_be_text_too():
     """Of every public function and class: its annotation is what type checkers go by."""
     parameters = [
@@ -113,6 +118,19 @@ def test_paths_are_declared_to_be_text_too():
     ]
     assert [one for one in parameters if "Path" in one and "StrPath" not in one and "PathLike" not in one] == []
     assert sum("StrPath" in one for one in parameters) > 10
+
+
+def test_no_argument_may_be_anything():
+    """`Any` switches the type checker off; NumPy's own may be left open in what an array holds."""
+    open_to_all = [
+        f"{name} {function.__name__}({parameter})"
+        for name in ctresample._EXPORTS
+        for function in {*functions_of(getattr(ctresample, name)), *constructors_of(getattr(ctresample, name))}
+        if function.__module__.startswith("ctresample.")  # diffusers' own do
+        for parameter in inspect.signature(function).parameters.values()
+        if re.search(r"\bAny\b", re.sub(r"(NDArray|floating)\[Any\]", "", str(parameter.annotation)))
+    ]
+    assert open_to_all == []
 
 
 def test_paths_as_text(tmp_path, monkeypatch):
@@ -132,7 +150,12 @@ def test_paths_as_text(tmp_path, monkeypatch):
     result = ctresample.reconstruct("scan.h5", method="fbp")
     result.to_nifti("image.nii.gz")
     result.save("all", formats=("dicom", "nrrd"))
-    assert sorted(path.name for path in (tmp_path / "all").iterdir()) == ["dicom", "reconstruction.nrrd", "run.json"]
+    assert sorted(path.name for path in (tmp_path / "all").iterdir()) == [
+        "dicom",
+        "reconstruction.nrrd",
+        "report.html",
+        "run.json",
+    ]
     np.save("scan.npy", scan.values)
     with pytest.raises(ctresample.CTResampleError, match=r"scan\.npy"):  # it says neither units nor geometry
         ctresample.import_sinogram("scan.npy")

@@ -62,7 +62,8 @@ def write_series(folder: Path, name: str, *, n: int = 3, first: int = 0, change:
     """
     folder.mkdir(parents=True, exist_ok=True)
     for z in range(n):
-        dataset = shrunk(SLICES[(first + z) % len(SLICES)])
+        dataset = shrunk(SLICES[0])  # the others are of other patients: their headers would part the series
+        dataset.PixelData = shrunk(SLICES[(first + z) % len(SLICES)]).PixelData
         dataset.SeriesInstanceUID = generate_uid(entropy_srcs=[name])
         dataset.StudyInstanceUID = generate_uid(entropy_srcs=[name, "study"])
         dataset.FrameOfReferenceUID = generate_uid(entropy_srcs=[name, "frame"])
@@ -156,7 +157,7 @@ def change_of_place(number: int, z_mm: float) -> Change:
 
 
 def _tilted(z: int, dataset: Dataset) -> None:
-    dataset.ImagePositionPatient = [0, 0.6 * z, STEP_MM * z]
+    dataset.ImagePositionPatient = [0, PIXEL_MM / 3 * z, STEP_MM * z]
 
 
 def _without_rescale(_: int, dataset: Dataset) -> None:

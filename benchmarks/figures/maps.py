@@ -18,7 +18,7 @@ from PIL import Image
 
 import ctresample
 from ctresample.data_tools.dicom.read import read_ct_series
-from ctresample.pipelines.scan.simulate import scanned
+from ctresample.pipelines.scan.measure import scanned
 
 FIGURE = Path(ctresample.__file__).parent / "docs" / "figures" / "maps.png"
 COLOURS = 192

@@ -11,7 +11,7 @@ import typer
 from ctresample.cli import deidentification, options
 from ctresample.cli.from_settings import with_settings
 from ctresample.cli.reconstruct import ON_ANY_DEVICE
-from ctresample.cli.screen import clock, say, screen
+from ctresample.cli.screen import Screen, clock, say, screen
 from ctresample.errors import Stopped, UsageError
 from ctresample.pipelines.results.options import ResultOptions
 from ctresample.pipelines.scan.scan import Scan
@@ -31,6 +31,7 @@ DEFAULT_SCAN = Scan(n_views=25)
 
 @with_settings
 def batch(
+    context: typer.Context,
     place: Annotated[
         Path,
         typer.Argument(
@@ -83,8 +84,8 @@ def batch(
 
     DICOM series are scanned as by simulate and reconstructed, sinogram files are reconstructed as they are. Says first
     what was found, what will run, how long it may take and what is skipped and why. Each series gets a folder
-    OUT/series/KEY with a derived DICOM series, run.json and a picture; in other formats and with maps what reconstruct
-    writes. OUT/summary.html and summary.csv tell of all.
+    OUT/series/KEY with a derived DICOM series, run.json, report.html and a picture; in other formats and with maps
+    what reconstruct writes. OUT/summary.html and summary.csv tell of all.
 
     A batch that was stopped in any way goes on when the command is repeated: what is finished is kept, what was in
     work and what failed is done again, and the results are those of an undisturbed run. Exit status 3: some series
@@ -95,6 +96,7 @@ def batch(
     if deidentify != (deidentification_key is not None):
         raise UsageError("--deidentify and --deidentification-key go together in a batch: all of it needs one key")
     deidentification.check_retain_device(deidentify, retain_device)
+    options.check_effect(context, result.method)
     options.check_noise(scan.photons, scan.electronic_noise)
     with screen() as show:
         show.progress(0, "loading")
@@ -126,7 +128,7 @@ def batch(
                 scheduler=scheduler,
                 progress=show.progress,
                 on_plan=lambda plan, pace, n_workers: _tell(plan, pace, out, n_workers),
-                on_outcome=lambda *ended: show.note(_told(*ended)),
+                on_outcome=lambda *ended: _tell_end(show, *ended),
             )
         except KeyboardInterrupt:
             raise Stopped(f"interrupted; what was finished is kept in {out}: repeat the command to go on") from None
@@ -135,6 +137,9 @@ def batch(
     rows = done.rows
     n_done = sum(row.status == "done" for row in rows)
     say(f"{out}: {n_done} of {len(rows)} series done. Look at {out / 'summary.html'}")
+    doubtful = sum(bool(row.doubts) for row in rows)
+    if doubtful:
+        say(f"{doubtful} of them with doubts or notes: see the summary", err=True)
     lost = [row for row in rows if row.status in ("failed", "skipped")]
     if lost or done.plan.damaged:
         parts = [f"{sum(row.status == status for row in lost)} {status}" for status in ("failed", "skipped")]
@@ -152,6 +157,15 @@ def _tell(plan: Plan, pace: Pace, out: Path, n_workers: int) -> None:
     if not console.is_terminal:
         console.width = _FILE_WIDTH
     print_plan(plan, pace, out, n_workers, console)
+
+
+def _tell_end(show: Screen, outcome: Outcome, number: int, total: int, left_s: float) -> None:
+    """Print that a series ended, and what is doubtful about it."""
+    show.note(_told(outcome, number, total, left_s))
+    for note in outcome.notes:
+        show.note(f"{outcome.key}: {note}")
+    for doubt in outcome.doubts:
+        show.doubt(f"{outcome.key}: {doubt}")
 
 
 def _told(outcome: Outcome, number: int, total: int, left_s: float) -> str:

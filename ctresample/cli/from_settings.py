@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
-from ctresample.cli import options
+from ctresample.cli import names, options
 from ctresample.offered import Offered
 
 
@@ -84,7 +84,7 @@ class _Option:
         """As typer wants it."""
         offered, hint, default = self.offered, self.hint, self.default
         if self._is_list:
-            hint, default = str, ",".join(default)
+            hint, default = str, ",".join(default) or "none"
         if offered.in_degrees:
             hint, default = str | None, None if default is None else str(default)
         option = typer.Option(
@@ -93,7 +93,9 @@ class _Option:
             help=offered.help,
             rich_help_panel=offered.group,
             min=offered.minimum,
-            callback=options.one_of(offered.choices) if offered.choices else None,
+            callback=names.one_of(offered.choices) if offered.choices else None,
+            autocompletion=names.completed(offered.choices) if offered.choices else None,
+            case_sensitive=False,
         )
         return inspect.Parameter(
             self.keyword,

@@ -13,15 +13,48 @@ from ctresample.cli.from_settings import with_settings
 from ctresample.cli.screen import say, screen
 from ctresample.pipelines.results.options import ResultOptions
 
+FIRST = "What is not yet a sinogram"
 ON_ANY_DEVICE = ResultOptions(device="auto")
 
 
 @with_settings
 def reconstruct(
+    context: typer.Context,
     scan: Annotated[
-        Path, typer.Argument(metavar="SCAN", exists=True, dir_okay=False, help="Sinogram file, such as scan.h5.")
+        Path,
+        typer.Argument(
+            metavar="SCAN",
+            exists=True,
+            help="Sinogram file, such as scan.h5; another program's, with --geometry; or CT images, with --views.",
+        ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="New or empty folder for the results.")],
+    views: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Of CT images: scan them first, with N views, and compare.", rich_help_panel=FIRST
+        ),
+    ] = None,
+    photons: Annotated[
+        float | None,
+        typer.Option(
+            metavar="N", help="Of that scan along each ray, such as 1e5. Without it: no noise.", rich_help_panel=FIRST
+        ),
+    ] = None,
+    geometry: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Of a scan of another program: JSON or YAML with what it does not say itself; see import.",
+            rich_help_panel=FIRST,
+        ),
+    ] = None,
+    series: Annotated[
+        str | None,
+        typer.Option(metavar="UID|KEY", help="Of CT images, and --against: which, of several.", rich_help_panel=FIRST),
+    ] = None,
     every: options.Every = 1,
     size: Annotated[
         int | None,
@@ -36,6 +69,22 @@ def reconstruct(
             "--pixel-size", min=1e-6, metavar="MM", help="Of the image. By default, what keeps the field of view."
         ),
     ] = None,
+    z_range: Annotated[
+        str | None,
+        typer.Option(
+            "--z-range", metavar="LOW:HIGH", help="Of a helical scan: the slices between these heights, in mm."
+        ),
+    ] = None,
+    slice_step: Annotated[
+        float | None,
+        typer.Option("--slice-step", min=1e-3, metavar="MM", help="Of a helical scan: from slice to slice."),
+    ] = None,
+    rebin: Annotated[
+        bool,
+        typer.Option(
+            "--rebin", help="Of a helical scan: each slice as a fan beam, by single-slice rebinning. A quick preview."
+        ),
+    ] = False,
     result: ResultOptions = ON_ANY_DEVICE,
     against: Annotated[
         Path | None,
@@ -54,29 +103,50 @@ def reconstruct(
     deidentification_key: deidentification.DeidentificationKey = None,
     retain_device: deidentification.RetainDevice = False,
 ) -> None:
-    """Reconstruct a sinogram into a DICOM series.
+    """Reconstruct a sinogram into a DICOM series; or scan CT images with few views, reconstruct and compare.
 
     Slices are taken to be neighbours in a volume, and help each other where they are less than 5 mm apart
     (--z-coupling); ReSample's fast and quality give all the same noise, so that they do not flicker from one to the
     next.
 
-    Writes OUT/dicom/ (a derived CT series with new UIDs, in the study of the source) and OUT/run.json (settings,
-    versions, seed, timings, the misfit to the data of each slice, and with --against the image quality). In other
-    formats OUT/reconstruction.nii.gz or .nrrd; maps beside it; with --deidentify OUT/deidentification.json.
+    Writes OUT/dicom/ (a derived CT series with new UIDs, in the study of the source), OUT/report.html (to look at it in
+    a browser, without a network) and OUT/run.json (settings, versions, seed, timings, the misfit to the data of each
+    slice, and with --against the image quality). In other formats OUT/reconstruction.nii.gz or .nrrd; maps beside it;
+    with --deidentify OUT/deidentification.json.
     """
     began = time.perf_counter()
+    options.check_effect(context, result.method)
     from ctresample.files import check_new_folder
 
     check_new_folder(out)
     with screen() as show:
         show.progress(0, "loading")
-        from ctresample.data_tools.sinogram.file import read_sinogram
         from ctresample.pipelines.results.against import read_source, truth_for
         from ctresample.pipelines.results.run import make_result
+        from ctresample.pipelines.scan.measured import measured
 
         deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key, retain_device)
-        sinogram = read_sinogram(scan).every(every).on_grid(size, pixel_size)
-        truth = truth_for(sinogram, read_source(against, sinogram, show.note)) if against else None
+        found = measured(
+            scan,
+            n_views=views,
+            photons=photons,
+            sidecar=geometry,
+            series=None if against else series,
+            seed=result.seed,
+            on_note=show.note,
+            progress=show.progress,
+        )
+        if found.source and photons is None:
+            show.note(f"{scan}: {views} views{options.without_noise(photons)}")
+        sinogram = found.sinogram.on_grid(size, pixel_size)
+        if z_range is not None or slice_step is not None or rebin:
+            from ctresample.pipelines.scan.helical_slices import single_slice_rebinned, with_slices
+
+            sinogram = with_slices(sinogram, None if z_range is None else options.interval(z_range), slice_step)
+            sinogram = single_slice_rebinned(sinogram) if rebin else sinogram
+        sinogram = sinogram.every(every)
+        source = read_source(against, sinogram, show.note, series) if against else found.source
+        truth = truth_for(sinogram, source) if source else None
         made = make_result(
             sinogram,
             result,
@@ -88,6 +158,8 @@ def reconstruct(
             parts_folder=resume,
             progress=show.progress,
         )
+        for note in made.notes:
+            show.note(note)
         for doubt in made.reconstruction.doubts:
             show.doubt(doubt)
         if made.note:
@@ -103,5 +175,6 @@ def reconstruct(
             f"RMSE {mean['rmse_hu']:.1f} HU (means over slices)"
             + (f"; neighbours differ {made.metrics['flicker']:.2f} times as much as they should" if n > 1 else "")
         )
+    say(f"Pictures: {out / 'report.html'}")
     for one in made.maps:
         say(f"{one.kind} map: root mean square {one.rms_hu:.1f} HU over the image")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ctresample import choices
 from ctresample.arrays import settle_numbers
@@ -44,9 +45,12 @@ class Beam(ABC):
         check_finite("geometry", detector_offset_mm=self.detector_offset_mm)
 
     def __repr__(self) -> str:
-        """As of a dataclass, with so many angles in place of each of them."""
-        parts = {one.name: repr(getattr(self, one.name)) for one in fields(self)}
-        parts["angles_rad"] = f"<{self.n_views} from {min(self.angles_rad):.4g} to {max(self.angles_rad):.4g}>"
+        """As of a dataclass, with so many values in place of each of those that every view has."""
+        parts = {}
+        for one in fields(self):
+            value = getattr(self, one.name)
+            many = isinstance(value, tuple) and value
+            parts[one.name] = f"<{len(value)} from {min(value):.4g} to {max(value):.4g}>" if many else repr(value)
         return f"{type(self).__name__}({', '.join(f'{name}={part}' for name, part in parts.items())})"
 
     @property
@@ -57,6 +61,11 @@ class Beam(ABC):
     @abstractmethod
     def name(self) -> choices.Beam:
         """What users call it."""
+
+    @property
+    @abstractmethod
+    def words(self) -> str:
+        """What it is, for a list of facts."""
 
     @property
     def is_volume(self) -> bool:
@@ -152,6 +161,10 @@ class Beam(ABC):
     def with_angles(self, angles_rad: tuple[float, ...] | Array) -> Self:
         """The same scan from other view angles."""
         return replace(self, angles_rad=tuple(angles_rad))
+
+    def with_views(self, chosen: slice | NDArray[np.integer]) -> Self:
+        """The same scan with some of its views, chosen as NumPy indexes."""
+        return self.with_angles(np.array(self.angles_rad)[chosen])
 
     def with_bins_split(self, factor: int) -> Self:
         """Each detector bin cut into ``factor`` equal parts along each side."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ctresample.choices import ModelKind
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 class LearnedModel(Protocol):
@@ -27,7 +30,7 @@ class LearnedModel(Protocol):
     def sha256(self) -> str | None: ...  # noqa: D102
 
     @property
-    def config(self) -> Any: ...  # noqa: D102
+    def config(self) -> DataclassInstance: ...  # noqa: D102
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """`PriorError` if it cannot take images of ``(rows, columns)``."""

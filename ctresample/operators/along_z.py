@@ -70,7 +70,7 @@ class CorrelatedRows(LinearOperator):
         self.device, self.dtype, self.exact_adjoint = A.device, A.dtype, A.exact_adjoint
 
     @property
-    def row_norms(self) -> torch.Tensor:  # type: ignore[override]
+    def row_norms(self) -> torch.Tensor:
         return self.A.row_norms
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -18,7 +18,9 @@ _COLUMNS = {"parallel_vec": 6, "fanflat_vec": 6, "cone_vec": 12, "cyl_cone_vec":
 _TOLERANCE = 1e-4  # of the size of the scan: vectors may be in single precision
 
 
-def from_astra(scan: Mapping[str, Any], volume: Mapping[str, Any], *, unit_mm: float = 1.0) -> tuple[Geometry, Grid]:
+def from_astra(
+    scan: Mapping[str, object], volume: Mapping[str, object], *, unit_mm: float = 1.0
+) -> tuple[Geometry, Grid]:
     """The geometry and grid of ASTRA's dictionaries, the inverse of `to_astra`.
 
     Args:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ctresample.errors import DeviceError, GeometryError
-from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, ParallelBeam
+from ctresample.geometry import FanBeam, Geometry, Grid, ParallelBeam
 from ctresample.operators.astra_export import lifted, scan_geometry, scan_vectors, volume_geometry
 from ctresample.operators.projector import Projector
 
@@ -35,7 +35,7 @@ class AstraProjector(Projector):
         self.exact_adjoint = not self._on_cuda
         if geometry.is_curved:
             raise GeometryError("ASTRA projects no slices of a curved fan; use SparseProjector")
-        if isinstance(geometry, ConeBeam) and not self._on_cuda:
+        if geometry.is_volume and not self._on_cuda:
             raise GeometryError("ASTRA projects cone beams on CUDA only; use ConeProjector")
         if abs(grid.steps_mm[-1] + grid.steps_mm[-2]) > 1e-6 * grid.pixel_size_mm:
             raise GeometryError("ASTRA's kernels are wrong for pixels that are not square; use SparseProjector")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ctresample.geometry import ConeBeam, Geometry, Grid
+from ctresample.geometry import Geometry, Grid
 from ctresample.operators.cone import ConeProjector
 from ctresample.operators.projector import Projector
 from ctresample.operators.sparse import SparseProjector, matrix_bytes
@@ -40,5 +40,5 @@ def make_projector(
     fits = n_bytes <= memory_budget_bytes and n_bytes < 2**34
     if fits:
         return SparseProjector(geometry, grid, device=device, dtype=dtype)
-    kind = ConeProjector if isinstance(geometry, ConeBeam) else StreamedProjector
+    kind = ConeProjector if geometry.is_volume else StreamedProjector
     return kind(geometry, grid, device=device, dtype=dtype)

@@ -1,4 +1,4 @@
-"""The projector of cone beams: a plane of voxels at a time, with no matrix."""
+"""The projector of volumes, on a circle or a helix: a plane of voxels at a time, with no matrix."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 from ctresample.choices import ViewWeights, Window
 from ctresample.errors import GeometryError
-from ctresample.geometry import ConeBeam, Geometry, Grid, VolumeGrid
+from ctresample.geometry import ConeBeam, Geometry, Grid
 from ctresample.operators.given import as_tensor
 from ctresample.solvers.ramp import ramp_filter
 from ctresample.solvers.redundancy import weigh
@@ -48,7 +48,7 @@ def fdk(
     Returns:
         ``(B, 1, slices, rows, columns)``, same device and type as ``y``.
     """
-    if not isinstance(geometry, ConeBeam) or not isinstance(grid, VolumeGrid):
+    if not isinstance(geometry, ConeBeam) or not grid.is_volume:
         raise GeometryError("fdk reconstructs volumes; expected a cone beam and a volume grid; use fbp")
     geometry.check_outside(grid)
     y = as_tensor(y, "y")
@@ -56,24 +56,24 @@ def fdk(
     def tensor(array: np.ndarray) -> torch.Tensor:
         return torch.as_tensor(array, dtype=y.dtype, device=y.device)
 
-    y, geometry = weigh(y, geometry, view_weights, mu_water_per_mm=mu_water_per_mm, extrapolate=extrapolate)
-    distance, to_detector = geometry.source_to_axis_mm, geometry.source_to_detector_mm
-    u, v = geometry.detector_mm[None, :], geometry.detector_rows_mm[:, None]
+    y, wider = weigh(y, geometry, view_weights, mu_water_per_mm=mu_water_per_mm, extrapolate=extrapolate)
+    distance, to_detector = wider.source_to_axis_mm, wider.source_to_detector_mm
+    u, v = wider.detector_mm[None, :], wider.detector_rows_mm[:, None]
     obliquity = to_detector / np.sqrt(to_detector**2 + u**2 + v**2)
-    obliquity = obliquity * (1 - geometry.axis_offset_mm * u / (to_detector * distance))
+    obliquity = obliquity * (1 - wider.axis_offset_mm * u / (to_detector * distance))
     y = y * tensor(obliquity)[:, None, :]
-    filtered = ramp_filter(y, geometry.detector_pitch_mm / geometry.magnification, window=window, cutoff=cutoff)
+    filtered = ramp_filter(y, wider.detector_pitch_mm / wider.magnification, window=window, cutoff=cutoff)
     z_mm, y_mm, x_mm = (tensor(axis) for axis in grid.axes_mm)
-    half_u, half_v = (geometry.n_detectors - 1) / 2, (geometry.n_detector_rows - 1) / 2
+    half_u, half_v = (wider.n_detectors - 1) / 2, (wider.n_detector_rows - 1) / 2
     volume = y.new_zeros(len(y), 1, *grid.shape)
-    for view, angle in enumerate(geometry.angles_rad):
+    for view, angle in enumerate(wider.angles_rad):
         cos, sin = math.cos(angle), math.sin(angle)
         depth = distance + y_mm[:, None] * cos - x_mm * sin
-        across = (x_mm * cos + y_mm[:, None] * sin - geometry.axis_offset_mm) / depth * to_detector
+        across = (x_mm * cos + y_mm[:, None] * sin - wider.axis_offset_mm) / depth * to_detector
         above = z_mm[:, None, None] / depth * to_detector
         # in [-1, 1] from the first to the last bin, as grid_sample counts
-        column = (across - geometry.detector_offset_mm) / geometry.detector_pitch_mm / max(half_u, 0.5)
-        row = (above - geometry.detector_row_offset_mm) / geometry.detector_row_pitch_mm / max(half_v, 0.5)
+        column = (across - wider.detector_offset_mm) / wider.detector_pitch_mm / max(half_u, 0.5)
+        row = (above - wider.detector_row_offset_mm) / wider.detector_row_pitch_mm / max(half_v, 0.5)
         places = torch.stack([column.expand(grid.shape), row], dim=-1).flatten(0, 1)
         image = filtered[:, :, :, view]
         sampled = F.grid_sample(image, places.expand(len(y), -1, -1, -1), align_corners=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ctresample.choices import VIEW_WEIGHTS, ViewWeights
 from ctresample.errors import UsageError
-from ctresample.geometry import ConeBeam, FanBeam, Geometry, ParallelBeam
+from ctresample.geometry import Geometry
 from ctresample.geometry.arcs import LEAST_GAP_RAD, circle, period_of
 from ctresample.units import MU_WATER_PER_MM
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # plausibility of a file is judged without torch
     import torch
 
 Array = NDArray[np.floating]
-Scan = TypeVar("Scan", ParallelBeam, FanBeam, ConeBeam, ParallelBeam | FanBeam)
+Scan = TypeVar("Scan", bound=Geometry)
 
 
 def ray_weights(geometry: Geometry, view_weights: ViewWeights = "arcs") -> Array:

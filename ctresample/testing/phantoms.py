@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from ctresample.geometry import ConeBeam, FanBeam, Geometry, ImageGrid, VolumeGrid
+from ctresample.geometry import ConeBeam, FanBeam, Geometry, HelicalBeam, ImageGrid, VolumeGrid
 from ctresample.operators import LinearOperator
 from ctresample.units import MU_WATER_PER_MM
 
@@ -123,6 +123,36 @@ def cone_integrals(geometry: ConeBeam, spheres: list[Sphere]) -> Array:
         along2 = sum(a * b for a, b in zip(to_centre, ray, strict=True)) ** 2 / length2
         distance2 = sum(part**2 for part in to_centre) - along2
         total += sphere.value * 2 * np.sqrt(np.maximum(sphere.radius_mm**2 - distance2, 0))
+    return total
+
+
+def helical_integrals(geometry: HelicalBeam, spheres: list[Sphere]) -> Array:
+    """Chord lengths times values, ``[detector row, view, detector]``."""
+    k = np.arange(geometry.n_detectors) - (geometry.n_detectors - 1) / 2
+    r = np.arange(geometry.n_detector_rows) - (geometry.n_detector_rows - 1) / 2
+    gamma = (k * geometry.detector_pitch_mm + geometry.detector_offset_mm) / geometry.source_to_detector_mm
+    row_mm = (r * geometry.detector_row_pitch_mm + geometry.detector_row_offset_mm)[:, None]
+    none = (0.0,) * geometry.n_views
+    turns, outs, ups = (part or none for part in (geometry.spot_angle_rad, geometry.spot_radial_mm, geometry.spot_z_mm))
+    total = np.zeros(geometry.shape)
+    for view, (theta, z) in enumerate(zip(geometry.angles_rad, geometry.centre_z_mm, strict=True)):
+        spot_angle, radius = theta + turns[view], geometry.source_to_axis_mm + outs[view]
+        spot = radius * np.sin(spot_angle), -radius * np.cos(spot_angle), z + ups[view]
+        ray = (
+            geometry.source_to_axis_mm * np.sin(theta)
+            - geometry.source_to_detector_mm * np.sin(theta - gamma)
+            - spot[0],
+            geometry.source_to_detector_mm * np.cos(theta - gamma)
+            - geometry.source_to_axis_mm * np.cos(theta)
+            - spot[1],
+            z + row_mm - spot[2],
+        )
+        length2 = sum(part**2 for part in ray)
+        for sphere in spheres:
+            to_centre = [c - s for c, s in zip(sphere.centre_mm, spot, strict=True)]
+            along2 = sum(a * b for a, b in zip(to_centre, ray, strict=True)) ** 2 / length2
+            distance2 = sum(part**2 for part in to_centre) - along2
+            total[:, view] += sphere.value * 2 * np.sqrt(np.maximum(sphere.radius_mm**2 - distance2, 0))
     return total
 
 

@@ -203,7 +203,7 @@ def load_series(
     return volume
 
 
-def _of_one_series(headers: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+def _of_one_series(headers: Sequence[Mapping[str, object]]) -> tuple[dict[str, Any], ...]:
     """The same headers with the study, series and frame of reference of the first, which its export needs."""
     shared = {tag: headers[0].get(tag) for tag in (_STUDY_UID, _SERIES_UID, _FRAME_OF_REFERENCE_UID)}
     others = ({tag: entry for tag, entry in header.items() if tag not in shared} for header in headers)

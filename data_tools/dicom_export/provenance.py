@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
@@ -37,7 +36,7 @@ class Provenance:
 
     software_version: str
     method: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
     weights_sha256: str | None = None
     seed: int | None = None
     created: datetime | None = None

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctresample.bad_rays import filled, suspicious_bins
+from ctresample.bad_rays import filled
+from ctresample.choices import VOLUME_BEAMS
+from ctresample.cleaning import cleaned, suspicious_bins
 from ctresample.data_tools.importers.description import Description
 from ctresample.data_tools.importers.line_integrals import to_line_integrals
 from ctresample.data_tools.importers.readings import Note, Readings
 from ctresample.data_tools.sinogram.schema import MAX_SIDE
 from ctresample.errors import SinogramError
-from ctresample.geometry import ConeBeam, Geometry, Grid, ImageGrid, VolumeGrid
+from ctresample.geometry import Geometry, Grid, ImageGrid, VolumeGrid
 from ctresample.noise import estimate_photons
 from ctresample.sinogram import Sinogram
 
@@ -44,9 +46,9 @@ def assemble(
         SinogramError: readings and description do not fit.
         GeometryError: a scan that cannot be.
     """
-    cone = described.geometry.type == "cone"
+    is_volume = described.geometry.type in VOLUME_BEAMS
     bad = np.zeros(readings.values.shape, bool) if mask is None else _of_shape(mask, readings.values.shape)
-    first = "row" if cone else "slice"
+    first = "row" if is_volume else "slice"
     values, flat, dark, bad = _ordered(readings, bad, described, first)
     for key, field in {"i0": flat, "dark": dark}.items():
         if field is not None and getattr(described, key) is not None:
@@ -71,14 +73,17 @@ def assemble(
     if bad.any():
         on_note(f"{np.count_nonzero(bad)} of {bad.size} rays ({bad.mean():.2%}) are not known: they weigh nothing")
         values = filled(values, bad)
-    odd = suspicious_bins(values, bad=bad)
+    odd = {} if described.cleaning & {"rings", "bad-bins"} else suspicious_bins(values, bad=bad)
     if odd:
         shown = ", ".join(f"{k} ({what})" for k, what in list(odd.items())[:8])
-        on_note(f"{len(odd)} bins look dead or unsteady: {shown}; to leave them out add bad_bins: {list(odd)[:50]}")
+        on_note(
+            f"{len(odd)} bins look dead or unsteady: {shown}; to leave them out use --clean bad-bins, or add bad_bins: "
+            f"{list(odd)[:50]}; where they make rings, --clean rings"
+        )
     grid = _stated_grid(described) or _default_grid(geometry, values, described.mu_water_per_mm, on_note)
     step_mm = grid.steps_mm[0] if grid.is_volume else _slice_step_mm(described, n_rows, on_note)
     geometry.check_outside(grid)
-    return Sinogram(
+    sinogram = Sinogram(
         values=values,
         geometry=geometry,
         grid=grid,
@@ -89,6 +94,7 @@ def assemble(
         origin=described.origin or f"measured; imported from {readings.format}",
         bad_rays=bad if bad.any() else None,
     )
+    return cleaned(sinogram, described.cleaning, on_note=on_note)
 
 
 def _of_shape(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -103,11 +109,13 @@ def _without_bad_views(
     values: NDArray[np.float32], bad: NDArray[np.bool_], geometry: Geometry, described: Description, on_note: Note
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], Geometry]:
     """Bad bins marked; bad views, and those of which nothing is known, left out."""
-    for key, n in {"bad_bins": geometry.n_detectors, "bad_views": geometry.n_views}.items():
-        beyond = [k for k in getattr(described, key) or () if k >= n]
+    said = {"bad_bins": (described.named_bins, geometry.n_detectors)}
+    said["bad_views"] = described.bad_views or [], geometry.n_views
+    for key, (named, n) in said.items():
+        beyond = [k for k in named if k >= n]
         if beyond:
             raise SinogramError(f"{key} names {beyond[0]}; expected 0 to {n - 1}")
-    bad[:, :, described.bad_bins or []] = True
+    bad[:, :, described.named_bins] = True
     bad |= np.isnan(values)
     lost: NDArray[np.bool_] = np.all(bad, axis=(0, 2))
     lost[described.bad_views or []] = True
@@ -117,7 +125,7 @@ def _without_bad_views(
         on_note(f"{np.count_nonzero(lost)} of {len(lost)} views are left out: bad, masked or NaN throughout")
         kept = np.flatnonzero(~lost)
         values, bad = values[:, kept], bad[:, kept]
-        geometry = geometry.with_angles(np.array(geometry.angles_rad)[kept])
+        geometry = geometry.with_views(kept)
     return values, bad, geometry
 
 
@@ -169,7 +177,7 @@ def _stated_grid(described: Description) -> Grid | None:
     if image is None:
         return None
     centre = tuple(image.centre_mm or ())
-    if described.geometry.type != "cone":
+    if described.geometry.type not in VOLUME_BEAMS:
         if image.slices is not None or image.slice_step_mm is not None or len(centre) == 3:
             raise SinogramError(
                 "image.slices and image.slice_step_mm are for cone beams; use slice_step_mm for a stack"
@@ -206,16 +214,16 @@ def _default_grid(geometry: Geometry, values: NDArray[np.float32], mu_water_per_
         pixel = 2 * radius / side
     if side > MAX_SIDE:
         raise SinogramError(f"the detector sees {side} pixels of {pixel:.4g} mm; add image, a smaller grid")
-    if not isinstance(geometry, ConeBeam):
+    if not geometry.is_volume:
         on_note(f"no image grid is given: {side} x {side} pixels of {pixel:.4g} mm, the detector's field of view")
         return ImageGrid((side, side), pixel)
-    step = geometry.detector_row_pitch_mm / geometry.magnification
-    slices = geometry.n_detector_rows
+    step = lengths["detector_row_pitch_mm"] / geometry.magnification
+    slices = geometry.view_shape[0]
     on_note(
         f"no image grid is given: {slices} x {side} x {side} voxels of {step:.4g} x {pixel:.4g} x {pixel:.4g} mm, the "
         "detector's field of view at the axis"
     )
-    centre = geometry.detector_row_offset_mm / geometry.magnification
+    centre = lengths["detector_row_offset_mm"] / geometry.magnification
     return VolumeGrid((slices, side, side), pixel, step, (0.0, 0.0, centre))
 
 

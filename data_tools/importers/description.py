@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import Discriminator, Field, NonNegativeFloat, PositiveFloat, Tag, ValidationError, model_validator
 
-from ctresample.choices import DetectorShape
+from ctresample.choices import Cleaning, DetectorShape
 from ctresample.data_tools.importers.line_integrals import Quantity
 from ctresample.data_tools.importers.readings import Facts
 from ctresample.data_tools.plain_text import one_line
@@ -168,8 +168,9 @@ class Description(Strict):
         dark: reading without a beam, likewise.
         slice_step_mm: between slices of a stack.
         image: the grid to reconstruct on.
-        bad_bins: detector bins, counted from 0, that are dead or flicker: they weigh nothing.
+        bad_bins: detector bins, counted from 0, that are dead or flicker: they weigh nothing. "find" looks for them.
         bad_views: views, counted from 0, that are left out.
+        clean: what the detector got wrong, to be taken out, of `ctresample.choices.CLEANING`.
         array: name of the readings in an NPZ file, or of a TIFF file in a folder; ``flat_array`` and ``dark_array``
             name the flat and dark fields.
         origin: how the values came about, in words.
@@ -188,12 +189,26 @@ class Description(Strict):
     dark: NonNegativeFloat | None = None
     slice_step_mm: PositiveFloat | None = None
     image: Image | None = None
-    bad_bins: list[Annotated[int, Field(ge=0)]] | None = None
+    bad_bins: Annotated[
+        Annotated[list[Annotated[int, Field(ge=0)]] | None, Tag("list")] | Annotated[Literal["find"], Tag("text")],
+        Discriminator(lambda found: "text" if isinstance(found, str) else "list"),
+    ] = None
     bad_views: list[Annotated[int, Field(ge=0)]] | None = None
+    clean: list[Cleaning] = []
     array: str | None = None
     flat_array: str | None = None
     dark_array: str | None = None
     origin: str | None = None
+
+    @property
+    def cleaning(self) -> set[Cleaning]:
+        """What is to be taken out, wherever it is said."""
+        return {*self.clean, *(("bad-bins",) if self.bad_bins == "find" else ())}
+
+    @property
+    def named_bins(self) -> list[int]:
+        """Bins that are said to be bad."""
+        return [] if self.bad_bins is None or self.bad_bins == "find" else self.bad_bins
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ctresample.choices import VOLUME_BEAMS
 from ctresample.data_tools.importers import lodopab
 from ctresample.data_tools.importers.matlab import is_mat73, read_mat73
 from ctresample.data_tools.importers.readings import Facts, Note, Readings
@@ -132,7 +133,7 @@ def _nxtomo(file: h5py.File, entry: str, path: Path, scan: Facts, on_note: Note)
     row_mm = _length(file, f"{detector}/y_pixel_size", path)
     source, beyond = (_length(file, f"{place}/distance", path) for place in (f"{entry}/instrument/source", detector))
     geometry["detector_pitch_mm"] = _length(file, f"{detector}/x_pixel_size", path)
-    if beam == "cone":
+    if beam in VOLUME_BEAMS:
         geometry["detector_row_pitch_mm"] = row_mm
     if beam != "parallel" and source is not None and beyond is not None:
         geometry["source_to_axis_mm"] = abs(source)
@@ -267,7 +268,7 @@ def _number(file: h5py.File, name: str, path: Path) -> float | None:
 
 
 def _axes(beam: str) -> str:
-    return "view,row,detector" if beam == "cone" else "view,slice,detector"
+    return "view,row,detector" if beam in VOLUME_BEAMS else "view,slice,detector"
 
 
 def _length(file: h5py.File, name: str, path: Path) -> float | None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ctresample.choices import Cleaning
 from ctresample.data_tools.importers.assemble import assemble
 from ctresample.data_tools.importers.description import describe_readings
-from ctresample.data_tools.importers.formats import format_of
+from ctresample.data_tools.importers.formats import FORMATS, Asked, format_of
 from ctresample.data_tools.importers.readings import Facts, Note, Readings
+from ctresample.data_tools.importers.rtk_geometry import SUFFIX, read_rtk_geometry
 from ctresample.data_tools.importers.sidecar import find_sidecar, read_sidecar
 from ctresample.data_tools.sinogram.plausibility import findings
 from ctresample.errors import CTResampleError, SinogramError
@@ -28,19 +31,22 @@ def import_sinogram(
     preset: Preset | None = None,
     mu_water_per_mm: float | None = None,
     mask: StrPath | None = None,
+    clean: Collection[Cleaning] = (),
     on_note: Note = lambda message: None,
 ) -> Sinogram:
     """Read a sinogram in the format of another program.
 
-    NPY, NPZ, a TIFF stack (file or folder), Helsinki challenge MAT, LoDoPaB-CT, DXchange or NXtomo. What the file
-    does not say itself stands in a sidecar; see ``ctresample/docs/sinograms.md`` for its keys.
+    NPY, NPZ, a TIFF stack or EDF (file or folder), Nikon XTekCT, Helsinki challenge MAT, LoDoPaB-CT, DXchange or
+    NXtomo. What the file does not say itself stands in a sidecar; see ``ctresample/docs/sinograms.md`` for its keys.
 
     Args:
         path: the file, or a folder of TIFF files.
-        sidecar: JSON or YAML; None to look beside the file.
+        sidecar: JSON or YAML, or RTK's geometry XML, beside which a JSON or YAML file may stand; None to look beside
+            the file.
         preset: "lodopab": the file is of LoDoPaB-CT, whose scan is published.
         mu_water_per_mm: attenuation of water that HU refer to, instead of the sidecar's.
         mask: an NPY or TIFF file, not 0 where readings are bad: for each bin, each ray of a view, or each reading.
+        clean: what the detector got wrong, to be taken out, of `ctresample.choices.CLEANING`; the sidecar may add.
         on_note: told, in a line each, what was chosen, floored, left out or overridden.
 
     Raises:
@@ -49,13 +55,22 @@ def import_sinogram(
     """
     path = as_path(path, "path")
     sidecar = None if sidecar is None else as_path(sidecar, "sidecar")
+    rtk: Facts = {}
+    if (
+        sidecar and sidecar.suffix.lower() == SUFFIX
+    ):  # says the scan alone; the rest stands in a sidecar beside the file
+        rtk, sidecar = read_rtk_geometry(sidecar), None
     sidecar = sidecar or find_sidecar(path)
     said = read_sidecar(sidecar) if sidecar else {}
     if mu_water_per_mm is not None:
         said = said | {"mu_water_per_mm": mu_water_per_mm}
+    if clean:
+        said = said | {"clean": [*clean, *(said["clean"] if isinstance(said.get("clean"), list) else [])]}
     readings = _read(path, preset, said, on_note)
     where = str(sidecar) if sidecar else f"a sidecar ({path.stem}.json or .yaml beside it, or --geometry)"
-    facts = _together(readings.facts, said, str(sidecar or "the command line"), on_note)
+    facts = _together(
+        _together(readings.facts, rtk, "RTK's geometry", on_note), said, str(sidecar or "the command line"), on_note
+    )
     described = describe_readings(facts, str(path), where)
     try:
         sinogram = assemble(readings, described, on_note, None if mask is None else _mask(as_path(mask, "mask")))
@@ -71,47 +86,25 @@ def import_sinogram(
 def _read(path: Path, preset: Preset | None, said: Facts, on_note: Note) -> Readings:
     kind = format_of(path)
     if kind is None:
+        *others, last = (one.words for one in FORMATS)
         raise SinogramError(
-            f"{path} is in no known format; expected HDF5 (DXchange, NXtomo, LoDoPaB-CT), NPY, NPZ, TIFF or a Helsinki "
-            "MAT file; pickles are never opened"
+            f"{path} is in no known format; expected {', '.join(others)} or {last}; pickles are never opened"
         )
-    if preset and kind != "HDF5":
+    if preset and not kind.has_presets:
         raise SinogramError(f"{path} is no HDF5 file; preset {preset} is for the files of LoDoPaB-CT; leave it out")
     names = {key: said[key] for key in ("array", "flat_array", "dark_array") if isinstance(said.get(key), str)}
-    if names and kind not in ("NPZ", "TIFF"):
+    if names and not kind.has_names:
         raise SinogramError(f"{path} is no NPZ file, and {next(iter(names))} names an array of one; leave it out")
-    if kind == "HDF5":
-        from ctresample.data_tools.importers.hdf5_files import read_hdf5
-
-        scan = said.get("geometry")
-        return read_hdf5(path, preset, scan if isinstance(scan, dict) else {}, on_note)
-    if kind == "TIFF":
-        from ctresample.data_tools.importers.tiff import read_tiff
-
-        return read_tiff(path, names, on_note)
-    if kind == "MATLAB":
-        from ctresample.data_tools.importers.matlab import read_mat5
-
-        return read_mat5(path, on_note)
-    from ctresample.data_tools.importers.numpy_files import read_npy, read_npz
-
-    if kind == "NPY":
-        return read_npy(path)
-    return read_npz(path, names)
+    scan = said.get("geometry")
+    return kind.read(path, Asked(preset, names, scan if isinstance(scan, dict) else {}, on_note))
 
 
 def _mask(path: Path) -> NDArray[np.bool_]:
     """Any reader of arrays will do; a mask has no description."""
     kind = format_of(path)
-    if kind == "NPY":
-        from ctresample.data_tools.importers.numpy_files import read_array
-
-        return read_array(path) != 0
-    if kind == "TIFF":
-        from ctresample.data_tools.importers.tiff import read_tiff
-
-        return read_tiff(path).values != 0
-    raise SinogramError(f"{path} is no mask; expected an NPY or TIFF file that is not 0 where readings are bad")
+    if kind is None or kind.read_mask is None:
+        raise SinogramError(f"{path} is no mask; expected an NPY or TIFF file that is not 0 where readings are bad")
+    return kind.read_mask(path) != 0
 
 
 def _together(file: Facts, said: Facts, sidecar: str, on_note: Note, place: str = "") -> Facts:

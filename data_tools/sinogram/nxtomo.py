@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ctresample.data_tools.sinogram.schema import SinogramHead
 from ctresample.sinogram import Sinogram
 
 VALUES = "/entry/instrument/detector/data"
@@ -23,12 +24,15 @@ GZIP: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle":
 _CHUNK_VALUES = 2**20
 
 
-def write_nxtomo(file: h5py.File, sinogram: Sinogram) -> None:
+def write_nxtomo(file: h5py.File, sinogram: Sinogram | SinogramHead) -> h5py.Dataset:
     """Fill an empty file with groups and data sets as NXtomo names them.
 
     Args:
         file: open for writing.
-        sinogram: its values become frames ``[view, slice or detector row, detector]``.
+        sinogram: its values become frames ``[view, slice or detector row, detector]``; of a head the frames are empty.
+
+    Returns:
+        The data set of the frames.
     """
     geometry = sinogram.geometry
 
@@ -58,7 +62,7 @@ def write_nxtomo(file: h5py.File, sinogram: Sinogram) -> None:
     row_mm = lengths.get("detector_row_pitch_mm", slice_step_mm)
     number(detector, "y_pixel_size", row_mm, "mm")
     detector["image_key"] = np.zeros(geometry.n_views, np.int32)
-    values = _write_values(file, sinogram.values)
+    values = _write_values(file, sinogram.values) if isinstance(sinogram, Sinogram) else _empty_frames(file, sinogram)
     sample = group("entry/sample", "NXsample")
     sample["name"] = "CT slices"
     angles = number(sample, "rotation_angle", np.degrees(geometry.angles_rad), "degree")
@@ -67,13 +71,25 @@ def write_nxtomo(file: h5py.File, sinogram: Sinogram) -> None:
     for name, target in {"data": values, "image_key": detector["image_key"], "rotation_angle": angles}.items():
         target.attrs["target"] = target.name  # how NeXus marks what has a second name
         plot[name] = target
+    return values
 
 
 def _write_values(file: h5py.File, values: NDArray[np.float32]) -> h5py.Dataset:
     n_rows, n_views, n_detectors = values.shape
     chunk = (min(n_views, max(1, _CHUNK_VALUES // n_detectors)), 1, n_detectors)
-    made = file.create_dataset(VALUES, (n_views, n_rows, n_detectors), np.float32, chunks=chunk, **GZIP)
-    made.attrs["units"], made.attrs["long_name"] = "1", "line integral of attenuation"
+    made = _frames(file, (n_views, n_rows, n_detectors), chunk)
     for index, one in enumerate(values):  # a row at a time: the transpose of all would be a second copy
         made[:, index] = one
+    return made
+
+
+def _empty_frames(file: h5py.File, head: SinogramHead) -> h5py.Dataset:
+    n_rows, n_views, n_detectors = head.geometry.shape
+    chunk = (max(1, min(n_views, _CHUNK_VALUES // (n_rows * n_detectors))), n_rows, n_detectors)
+    return _frames(file, (n_views, n_rows, n_detectors), chunk)
+
+
+def _frames(file: h5py.File, shape: tuple[int, int, int], chunk: tuple[int, int, int]) -> h5py.Dataset:
+    made = file.create_dataset(VALUES, shape, np.float32, chunks=chunk, **GZIP)
+    made.attrs["units"], made.attrs["long_name"] = "1", "line integral of attenuation"
     return made

@@ -147,6 +147,8 @@ def _angles(sinogram: Sinogram) -> Iterator[str]:
     geometry = sinogram.geometry
     n, angles = geometry.n_views, np.asarray(geometry.angles_rad)
     arc = float(np.ptp(angles))
+    if geometry.name == "helical":  # turns many times, and is judged by its slices
+        return
     if n < FEW_VIEWS:
         yield f"{n} view{'s'[: n > 1]}: too few to tell an image; the residual says nothing, for almost any would fit"
         return

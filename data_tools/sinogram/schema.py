@@ -7,7 +7,7 @@ known might change what the others mean.
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, PositiveFloat,
 from ctresample import choices
 from ctresample.data_tools.plain_text import one_line
 from ctresample.errors import GeometryError, SinogramError
-from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, ImageGrid, ParallelBeam, VolumeGrid
+from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, HelicalBeam, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.sinogram import Sinogram
 
 SCHEMA_VERSION = 2
@@ -129,6 +129,23 @@ class ConeModel(_DivergingModel):
         return ConeBeam(**self._attributes())
 
 
+class HelicalModel(_DivergingModel):
+    """See `ctresample.geometry.HelicalBeam`, whose attributes it has."""
+
+    type: Literal["helical3d"]
+    centre_z_mm: tuple[float, ...] = Field(min_length=1)
+    n_detector_rows: int = Field(ge=1)
+    detector_row_pitch_mm: PositiveFloat
+    detector_row_offset_mm: float
+    spot_angle_rad: tuple[float, ...]
+    spot_radial_mm: tuple[float, ...]
+    spot_z_mm: tuple[float, ...]
+
+    def geometry(self) -> Geometry:
+        """The scan it describes."""
+        return HelicalBeam(**self._attributes())
+
+
 class SinogramModel(Strict):
     """All of a `ctresample.sinogram.Sinogram` but its values, DICOM headers and photon counts of single rays.
 
@@ -144,7 +161,7 @@ class SinogramModel(Strict):
         software: what wrote the file.
     """
 
-    scan: Annotated[ParallelModel | FanModel | ConeModel, Field(discriminator="type")]
+    scan: Annotated[ParallelModel | FanModel | ConeModel | HelicalModel, Field(discriminator="type")]
     grid: GridModel
     affine_lps_mm: tuple[_Row, _Row, _Row, _Row]
     quantity: Literal["line_integral"]
@@ -175,6 +192,20 @@ class SinogramModel(Strict):
         geometry = self.scan.geometry()
         geometry.check_outside(self.image_grid())
         return geometry
+
+
+@dataclass(frozen=True, eq=False)
+class SinogramHead:
+    """All of a `ctresample.sinogram.Sinogram` of a volume but its values, which are too many to hold."""
+
+    geometry: Geometry
+    grid: Grid
+    affine: NDArray[np.float64]
+    photons: float | NDArray[np.float32] | None
+    mu_water_per_mm: float
+    origin: str
+    headers: tuple[dict[str, Any], ...] = ()
+    electronic_noise: float = 0.0
 
 
 # ---------------------------------------------------------------- from and to text
@@ -217,7 +248,7 @@ def _upgraded(text: str) -> str:
     return json.dumps(document)
 
 
-def text_of(sinogram: Sinogram, software: str) -> str:
+def text_of(sinogram: Sinogram | SinogramHead, software: str) -> str:
     """Describe a sinogram as JSON; `SinogramError` if it holds what no file may say (zero photons, an odd affine)."""
     grid, photons = sinogram.grid, sinogram.photons
     parts = {
@@ -244,6 +275,7 @@ _TYPES: dict[choices.Beam, str] = {
     "fan": "fanflat2d",
     "fan-curved": "fancurved2d",
     "cone": "cone3d",
+    "helical": "helical3d",
 }
 
 

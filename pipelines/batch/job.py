@@ -58,6 +58,8 @@ class Outcome:
         files: in the result folder.
         n_bytes: of them.
         sha256: over their names and contents.
+        doubts: what is doubtful about the scan and the image, a sentence each.
+        notes: what was said while the series was read, scanned and cleaned.
     """
 
     key: str
@@ -75,3 +77,5 @@ class Outcome:
     files: int = 0
     n_bytes: int = 0
     sha256: str = ""
+    doubts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from ctresample.pipelines.batch.settings import BatchSettings
 RESULTS_NAME = "series"
 
 _DICOM_EXTRA_BYTES = 16_000  # header of a slice, its share of run.json
-_SERIES_EXTRA_BYTES = 100_000  # preview, run.json
+_SERIES_EXTRA_BYTES = 100_000  # preview, run.json, frame of the report
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ class SummaryRow:
         ssim: the same.
         rmse_hu: the same.
         reason: of a failure or a skip.
+        doubts: what is doubtful about the result, and what was said of its source, in sentences.
         folder: of the result, seen from the summary.
         preview: its picture, the same.
     """
@@ -46,6 +47,7 @@ class SummaryRow:
     ssim: float | None = None
     rmse_hu: float | None = None
     reason: str = ""
+    doubts: str = ""
     folder: str = ""
     preview: str = ""
 
@@ -73,7 +75,8 @@ def _row(planned: PlanRow, last: Mapping[str, Any]) -> SummaryRow:
         folder = f"{RESULTS_NAME}/{found.key}"
         figures = {name: last.get(name) for name in ("slices", *_FIGURES)}
         places = {"folder": folder, "preview": f"{folder}/{PREVIEW_NAME}"}
-        return SummaryRow(**asdict(row) | figures | places | {"status": "done"})
+        doubts = "; ".join([*last.get("doubts", ()), *last.get("notes", ())])
+        return SummaryRow(**asdict(row) | figures | places | {"status": "done", "doubts": doubts})
     return row
 
 

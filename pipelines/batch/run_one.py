@@ -81,6 +81,7 @@ def _fill(folder: Path, job: Job, progress: Share) -> Mapping[str, Any]:
     if settings.short_hash(stamp_of(job.source), may_make_key=False) != job.stamp:
         raise DicomError("the files have changed since they were found; repeat the command when nobody writes to them")
     key = settings.deidentification_key
+    told = [without_places(note, job.source) for note in notes]
     result = make_result(
         sinogram,
         settings,
@@ -91,14 +92,16 @@ def _fill(folder: Path, job: Job, progress: Share) -> Mapping[str, Any]:
         model=learned_model(settings),
         batch_size=min(job.batch_size, sinogram.n_slices),
         created=job.created,
-        notes=[without_places(note, job.source) for note in notes],
+        notes=told,
         progress=lambda share, step: progress(SCAN_SHARE + (1 - SCAN_SHARE) * share),
     )
     image, metrics = result.reconstruction, result.metrics
-    write_preview(folder / PREVIEW_NAME, [image.image_hu] if truth is None else [image.image_hu, truth])
+    write_preview(folder / PREVIEW_NAME, [image.image_hu] if truth is None else [truth, image.image_hu])
     return {
         "slices": sinogram.n_slices,
         "batch_size": result.batch_size,
+        "doubts": image.doubts,
+        "notes": (*told, *result.notes),
         "residual_ratio": sum(image.residual_ratio) / len(image.residual_ratio),
         **({} if metrics is None else metrics["mean"]),
     }

@@ -9,6 +9,7 @@ from typing import Any
 
 from ctresample.files import write_file
 from ctresample.pipelines.batch.rows import SummaryRow
+from ctresample.pipelines.page import filled
 
 PAGE_NAME = "summary.html"
 
@@ -21,18 +22,8 @@ def write_summary_page(folder: Path, rows: Sequence[SummaryRow], facts: Mapping[
         rows: in the order to show.
         facts: what was done to all of them, in the order to show.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parents[1] / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     counts = Counter(row.status for row in rows)
-    html = environment.get_template("batch.html.j2").render(rows=rows, facts=facts, counts=counts)
-    write_file(folder / PAGE_NAME, html)
+    write_file(folder / PAGE_NAME, filled("batch.html.j2", rows=rows, facts=facts, counts=counts))
 
 
 def facts_of(settings: Mapping[str, Any]) -> dict[str, str]:

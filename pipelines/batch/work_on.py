@@ -17,7 +17,7 @@ from ctresample.learned import LearnedModel
 from ctresample.pipelines.batch.settings import BatchSettings
 from ctresample.pipelines.results.options import ResultOptions
 from ctresample.pipelines.results.run import load_model
-from ctresample.pipelines.scan.simulate import scanned
+from ctresample.pipelines.scan.measure import scanned
 from ctresample.sinogram import Sinogram
 
 Share = Callable[[float], None]

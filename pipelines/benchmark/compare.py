@@ -17,7 +17,7 @@ from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.runs import Run
 from ctresample.pipelines.benchmark.trial import Trial
 from ctresample.pipelines.reconstruction.methods import METHODS
-from ctresample.pipelines.scan.simulate import scanned
+from ctresample.pipelines.scan.measure import scanned
 from ctresample.pipelines.work import Progress, Work
 from ctresample.result import ResultRow
 from ctresample.volume import Volume
@@ -148,7 +148,7 @@ def compare(
 
 def patient_numbers(volumes: Sequence[Volume]) -> list[int]:
     """A number a slice by its PatientID, which is not kept; slices without a header are of one patient."""
-    names = [json.dumps(v.headers[0].get(PATIENT_ID, {}).get("Value", "")) if v.headers else "" for v in volumes]
+    names = [json.dumps(v.headers[0].get(PATIENT_ID)) if v.headers else "" for v in volumes]
     order = list(dict.fromkeys(names))
     return [order.index(name) for name in names]
 

@@ -16,7 +16,8 @@ from ctresample.finite_json import finite
 from ctresample.learned import LearnedModel
 from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.markdown import markdown
-from ctresample.pipelines.benchmark.report import SliceImages, write_report
+from ctresample.pipelines.benchmark.report import write_report
+from ctresample.pipelines.benchmark.slice_images import SliceImages
 from ctresample.pipelines.benchmark.summary import summarise
 from ctresample.pipelines.benchmark.table import write_results_csv
 from ctresample.result import ResultRow
@@ -38,7 +39,7 @@ def facts_of(
     on = f"CPU, {n_threads} thread{'s'[: n_threads > 1]}" if device == "cpu" else device_name(device)
     facts = {
         "Slices": f"{len({row.slice for row in rows})} of {len({row.patient for row in rows})} patients",
-        **{condition.name: condition.words for condition in conditions},
+        **{one.name if len(conditions) > 1 else "Scan": one.words for one in conditions},
         "Image": f"{size} × {size} pixels",
         "Noise draws": f"{len(seeds)} (seed{'s'[: len(seeds) > 1]} {', '.join(map(str, seeds))})",
         "Computed on": on,

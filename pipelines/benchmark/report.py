@@ -1,7 +1,8 @@
 """One HTML file that shows a benchmark: figures, pictures in two windows, one part enlarged, differences to the truth.
 
-Self-contained: the pictures are PNG inside the file, there is no script, and a content security
-policy forbids it to fetch anything. The file says nothing about a patient beyond the pixels, the
+Self-contained: the pictures are PNG inside the file, the HU of the interactive viewer too, and a content security
+policy forbids it to fetch anything and to run any script but the viewer's. Pictures and tables need no script: they
+are for print, and for browsers that run none. The file says nothing about a patient beyond the pixels, the
 facts and the slice names that the caller hands over, so these must be pseudonyms.
 """
 
@@ -10,8 +11,6 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,8 +22,12 @@ from ctresample.files import write_file
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.benchmark.figures import COMPARED, MAIN
 from ctresample.pipelines.benchmark.markdown import reading, with_interval
+from ctresample.pipelines.benchmark.slice_images import SliceImages
 from ctresample.pipelines.benchmark.summary import SummaryRow, best_rows
-from ctresample.pipelines.benchmark.zoom import Zoom
+from ctresample.pipelines.benchmark.viewed import benchmark_scene
+from ctresample.pipelines.page import filled
+from ctresample.pipelines.viewer.embed import embed
+from ctresample.pipelines.viewer.zoom import Zoom
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -35,29 +38,12 @@ WINDOWS = ("soft tissue", "lung")
 DIFFERENCE_HU = 200.0
 """Differences to the truth are drawn from minus to plus this; beyond it the end colours stand."""
 
-OPEN_SLICES = 3
+OPEN_SLICES = 1
 """So many slices are unfolded on screen; print unfolds them all."""
 
 # Odd, so that a difference of zero has a colour of its own (white). Steps of 3 HU are too fine to
 # see, and half the levels make noise, which does not compress, one bit a pixel smaller.
 _DIFFERENCE_LEVELS = 127
-
-
-@dataclass(frozen=True)
-class SliceImages:
-    """One slice as it is and as each method reconstructed it.
-
-    Attributes:
-        truth_hu: ``[y, x]`` in HU.
-        by_method: label to show -> ``[y, x]`` in HU, of the same shape; in the order to show.
-        condition: name of the scan.
-        zoom: the region to show enlarged in the first window, framed in red; None for none.
-    """
-
-    truth_hu: NDArray[np.floating[Any]]
-    by_method: Mapping[str, NDArray[np.floating[Any]]]
-    condition: str
-    zoom: Zoom | None = None
 
 
 def write_report(
@@ -90,22 +76,15 @@ def write_report(
         OutputError: the file cannot be written.
     """
     path = as_path(path, "path")
-    # Here, because most commands that import this package write no report.
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     if not summary:
         raise UsageError("a report needs at least one row of results, found none")
     # the same for all; where every reconstruction failed there is none, and nothing to compute with it
     data_range_hu = summary[0].data_range_hu
     colour_bar = _difference_picture(np.linspace(-DIFFERENCE_HU, DIFFERENCE_HU, 4 * _DIFFERENCE_LEVELS)[np.newaxis])
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parents[1] / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    html = environment.get_template("report.html.j2").render(
+    slices = [_slice(name, pictures, data_range_hu) for name, pictures in images.items()]  # checks them, too
+    html = filled(
+        "report.html.j2",
+        viewer=embed(benchmark_scene(images)) if images else None,
         title=title,
         facts=facts,
         figures=MAIN,
@@ -114,7 +93,7 @@ def write_report(
         baseline=baseline,
         failures=failures,
         data_range_hu=data_range_hu,
-        slices=[_slice(name, pictures, data_range_hu) for name, pictures in images.items()],
+        slices=slices,
         open_slices=OPEN_SLICES,
         difference_hu=DIFFERENCE_HU,
         colour_bar=_data_uri(colour_bar),

@@ -19,7 +19,7 @@ from ctresample.pipelines.benchmark.outputs import device_name, facts_of, write_
 from ctresample.pipelines.benchmark.pictures import Pictures, pictured_slices
 from ctresample.pipelines.benchmark.records import open_records
 from ctresample.pipelines.benchmark.runs import Run
-from ctresample.pipelines.benchmark.zoom import Zoom
+from ctresample.pipelines.viewer.zoom import Zoom
 from ctresample.pipelines.work import Progress
 from ctresample.result import ResultRow
 from ctresample.volume import Volume

@@ -43,7 +43,9 @@ class Run:
         (``coupled``) are made not to, or the errors of all slices would go up and down together.
         """
         settings = self.settings or METHODS[self.method].load_settings(self.preset)
-        return replace(settings, coupled=False) if getattr(settings, "coupled", False) else settings
+        if settings is not None and getattr(settings, "coupled", False):
+            return replace(settings, coupled=False)
+        return settings
 
     def all_settings(self) -> dict[str, Any]:
         """Every setting by name, for the record."""

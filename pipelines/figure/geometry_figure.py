@@ -9,16 +9,18 @@ from typing import cast
 
 import h5py
 import numpy as np
+from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
+from PIL import Image
 
-from ctresample.data_tools.sinogram.file import read_summary
+from ctresample.data_tools.sinogram.file import read_sinogram
 from ctresample.errors import UsageError
 from ctresample.files import check_new_file, write_file
-from ctresample.geometry import ConeBeam, Geometry, Grid, ImageGrid, VolumeGrid
+from ctresample.geometry import Geometry, Grid, ImageGrid, VolumeGrid
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.figure.drawn_rays import Frame, central_rays, frame_of, lines_of, unit
 from ctresample.pipelines.figure.marks import INK, arc, arrow, dimension, label, line, small_dimension
@@ -28,6 +30,7 @@ Array = NDArray[np.floating]
 
 IMAGE, RAYS, DETECTOR, SOURCE = "#1565c0", "#f0a030", "#2e7d32", "#c62828"
 
+_DPI = 110
 _MOST_RAYS = 13
 _MOST_LINES = 24  # pixel edges a side, and bins, that are drawn one by one
 _MOST_VIEWS = 720  # of those that were measured, as dots
@@ -52,15 +55,17 @@ def draw_scan(geometry: Geometry, grid: Grid, *, view: int = 0) -> Figure:
     geometry.check_outside(grid)
     if not 0 <= view < geometry.n_views:
         raise UsageError(f"view is {view}; expected 0 to {geometry.n_views - 1}")
-    cone = geometry.is_volume
-    figure = Figure(figsize=(11, 12 if cone else 8), dpi=110, layout="constrained")
+    is_volume = geometry.is_volume
+    figure = Figure(figsize=(11, 12 if is_volume else 8), dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    places = figure.add_gridspec(2 if cone else 1, 2, width_ratios=(3, 1.15), height_ratios=(8, 4) if cone else None)
+    places = figure.add_gridspec(
+        2 if is_volume else 1, 2, width_ratios=(3, 1.15), height_ratios=(8, 4) if is_volume else None
+    )
     plane = figure.add_subplot(places[0, 0])
     _draw_plane(plane, geometry, grid, view)
-    if cone:
+    if is_volume:
         side = figure.add_subplot(places[1, :])
-        _draw_from_the_side(side, cast(ConeBeam, geometry), cast(VolumeGrid, grid), view)
+        _draw_from_the_side(side, geometry, cast(VolumeGrid, grid), view)
     facts = figure.add_subplot(places[0, 1])
     facts.axis("off")
     facts.text(0, 1, facts_of(geometry, grid, view), family="monospace", fontsize=8, va="top", linespacing=1.5)
@@ -68,10 +73,10 @@ def draw_scan(geometry: Geometry, grid: Grid, *, view: int = 0) -> Figure:
 
 
 def write_scan_figure(scan: StrPath, out: StrPath) -> None:
-    """Draw the first view of a sinogram file's scan as a PNG.
+    """Draw the first view of a sinogram file's scan as a PNG, and beside it what was measured of the middle slice.
 
     Args:
-        scan: a sinogram file; its values are not read.
+        scan: a sinogram file.
         out: a new file; it appears under its name only when it is complete.
 
     Raises:
@@ -89,10 +94,21 @@ def write_scan_figure(scan: StrPath, out: StrPath) -> None:
             f"{scan} has no scan to draw; expected a sinogram file, as `ctresample simulate` and `ctresample import` "
             "make them; name one or leave the figure out"
         )
-    model = read_summary(scan).model
+    sinogram = read_sinogram(scan)
+    drawn = [_as_picture(draw_scan(sinogram.geometry, sinogram.grid)), _as_picture(sinogram.plot())]
+    whole = Image.new("RGB", (sum(one.width for one in drawn), max(one.height for one in drawn)), "white")
+    whole.paste(drawn[0], (0, 0))
+    whole.paste(drawn[1], (drawn[0].width, (whole.height - drawn[1].height) // 2))
     content = io.BytesIO()
-    draw_scan(model.geometry(), model.image_grid()).savefig(content, format="png")
+    whole.save(content, "PNG")
     write_file(out, content.getbuffer())
+
+
+def _as_picture(figure: Figure) -> Image.Image:
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=_DPI)
+    pyplot.close(figure)
+    return Image.open(content)
 
 
 # ---------------------------------------------------------------- along the rotation axis
@@ -220,7 +236,8 @@ def _draw_distances(ax: Axes, geometry: Geometry, frame: Frame, size: float) -> 
 # ---------------------------------------------------------------- from the side
 
 
-def _draw_from_the_side(ax: Axes, geometry: ConeBeam, grid: VolumeGrid, view: int) -> None:
+def _draw_from_the_side(ax: Axes, geometry: Geometry, grid: VolumeGrid, view: int) -> None:
+    lengths = geometry.lengths_mm
     frame = frame_of(geometry, view, 0.0)
     middle_mm = float(geometry.detector_mm[np.abs(geometry.detector_mm).argmin()])
     lines = lines_of(replace(geometry, n_detectors=1, detector_offset_mm=middle_mm), view, 0.0)
@@ -241,7 +258,7 @@ def _draw_from_the_side(ax: Axes, geometry: ConeBeam, grid: VolumeGrid, view: in
     _draw_rays(ax, starts, ends)
     ax.plot(*starts[0], "o", color=SOURCE, ms=6, zorder=5)
     label(ax, starts[0], "source", (0, 13), colour=SOURCE)
-    foot = np.array([starts[0][0] + geometry.source_to_detector_mm, 0.0])
+    foot = np.array([starts[0][0] + lengths["source_to_detector_mm"], 0.0])
     line(ax, starts[0], foot, color=SOURCE, lw=1.0, ls=(0, (8, 3, 2, 3)), zorder=3)
     reach = max(np.abs(ends[:, 1]).max(), abs(top), abs(bottom))
     arrow(ax, (0, -1.1 * reach), (0, 1.25 * reach))
@@ -253,13 +270,13 @@ def _draw_from_the_side(ax: Axes, geometry: ConeBeam, grid: VolumeGrid, view: in
     label(ax, ends[0], "detector row 0", (48, 0), colour=DETECTOR)
     if len(ends) > 1:
         label(ax, ends[-1], f"detector row {len(ends) - 1}", (48, 0), colour=DETECTOR)
-    if geometry.detector_row_offset_mm:
-        text = f"detector_row_offset_mm = {geometry.detector_row_offset_mm:.6g}"
-        middle = foot + [0, geometry.detector_row_offset_mm]
+    if row_offset_mm := lengths["detector_row_offset_mm"]:
+        text = f"detector_row_offset_mm = {row_offset_mm:.6g}"
+        middle = foot + [0, row_offset_mm]
         small_dimension(ax, foot, middle, (foot + middle) / 2, np.array([84.0, 0.0]), text)
     for part, name in ((0.06, "source_to_axis_mm"), (0.13, "source_to_detector_mm")):
-        length = getattr(geometry, name)
-        shift = np.array([0, -1.25 * reach - part * geometry.source_to_detector_mm])
+        length = lengths[name]
+        shift = np.array([0, -1.25 * reach - part * lengths["source_to_detector_mm"]])
         dimension(ax, starts[0], starts[0] + [length, 0.0], shift, f"{name} = {length:.6g}")
     ax.set(aspect="equal", adjustable="datalim", xlabel="along the central ray, from the axis / mm", ylabel="z / mm")
     ax.set_title("seen from the side: the rows of the detector's middle column", fontsize=9)

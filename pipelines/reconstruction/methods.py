@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, Literal
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal
 
 from ctresample.choices import ModelKind
 from ctresample.errors import UsageError
+
+if TYPE_CHECKING:  # the table alone costs no torch
+    import torch
+    from _typeshed import DataclassInstance
 
 Needs = Literal["", ModelKind]
 
@@ -63,7 +68,7 @@ class Method:
         """Rough time of a slice with a preset; presets made by the caller cost as much as the first."""
         return self.presets.get(preset, next(iter(self.presets.values()))) if self.has_presets else self.cost
 
-    def load_settings(self, preset: str = "") -> Any:
+    def load_settings(self, preset: str = "") -> DataclassInstance | None:
         """The settings it runs with: of a preset where it has any, else its defaults; None where it takes none.
 
         Raises:
@@ -76,7 +81,7 @@ class Method:
             return presets[preset]
         return getattr(self._module(), self.settings)() if self.settings else None
 
-    def load_solver(self) -> Callable[..., Any]:
+    def load_solver(self) -> Callable[..., torch.Tensor]:
         """The function in its file."""
         return getattr(self._module(), self._file)
 
@@ -97,7 +102,7 @@ class Method:
     def _file(self) -> str:
         return self.name.replace("-", "_")
 
-    def _module(self) -> Any:
+    def _module(self) -> ModuleType:
         return import_module(f"ctresample.solvers.{self._file}")
 
 
@@ -113,7 +118,11 @@ _ALL = (
         couples=True,
     ),
     Method(
-        name="fbp", title="filtered back projection; of a cone beam FDK (Feldkamp et al., 1984)", way="direct", cost=2
+        name="fbp",
+        title="filtered back projection; of a cone beam FDK (Feldkamp et al., 1984), of a helix "
+        "weighted FBP (Stierstorfer et al., 2004)",
+        way="direct",
+        cost=2,
     ),
     Method(
         name="sirt",

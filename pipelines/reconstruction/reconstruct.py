@@ -15,7 +15,7 @@ from ctresample.choices import ViewWeights, Window, ZCoupling
 from ctresample.consistency import residual_ratio
 from ctresample.data_tools.sinogram.plausibility import findings, residual_finding
 from ctresample.errors import UsageError
-from ctresample.geometry import Geometry
+from ctresample.geometry import Geometry, HelicalBeam, VolumeGrid
 from ctresample.learned import LearnedModel
 from ctresample.operators import Projector, make_projector
 from ctresample.paths import StrPath, as_path
@@ -26,8 +26,10 @@ from ctresample.pipelines.reconstruction.methods import method_named
 from ctresample.pipelines.reconstruction.parts import Part, by_slice, largest_slab, neighbours_of, parts_of
 from ctresample.pipelines.reconstruction.physics import LINEAR, Physics
 from ctresample.pipelines.reconstruction.room import check_room
+from ctresample.pipelines.reconstruction.slab import inside, with_guard_slices
 from ctresample.pipelines.reconstruction.solve import Batch, solve
 from ctresample.pipelines.reconstruction.z_coupling import coupling_of
+from ctresample.pipelines.scan.helical_slices import check_field_of_view
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
 from ctresample.status import Status
@@ -104,13 +106,18 @@ def reconstruct(
     sinogram = _read(sinogram)
     if batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}; expected at least 1 slice")
+    chosen = method_named(method)
+    whole, wanted = sinogram, slice(None)
+    if isinstance(sinogram.geometry, HelicalBeam) and isinstance(sinogram.grid, VolumeGrid):
+        check_field_of_view(sinogram.geometry, sinogram.grid)
+        if chosen.way != "direct":
+            (sinogram, wanted), slice_numbers = with_guard_slices(sinogram), None
     n = sinogram.n_slices
     numbers = range(n) if slice_numbers is None else slice_numbers
     if len(numbers) != n:
         raise UsageError(f"there are {len(numbers)} slice numbers for {n} slices; expected one each")
     if projector is not None and sinogram.angle_shifts_rad is not None:
         raise UsageError("projector is of one set of angles, but the slices are seen from several; leave it out")
-    chosen = method_named(method)
     if settings is not None and not chosen.has_settings:
         raise UsageError(f"method {method} takes no settings; leave them out")
     preset = preset if chosen.has_presets and settings is None else ""
@@ -135,7 +142,8 @@ def reconstruct(
         follows_from = {"method": method, "seed": seed, "slices": list(numbers), "model": weights, "settings": used}
         keeping = KeptParts(as_path(parts_folder, "parts_folder"), sinogram, follows_from)
     began = time.perf_counter()
-    scan, sigma = sinogram.geometry, sinogram.sigma()
+    judged = inside(sinogram) if whole.geometry.name == "helical" and chosen.way == "direct" else None
+    scan, sigma = sinogram.geometry, np.ones_like(sinogram.values) if judged else sinogram.sigma()
 
     def make(geometry: Geometry) -> Projector:
         return projector or make_projector(geometry, sinogram.grid, device=device)
@@ -179,6 +187,10 @@ def reconstruct(
                 watch=watch,
             ),
         )
+        if judged:  # by few views, for projecting through all would take longer than the image
+            A = make_projector(judged.geometry, judged.grid, device=device, memory_budget_bytes=0)
+            y, s = part.as_batch(judged.values), part.as_batch(judged.sigma())
+            problem = physics.problem(judged, A, y, s)
         residual, s = by_slice((problem.model(mu) - problem.data) / problem.sigma(mu), part), by_slice(s, part)
         known = (s < BAD_RAY_SIGMA).flatten(1).to(residual.dtype).mean(1).clamp_min(1 / s[0].numel())
         # a cone beam's slices have one residual in common
@@ -189,13 +201,13 @@ def reconstruct(
             keeping.put(kept, image_hu[kept], ratios[kept])
         if progress:
             progress(done / n)
-    doubts = findings(sinogram)
+    doubts = findings(whole)
     residual_doubt = residual_finding(float(np.mean(ratios)), sinogram.geometry.n_views)
     return Reconstruction(
-        image_hu=image_hu,
+        image_hu=image_hu[wanted],
         doubts=(*doubts, residual_doubt) if residual_doubt else doubts,
-        sinogram=sinogram,
-        residual_ratio=tuple(ratios.tolist()),
+        sinogram=whole,
+        residual_ratio=tuple(ratios[wanted].tolist()),
         residual_history=history.means(),
         seconds=time.perf_counter() - began,
         settings=used,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from ctresample.choices import ViewWeights, Window
 from ctresample.consistency import Neighbours
+from ctresample.learned import LearnedModel
 from ctresample.operators import LinearOperator, Projector, StackProjector
 from ctresample.pipelines.reconstruction.methods import Method
 from ctresample.pipelines.reconstruction.problem import LINEARISATIONS, Problem
@@ -18,7 +19,11 @@ from ctresample.solvers.cgls import cgls
 from ctresample.solvers.coarse_tv import coarse_tv
 from ctresample.solvers.fdk import fdk
 from ctresample.solvers.tv import tv
+from ctresample.solvers.wfbp import wfbp
 from ctresample.status import Status
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Watch = Callable[[float, Status], None]
 """Told the share of the batch done, and the status of the solver at work."""
@@ -56,8 +61,8 @@ class Batch:
     mu_water_per_mm: float
     window: Window = "hann"
     view_weights: ViewWeights = "arcs"
-    model: Any
-    settings: Any
+    model: LearnedModel | None
+    settings: DataclassInstance | None
     generators: Sequence[torch.Generator]
     neighbours: Neighbours | None = None
     watch: Watch
@@ -76,8 +81,10 @@ class Batch:
 
 
 def direct(solver: Solver, batch: Batch) -> torch.Tensor:
-    """In one step; of a cone beam by FDK."""
+    """In one step; of a cone beam by FDK, of a helix by weighted filtered back projection."""
     A = cast(Projector, batch.A)
+    if A.geometry.name == "helical":
+        return wfbp(batch.y, A.geometry, A.grid, window=batch.window, mu_water_per_mm=batch.mu_water_per_mm)
     solver = fdk if A.geometry.is_volume else solver
     return solver(
         batch.y,

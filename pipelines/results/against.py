@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,18 +18,20 @@ from ctresample.data_tools.volume_source import read_volume_file
 from ctresample.errors import UsageError
 from ctresample.metrics import DATA_RANGE_HU, flicker, psnr_db, rmse_hu, ssim
 from ctresample.paths import StrPath, as_path
-from ctresample.pipelines.scan.simulate import scanned
+from ctresample.pipelines.scan.measure import scanned
 from ctresample.sinogram import Sinogram
 from ctresample.volume import Volume
 
 SAME_PLACE_MM = 0.1
 
 
-def read_source(place: StrPath, sinogram: Sinogram, on_warning: Warn | None = None) -> Volume:
+def read_source(
+    place: StrPath, sinogram: Sinogram, on_warning: Warn | None = None, series: str | None = None
+) -> Volume:
     """The series that a sinogram was simulated from, out of a place that may hold others.
 
-    Its series is known from the sinogram's headers. Uneven steps and a tilt are taken as they are, for the scan must
-    have been made with them; `truth_for` compares the places.
+    Its series is known from the sinogram's headers, or else named. Uneven steps and a tilt are taken as
+    they are, for the scan must have been made with them; `truth_for` compares the places.
 
     Raises:
         DicomError: as `read_ct_series`.
@@ -46,7 +48,7 @@ def read_source(place: StrPath, sinogram: Sinogram, on_warning: Warn | None = No
         joined = find_series(place, one_series=True, any_class=True)
         if len(_scanned(joined.series, sinogram)) == 1:  # as it must have been read for the scan
             discovery, scanned_ones = joined, _scanned(joined.series, sinogram)
-    found = only_series(replace(discovery, series=scanned_ones or discovery.series), place)
+    found = only_series(replace(discovery, series=scanned_ones or discovery.series), place, series)
     volume = load_series(found, allow_gaps=True, resample_tilt=True, on_warning=on_warning)
     if sinogram.slice_offsets_mm is None and volume.slice_offsets_mm is not None and sinogram.n_slices > 1:
         volume, _ = with_even_steps(volume, float(np.linalg.norm(sinogram.affine[:3, 2])))
@@ -57,7 +59,7 @@ def _scanned(series: Sequence[FoundSeries], sinogram: Sinogram) -> tuple[FoundSe
     """The series that hold the images of a sinogram's headers; else those of the same series UID."""
     images, uids = set(), set()
     for header in sinogram.headers:
-        instance, frame, uid = (header.get(tag, {}).get("Value", []) for tag in ("00080018", "00081160", "0020000E"))
+        instance, frame, uid = (_values(header, tag) for tag in ("00080018", "00081160", "0020000E"))
         images.add((*instance, *frame))
         uids.update(uid)
 
@@ -117,3 +119,8 @@ def compare(image_hu: NDArray[np.float32], truth_hu: NDArray[np.float32]) -> dic
     mean = {name: float(np.mean([one[name] for one in slices])) for name in slices[0]}
     apart = {"flicker": flicker(image_hu, truth_hu)} if len(slices) > 1 else {}
     return {"data_range_hu": DATA_RANGE_HU, "mean": mean, **apart, "slices": slices}
+
+
+def _values(header: Mapping[str, object], tag: str) -> list[object]:
+    element = header.get(tag)
+    return element.get("Value", []) if isinstance(element, dict) else []

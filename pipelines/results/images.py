@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,9 @@ from ctresample.choices import VOLUME_SUFFIXES, MapKind
 from ctresample.data_tools.dicom_export.content import CT_IMAGE, RESIDUAL_MAP, UNCERTAINTY_MAP, Content
 from ctresample.data_tools.dicom_export.write import check_ct_series, write_ct_series
 from ctresample.data_tools.volume_files import check_expressible, write_volume_file
-from ctresample.learned import LearnedModel
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.results.provenance import DICOM_FOLDER, method_label, provenance_of, scan_facts
-from ctresample.result import ModelIdentity, Reconstruction
+from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
 from ctresample.volume import Volume
 
@@ -75,8 +75,6 @@ def check_export(sinogram: Sinogram, formats: Collection[str]) -> None:
 def write_images(
     folder: StrPath,
     result: Reconstruction,
-    sinogram: Sinogram,
-    prior: LearnedModel | ModelIdentity | None,
     *,
     formats: Collection[str] = ("dicom",),
     maps: Sequence[ResultMap] = (),
@@ -87,8 +85,6 @@ def write_images(
     Args:
         folder: where: ``dicom/``, ``reconstruction.nii.gz``, ``dicom-residual-map/`` and so on are written.
         result: the reconstruction.
-        sinogram: what was reconstructed.
-        prior: the one used, if any.
         formats: of `ctresample.choices.FORMATS`.
         maps: of the reconstruction.
         created: the date that DICOM images bear; None for now.
@@ -98,24 +94,48 @@ def write_images(
         OutputError: a file that cannot be written.
     """
     folder = as_path(folder, "folder")
-    label = method_label(result.method, result.preset, sinogram.geometry.n_views)
-    images: list[tuple[_Kind, NDArray[np.float32], Mapping[str, Any]]] = [(_RECONSTRUCTION, result.image_hu, {})]
-    images += [(_MAPS[one.kind], one.hu, {"map": {"kind": one.kind, **one.facts}}) for one in maps]
-    for kind, hu, facts in images:
-        volume = Volume(hu, sinogram.affine, sinogram.headers, sinogram.slice_offsets_mm)
-        description = f"{kind.title}, {label}" if kind.title else label
+    for shown in (None, *maps):
+        kind = _kind(shown)
         for name in formats:
             if name == "dicom":
-                provenance = provenance_of(
-                    description,
-                    scan=scan_facts(sinogram),
-                    sampling={**result.settings, **facts},
-                    prior=prior,
-                    seed=result.seed,
-                    created=created,
-                )
-                place = folder / kind.dicom_folder
-                write_ct_series(volume, place, description=description, provenance=provenance, content=kind.content)
+                write_dicom(folder / kind.dicom_folder, result, shown, created=created)
             else:
-                file = folder / f"{kind.file}{VOLUME_SUFFIXES[name]}"
-                write_volume_file(volume, file, description=f"{description}; research use only")
+                write_volume(folder / f"{kind.file}{VOLUME_SUFFIXES[name]}", result, shown)
+
+
+def write_dicom(
+    folder: Path, result: Reconstruction, shown: ResultMap | None = None, *, created: datetime | None = None
+) -> list[Path]:
+    """Write a reconstruction, or a map of it, as a derived DICOM series; returns the files in slice order."""
+    description = _description(result, shown)
+    facts = {} if shown is None else {"map": {"kind": shown.kind, **shown.facts}}
+    provenance = provenance_of(
+        description,
+        scan=scan_facts(result.sinogram),
+        sampling={**result.settings, **facts},
+        prior=result.model,
+        seed=result.seed,
+        created=created,
+    )
+    content = _kind(shown).content
+    return write_ct_series(
+        _volume(result, shown), folder, description=description, provenance=provenance, content=content
+    )
+
+
+def write_volume(file: Path, result: Reconstruction, shown: ResultMap | None = None) -> None:
+    """Write a reconstruction, or a map of it, as NIfTI or NRRD, by the file's ending."""
+    write_volume_file(_volume(result, shown), file, description=f"{_description(result, shown)}; research use only")
+
+
+def _kind(shown: ResultMap | None) -> _Kind:
+    return _RECONSTRUCTION if shown is None else _MAPS[shown.kind]
+
+
+def _volume(result: Reconstruction, shown: ResultMap | None) -> Volume:
+    return result.volume if shown is None else result.volume.with_hu(shown.hu)
+
+
+def _description(result: Reconstruction, shown: ResultMap | None) -> str:
+    label = method_label(result.method, result.preset, result.sinogram.geometry.n_views)
+    return ", ".join(filter(None, (_kind(shown).title, label)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from ctresample.choices import FORMATS, ViewWeights, Window
+from ctresample.choices import CLEANING, FORMATS, Cleaning, ViewWeights, Window
 from ctresample.errors import UsageError
 from ctresample.offered import RESULTS, Offered
 from ctresample.pipelines.reconstruction.coupling_strength import coupling_strength
@@ -22,6 +22,7 @@ class ResultOptions:
         preset: of a method that has presets.
         window: of the ramp filter, for FBP.
         view_weights: of FBP, see `ctresample.solvers.fbp`.
+        clean: of `ctresample.choices.CLEANING`: what a detector got wrong, to be taken out first.
         physics: what the measurement is taken to be.
         z_coupling: how strongly neighbouring slices help each other: "auto", "none" or a strength as text.
         prior: name or folder of the learned model, for a method that needs one; None for the bundled one.
@@ -50,6 +51,14 @@ class ResultOptions:
         ViewWeights,
         Offered("Of FBP: a view counts by the arc to its neighbours, or (views in bursts, gated) all the same."),
     ] = "arcs"
+    clean: Annotated[
+        tuple[Cleaning, ...],
+        Offered(
+            f"What the detector got wrong, to be taken out first: of {', '.join(CLEANING)}, with commas between, or "
+            "none. run.json says what was found.",
+            "LIST",
+        ),
+    ] = ()
     physics: Physics = LINEAR
     z_coupling: Annotated[
         str,
@@ -94,6 +103,11 @@ class ResultOptions:
             raise UsageError(f"format is {','.join(self.formats)!r}; expected some of {', '.join(FORMATS)}")
         object.__setattr__(self, "formats", tuple(name for name in FORMATS if name in self.formats))
         coupling_strength(self.z_coupling)
+        if self.clean == ("none",):
+            object.__setattr__(self, "clean", ())
+        if not set(self.clean) <= set(CLEANING):
+            raise UsageError(f"clean is {','.join(self.clean)!r}; expected some of {', '.join(CLEANING)}, or none")
+        object.__setattr__(self, "clean", tuple(name for name in CLEANING if name in self.clean))
         if self.uncertainty is not None and self.uncertainty < 2:
             raise UsageError(f"uncertainty is {self.uncertainty}; expected 2 or more reconstructions to compare")
         if self.uncertainty and not chosen.is_random:

@@ -12,12 +12,10 @@ from typing import Any
 from ctresample.data_tools.dicom_export.write import headers_changed
 from ctresample.files import write_file
 from ctresample.finite_json import finite
-from ctresample.learned import LearnedModel
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.results.images import ResultMap
 from ctresample.pipelines.results.provenance import scan_facts
-from ctresample.result import ModelIdentity, Reconstruction
-from ctresample.sinogram import Sinogram
+from ctresample.result import Reconstruction
 
 RECORD_NAME = "run.json"
 _PACKAGES = ("ctresample", "torch", "diffusers", "numpy", "scipy", "pydicom")
@@ -26,12 +24,9 @@ _PACKAGES = ("ctresample", "torch", "diffusers", "numpy", "scipy", "pydicom")
 def write_record(
     folder: StrPath,
     result: Reconstruction,
-    sinogram: Sinogram,
     *,
-    prior: LearnedModel | ModelIdentity | None,
-    device: str,
     seconds: Mapping[str, float] | None,
-    metrics: Mapping[str, Any] | None,
+    metrics: Mapping[str, Any] | None = None,
     maps: Sequence[ResultMap] = (),
     created: datetime | None = None,
     notes: Sequence[str] = (),
@@ -41,9 +36,6 @@ def write_record(
     Args:
         folder: where.
         result: the reconstruction.
-        sinogram: what was reconstructed.
-        prior: the one used, if any.
-        device: where it was computed.
         seconds: wall time of each part of the work; None leaves it out, so that equal runs give equal records.
         metrics: from `compare`, if there was something to compare with.
         maps: written beside the reconstruction.
@@ -57,11 +49,11 @@ def write_record(
         "seed": result.seed,
         "settings": result.settings,
         "z_coupling": result.z_coupling,
-        "prior": {"name": prior.name, "weights_sha256": prior.sha256} if prior else None,
-        "scan": scan_facts(sinogram),
-        "headers_changed": headers_changed(sinogram.headers),
+        "prior": {"name": result.model.name, "weights_sha256": result.model.sha256} if result.model else None,
+        "scan": scan_facts(result.sinogram),
+        "headers_changed": headers_changed(result.sinogram.headers),
         "notes": list(notes),
-        "device": device,
+        "device": result.device.partition(":")[0],  # which of several GPUs is no matter
         "versions": _versions(),
         "created": (created or datetime.now().astimezone()).isoformat(timespec="seconds"),
         **({} if seconds is None else {"seconds": dict(seconds)}),

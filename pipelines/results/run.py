@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctresample.cleaning import cleaned
 from ctresample.data_tools.deidentify import UNDATED, Deidentifier
 from ctresample.device import pick_device
 from ctresample.errors import UsageError
@@ -30,6 +31,7 @@ from ctresample.pipelines.results.images import ResultMap, check_export, write_i
 from ctresample.pipelines.results.memory import with_smaller_batches
 from ctresample.pipelines.results.options import ResultOptions
 from ctresample.pipelines.results.record import write_record
+from ctresample.pipelines.results.report import write_page
 from ctresample.pipelines.results.result_maps import result_maps
 from ctresample.pipelines.work import Progress
 from ctresample.result import Reconstruction
@@ -45,6 +47,7 @@ class Result:
         maps: that were asked for.
         metrics: against the truth, where there was one.
         batch_size: slices reconstructed together: those that memory was enough for.
+        notes: what was found in the sinogram while it was cleaned.
         note: what was de-identified, in a line; empty where nothing was.
     """
 
@@ -52,6 +55,7 @@ class Result:
     maps: tuple[ResultMap, ...]
     metrics: Mapping[str, Any] | None
     batch_size: int
+    notes: tuple[str, ...]
     note: str
 
 
@@ -73,7 +77,8 @@ def make_result(
 ) -> Result:
     """Reconstruct a sinogram and write all of the result, whole or not at all.
 
-    The folder gets the images in each format, the maps and ``run.json``; of de-identified ones the report, too. Where
+    The folder gets the images in each format, the maps, ``run.json`` and ``report.html``; of de-identified ones what
+    was treated, too. Where
     memory runs out, fewer slices are reconstructed together.
 
     Args:
@@ -106,6 +111,8 @@ def make_result(
             sinogram = deidentifier.sinogram(sinogram)
             sinogram = replace(sinogram, origin=origin) if keep_origin else sinogram
         check_export(sinogram, options.formats)
+        found: list[str] = []
+        sinogram = cleaned(sinogram, options.clean, on_note=found.append)
         options = replace(options, device=str(pick_device(options.device)))
         model = load_model(options) if model is None else model
         n = sinogram.n_slices
@@ -136,26 +143,25 @@ def make_result(
         metrics = None if truth_hu is None else compare(result.image_hu, truth_hu)
         note = ""
         with as_output_error(place):  # whichever library writes
-            formats = options.formats
-            write_images(unfinished, result, sinogram, result.model, formats=formats, maps=maps, created=created)
+            write_images(unfinished, result, formats=options.formats, maps=maps, created=created)
+            write_page(unfinished, result, maps=maps, truth_hu=truth_hu, metrics=metrics)
             now = time.perf_counter()
             write_record(
                 unfinished,
                 result,
-                sinogram,
-                prior=result.model,
-                device=options.device.partition(":")[0],  # which of several GPUs is no matter
                 seconds=None if began is None else _parts(began, loaded, solved, now),
                 metrics=metrics,
                 maps=maps,
                 created=created,
-                notes=notes,
+                notes=[*notes, *found],
             )
             if deidentifier:
                 note = write_report(unfinished / REPORT_NAME, deidentifier)
     if parts_folder is not None:
         remove_parts(as_path(parts_folder, "parts_folder"))
-    return Result(reconstruction=result, maps=tuple(maps), metrics=metrics, batch_size=size, note=note)
+    return Result(
+        reconstruction=result, maps=tuple(maps), metrics=metrics, batch_size=size, notes=tuple(found), note=note
+    )
 
 
 def reconstructed(

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
-from ctresample.choices import BEAMS, Beam
+from ctresample.choices import BEAMS, VOLUME_BEAMS, Beam, CircularBeam
 from ctresample.errors import UsageError
-from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, ImageGrid, ParallelBeam, VolumeGrid
+from ctresample.geometry import FOR_GRID, Geometry, Grid, ImageGrid, VolumeGrid
 from ctresample.regrid import to_square_grid
 from ctresample.volume import Volume
-
-_FOR_GRID: dict[Beam, Any] = {
-    "parallel": ParallelBeam.for_grid,
-    "fan": FanBeam.for_grid,
-    "fan-curved": partial(FanBeam.for_grid, detector_shape="curved"),
-    "cone": ConeBeam.for_grid,
-}
 
 
 def reconstruction_grid(volume: Volume, size: int, beam: Beam = "parallel") -> tuple[Grid, Volume]:
@@ -36,11 +28,11 @@ def reconstruction_grid(volume: Volume, size: int, beam: Beam = "parallel") -> t
     Raises:
         UsageError: a cone beam of slices that are not evenly spaced.
     """
-    if beam == "cone" and volume.slice_offsets_mm is not None:
+    if beam in VOLUME_BEAMS and volume.slice_offsets_mm is not None:
         raise UsageError("a cone beam needs evenly spaced slices; choose another geometry, or add the missing slices")
     first = to_square_grid(replace(volume, hu=volume.hu[:1], headers=(), slice_offsets_mm=None), size)
     pixel_size_mm, _, slice_step_mm = first.spacing_mm
-    if beam == "cone":
+    if beam in VOLUME_BEAMS:
         return VolumeGrid((len(volume.hu), size, size), pixel_size_mm, slice_step_mm), first
     return ImageGrid((size, size), pixel_size_mm), first
 
@@ -48,7 +40,7 @@ def reconstruction_grid(volume: Volume, size: int, beam: Beam = "parallel") -> t
 def scan_geometry(
     grid: Grid,
     *,
-    beam: Beam,
+    beam: CircularBeam,
     n_views: int,
     arc_rad: float | Literal["short"] | None = None,
     detector_offset_mm: float = 0.0,
@@ -79,7 +71,7 @@ def scan_geometry(
         raise UsageError(f"views is {n_views}; expected at least 1")
     distances = {"source_to_axis_mm": source_to_axis_mm, "source_to_detector_mm": source_to_detector_mm}
     options: dict[str, Any] = {name: mm for name, mm in distances.items() if mm is not None}
-    offsets = {"detector_offset_mm": detector_offset_mm}
+    offsets: dict[str, Any] = {"detector_offset_mm": detector_offset_mm}
     if beam != "parallel":
         offsets["axis_offset_mm"] = axis_offset_mm
     elif options or axis_offset_mm:
@@ -88,7 +80,7 @@ def scan_geometry(
         raise UsageError(f"{name} is of a fan or cone, but the geometry is 'parallel'; {fix}")
     if arc_rad is not None and arc_rad != "short":
         options["arc_rad"] = arc_rad
-    make = _FOR_GRID[beam]
+    make = FOR_GRID[beam]
     geometry: Geometry = replace(make(grid, n_views, **options), **offsets)
     if arc_rad == "short":
         geometry = replace(make(grid, n_views, **options, arc_rad=geometry.short_scan_rad), **offsets)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from ctresample.choices import Beam
+from ctresample.choices import CircularBeam
 from ctresample.noise import PLAIN, Scanner
 from ctresample.offered import DOSE, SCANNER, Offered
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # the choice alone must cost no torch
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """How to scan; `scan_geometry` and `simulate` check the values.
+    """How to scan; values are checked when it does.
 
     Attributes:
         n_views: views, equally spaced.
@@ -39,7 +39,7 @@ class Scan:
 
     n_views: Annotated[int, Offered("Projection angles, equally spaced.", name="views", minimum=1, group=SCANNER)]
     beam: Annotated[
-        Beam,
+        CircularBeam,
         Offered(
             "Parallel rays, a fan on a flat or curved detector, or a cone that sees all slices at once.",
             name="geometry",
@@ -100,11 +100,11 @@ class Scan:
         )
 
     def scan(self, volume: Volume, *, seed: int = 0, progress: Callable[[float], None] | None = None) -> Sinogram:
-        """Scan a volume; see `simulate`.
+        """Scan a volume; `ctresample.simulate` takes the same options at once.
 
         Args:
-            volume: slices in HU.
-            seed: of the noise.
+            volume: slices in HU; values below -1000 HU count as air.
+            seed: of the noise; slice k of a volume, or row k of a flat panel, draws from ``(seed, k)``.
             progress: told the fraction done, from 0 to 1.
 
         Raises:
@@ -112,12 +112,12 @@ class Scan:
             GeometryError: a scan that cannot be.
         """
         from ctresample.pipelines.scan.geometry import reconstruction_grid
-        from ctresample.pipelines.scan.simulate import simulate
+        from ctresample.pipelines.scan.measure import measure
 
         grid, _ = reconstruction_grid(volume, self.size, self.beam)
-        return simulate(
+        return measure(
             volume,
-            geometry=self.geometry(grid),
+            self.geometry(grid),
             size=self.size,
             stagger=self.stagger,
             photons=self.photons,

@@ -41,6 +41,11 @@ def test_batch(cli, export, tmp_path):
     assert done.exit_code == 0, done.output
     assert "2 of 2 series done" in done.stdout
     assert "data residual" in done.stderr
+    assert done.stderr.count("6 views: too few to tell an image") == 2  # doubtful, in each series
+    assert "2 of them with doubts or notes" in done.stderr
+    rows = list(csv.DictReader((tmp_path / "out" / "summary.csv").read_text().splitlines()))
+    assert all("6 views: too few to tell an image" in row["doubts"] for row in rows)
+    assert "6 views: too few to tell an image" in (tmp_path / "out" / "summary.html").read_text()
     assert "Doe" not in done.output
     again = cli("batch", export, "-o", tmp_path / "out", *FBP)
     assert again.exit_code == 0, again.output
@@ -94,7 +99,7 @@ def test_maps_in_every_format(cli, export, prior, tmp_path):
     assert done.exit_code == 0, done.output
     (folder,) = (tmp_path / "out" / "series").iterdir()
     assert {path.name for path in folder.iterdir()} == {
-        *("run.json", "preview.png", "dicom", "dicom-residual-map", "dicom-uncertainty-map"),
+        *("run.json", "preview.png", "report.html", "dicom", "dicom-residual-map", "dicom-uncertainty-map"),
         *(f"{name}{suffix}" for name in ("reconstruction", "residual-map", "uncertainty-map") for suffix in SUFFIXES),
     }
     record = json.loads((folder / "run.json").read_text())["maps"]

@@ -48,7 +48,7 @@ def test_formats(cli, scan, tmp_path):
     done = cli("reconstruct", scan, "-o", out, "--method", "fbp", "--format", "dicom,nifti,nrrd")
     assert done.exit_code == 0, done.output
     assert sorted(path.name for path in out.iterdir()) == [
-        *("dicom", "reconstruction.nii.gz", "reconstruction.nrrd", "run.json")
+        *("dicom", "reconstruction.nii.gz", "reconstruction.nrrd", "report.html", "run.json")
     ]
     series = read_ct_series(out / "dicom")
     nrrd = SimpleITK.ReadImage(str(out / "reconstruction.nrrd"))
@@ -66,7 +66,11 @@ def test_help_names_every_format(cli):
 def test_only_nrrd(cli, scan, tmp_path):
     done = cli("reconstruct", scan, "-o", tmp_path / "out", "--method", "fbp", "--format", "nrrd")
     assert done.exit_code == 0, done.output
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["reconstruction.nrrd", "run.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "reconstruction.nrrd",
+        "report.html",
+        "run.json",
+    ]
 
 
 def test_maps(cli, make_series, prior, tmp_path):

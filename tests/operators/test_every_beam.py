@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ctresample.errors import GeometryError
-from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, ImageGrid, ParallelBeam, VolumeGrid
+from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, HelicalBeam, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.operators import ConeProjector, SparseProjector, StreamedProjector, dot_test, make_projector
 from ctresample.operators.sparse import matrix_bytes
 
@@ -26,6 +26,16 @@ def turned(geometry: Geometry) -> Geometry:
     return geometry.with_angles(tuple(angle + 0.1 for angle in geometry.angles_rad))
 
 
+HELIX = HelicalBeam(
+    (0.0, 1.3, 2.6, 3.9, 5.2),
+    21,
+    2.5,
+    source_to_axis_mm=60.0,
+    source_to_detector_mm=100.0,
+    centre_z_mm=(-4.0, -2.0, 0.0, 2.0, 4.0),
+    n_detector_rows=5,
+    detector_row_pitch_mm=3.0,
+)
 CASES: dict[str, tuple[Geometry, Grid]] = {
     "parallel": (ParallelBeam.for_grid(SLICE, 7), SLICE),
     "parallel, offset": (replace(ParallelBeam.for_grid(SLICE, 7), detector_offset_mm=1.7), SLICE),
@@ -46,6 +56,18 @@ CASES: dict[str, tuple[Geometry, Grid]] = {
         ),
         BLOCK,
     ),
+    "helical": (HELIX, BLOCK),
+    "helical, flying focal spot": (
+        replace(
+            HELIX,
+            detector_offset_mm=1.3,
+            detector_row_offset_mm=0.4,
+            spot_angle_rad=(0.01, -0.01, 0.01, -0.01, 0.01),
+            spot_radial_mm=(0.0, 5.0, 0.0, 5.0, 0.0),
+            spot_z_mm=(0.0, -2.0, 0.0, -2.0, 0.0),
+        ),
+        BLOCK,
+    ),
 }
 CASES = {name: (turned(geometry), grid) for name, (geometry, grid) in CASES.items()}
 EVERY = pytest.mark.parametrize(("geometry", "grid"), CASES.values(), ids=CASES.keys())
@@ -53,8 +75,8 @@ KINDS = pytest.mark.parametrize("kind", [SparseProjector, StreamedProjector, Con
 
 
 def skip_unless_made_for(kind: type, geometry: Geometry) -> None:
-    if kind is ConeProjector and not isinstance(geometry, ConeBeam):
-        pytest.skip("for cone beams")
+    if kind is ConeProjector and not geometry.is_volume:
+        pytest.skip("for volumes")
 
 
 def random_pair(A, batch: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
@@ -91,10 +113,7 @@ def test_rays_steepest_along_every_axis(phantoms):
     assert phantoms.relative(planes.T(y), sparse.T(y)) < 2e-6
 
 
-TINY = {
-    name: (replace(geometry, n_detectors=4).with_angles(geometry.angles_rad[:2]), grid)
-    for name, (geometry, grid) in CASES.items()
-}
+TINY = {name: (replace(geometry, n_detectors=4).with_views(slice(2)), grid) for name, (geometry, grid) in CASES.items()}
 
 
 @pytest.mark.parametrize(("geometry", "grid"), TINY.values(), ids=TINY.keys())
@@ -102,7 +121,7 @@ TINY = {
 def test_gradients_of_first_and_second_order(kind, geometry, grid):
     skip_unless_made_for(kind, geometry)
     grid = replace(grid, shape=(2, 3, 2)[: len(grid.shape)])
-    if isinstance(geometry, ConeBeam):
+    if geometry.is_volume:
         geometry = replace(geometry, n_detector_rows=3)
     A = kind(geometry, grid, dtype=torch.float64)
     x, y = (tensor.requires_grad_() for tensor in random_pair(A))
@@ -171,6 +190,17 @@ def test_analytic_cone(centre, radius, phantoms):
     volume = torch.tensor(phantoms.volume_image(grid, [sphere]), dtype=torch.float32)
     found = ConeProjector(geometry, grid)(volume[None, None])[0, 0]
     assert phantoms.relative(found, phantoms.cone_integrals(geometry, [sphere])) < 0.01
+
+
+def test_analytic_helix(phantoms):
+    """A flying focal spot and a curved detector, against chord lengths through a sphere written out from the axes."""
+    geometry = CASES["helical, flying focal spot"][0]
+    grid = VolumeGrid((64, 48, 48), 0.5, 0.5)
+    sphere = phantoms.Sphere(0.02, (1.5, -2.0, 1.0), 8.0)
+    x = torch.tensor(phantoms.volume_image(grid, [sphere]), dtype=torch.float32)[None, None]
+    expected = phantoms.helical_integrals(geometry, [sphere])
+    assert np.abs(expected).max() > 0.25
+    assert phantoms.relative(ConeProjector(geometry, grid)(x)[0, 0], expected) < 0.02
 
 
 def test_mid_plane_of_a_cone_is_a_fan(phantoms):
@@ -266,7 +296,7 @@ def test_another_unit_of_length_scales_line_integrals(seed, scale, offset):
 def test_a_small_budget_means_no_stored_matrix(geometry, grid):
     needed = matrix_bytes(geometry, grid)
     assert isinstance(make_projector(geometry, grid, memory_budget_bytes=needed), SparseProjector)
-    without = ConeProjector if isinstance(geometry, ConeBeam) else StreamedProjector
+    without = ConeProjector if geometry.is_volume else StreamedProjector
     assert type(make_projector(geometry, grid, memory_budget_bytes=needed - 1)) is without
 
 

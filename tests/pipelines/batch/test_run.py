@@ -44,7 +44,7 @@ def test_results(run, tmp_path, contents):
     }
     for row in rows[1:]:
         names = {path.name for path in (out / row.folder).iterdir()}
-        assert names == {"dicom", "run.json", "preview.png"}
+        assert names == {"dicom", "run.json", "preview.png", "report.html"}
         (series,) = find_series(out / row.folder / "dicom").series
         assert series.n_slices == row.slices
         assert row.psnr_db > 5
@@ -349,7 +349,7 @@ def test_maps_and_formats(run, settings, source, tmp_path, contents):
     found = contents(tmp_path / "a")
     assert found == contents(tmp_path / "b")
     for name, content in contents(tmp_path / "plain").items():
-        assert name.endswith("run.json") or found[name] == content
+        assert name.endswith(("run.json", "report.html")) or found[name] == content
     for one in find_inputs(source, more).inputs:
         taken = sum(len(content) for name, content in found.items() if one.key in name)
         assert one.problem or taken < one.n_bytes

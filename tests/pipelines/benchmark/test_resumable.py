@@ -22,7 +22,7 @@ from ctresample.pipelines.benchmark.records import open_records, row_from_record
 from ctresample.pipelines.benchmark.resumable import run_benchmark
 from ctresample.pipelines.benchmark.runs import Run
 from ctresample.pipelines.benchmark.table import read_results_csv
-from ctresample.pipelines.benchmark.zoom import Zoom
+from ctresample.pipelines.viewer.zoom import Zoom
 from ctresample.volume import Volume
 
 MEASURED = {"seconds", "peak_memory_mb"}  # of the machine

@@ -10,7 +10,8 @@ from ctresample.data_tools.dicom.read import read_ct_series
 from ctresample.errors import UsageError
 from ctresample.pipelines.results.options import ResultOptions
 from ctresample.pipelines.results.run import make_result
-from ctresample.pipelines.scan.simulate import scanned, simulate
+from ctresample.pipelines.scan.measure import scanned
+from ctresample.pipelines.scan.simulate import simulate
 from ctresample.volume import Volume
 
 
@@ -37,7 +38,14 @@ def test_a_whole_result_in_one_call(tmp_path, sinogram, volume):
         progress=lambda share, step: seen.append((share, step)),
     )
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"dicom", "dicom-residual-map", "reconstruction.nrrd", "residual-map.nrrd", "run.json"}
+    assert names == {
+        "dicom",
+        "dicom-residual-map",
+        "reconstruction.nrrd",
+        "residual-map.nrrd",
+        "run.json",
+        "report.html",
+    }
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert record["metrics"]["mean"] == result.metrics["mean"]
     assert "seconds" not in record  # equal runs give equal files

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import MISSING, fields
+from typing import get_type_hints
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +14,9 @@ from ctresample.errors import GeometryError, SinogramError, UsageError
 from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.noise import Scanner
 from ctresample.operators import SparseProjector
-from ctresample.pipelines.scan.simulate import REFINEMENT, simulate
+from ctresample.pipelines.scan.measure import REFINEMENT
+from ctresample.pipelines.scan.scan import Scan
+from ctresample.pipelines.scan.simulate import simulate
 from ctresample.regrid import to_square_grid
 from ctresample.units import AIR_HU, MU_WATER_PER_MM, hu_to_mu
 from ctresample.volume import Volume
@@ -225,6 +231,29 @@ def test_oblong_image_with_oblong_pixels(phantoms):
     assert phantoms.relative(sinogram.values[0], expected) < 0.05
 
 
+def test_takes_what_a_scan_does(phantoms):
+    """With the same defaults and types; but the views may be those of a geometry."""
+    own = inspect.signature(simulate).parameters
+    assert [name for name in own if name not in ("volume", "geometry", "seed", "progress")] == [
+        one.name for one in fields(Scan)
+    ]
+    for one in fields(Scan):
+        assert own[one.name].default == (None if one.default is MISSING else one.default), one.name
+    of_scan, of_function = get_type_hints(Scan), get_type_hints(simulate)
+    different = {name for name, hint in of_scan.items() if hint != of_function[name]}
+    assert different == {"n_views"}
+    volume, _ = water_disk(phantoms, 16, n_slices=2)
+    options = {"n_views": 5, "beam": "fan", "arc_rad": "short", "detector_offset_mm": 1.5, "axis_offset_mm": -2.0}
+    options |= {"source_to_axis_mm": 700.0, "source_to_detector_mm": 900.0, "size": 20, "photons": 1e4}
+    options |= {"electronic_noise": 2.0, "scanner": Scanner(blur_mm=3.0), "stagger": 2}
+    assert set(options) == set(of_scan)
+    told = simulate(volume, **options, seed=5)
+    kept = Scan(**options).scan(volume, seed=5)
+    assert np.array_equal(told.values, kept.values)
+    assert (told.geometry, told.origin, told.angle_shifts_rad) == (kept.geometry, kept.origin, kept.angle_shifts_rad)
+    assert told.geometry.axis_offset_mm == -2.0
+
+
 # ---------------------------------------------------------------- what is refused
 
 
@@ -242,6 +271,7 @@ def test_oblong_image_with_oblong_pixels(phantoms):
         ({"scanner": Scanner(tube_current_modulation=0.5)}, UsageError, "state photons"),
         ({"n_views": None}, UsageError, "views is not stated"),
         ({"geometry": ParallelBeam((0.0,), 8, 1.0)}, UsageError, "geometry has its own views"),
+        ({"n_views": None, "geometry": ParallelBeam((0.0,), 8, 1.0), "beam": "fan"}, UsageError, "own views, beam"),
     ],
     ids=str,
 )

@@ -22,7 +22,7 @@ SCAN = Scan(n_views=6, beam="fan", size=16)
 def uids(place, scan, **options):
     volume = Volume(np.zeros((1, 16, 16), np.float32), np.diag([9.0, 9.0, 3.0, 1.0]), (SOURCE,))
     sinogram = scan.scan(volume)
-    write_images(place, reconstruct(sinogram, method="fbp", **options), sinogram, None)
+    write_images(place, reconstruct(sinogram, method="fbp", **options))
     dataset = dcmread(place / "dicom" / "0001.dcm")
     return dataset.SeriesInstanceUID, dataset.SOPInstanceUID
 

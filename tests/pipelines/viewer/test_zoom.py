@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctresample.errors import UsageError
-from ctresample.pipelines.benchmark.zoom import Zoom, zoom_on_error
+from ctresample.pipelines.viewer.zoom import Zoom, zoom_on_error
 
 
 def truth(n=40):

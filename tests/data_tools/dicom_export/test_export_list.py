@@ -6,6 +6,7 @@ in test_volume_files.py.
 
 import math
 import subprocess
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -41,14 +42,14 @@ def case(tmp_path_factory, dicom):
     dicom.make_series(root / "source", n=4, shape=(32, 32), orientation=SLANTED, spacing=(2.0, 2.0), edit=edit)
     write_sinogram(simulate(read_ct_series(root / "source"), n_views=8, size=32, photons=1e5), root / "scan.h5")
     sinogram = read_sinogram(root / "scan.h5")
-    result = reconstruct(sinogram, method="fbp")
+    result = replace(reconstruct(sinogram, method="fbp"), model=PRIOR)
     others = [result.image_hu, result.image_hu + 20, result.image_hu - 7]
     maps = [
         ResultMap("residual", residual_map(sinogram, result.image_hu)),
         ResultMap("uncertainty", uncertainty_map(others), {"seeds": [0, 1, 2]}),
     ]
     for name, created in (("result", datetime(2026, 11, 23, 9, 8, 7)), ("again", None)):
-        write_images(root / name, result, sinogram, PRIOR, maps=maps, created=created)
+        write_images(root / name, result, maps=maps, created=created)
     return root
 
 

@@ -1,0 +1,1 @@
+"""The interactive viewer inside a report: what it shows, how the values are packed, and its HTML."""
