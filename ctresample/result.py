@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from ctresample.errors import GeometryError
 from ctresample.paths import StrPath, as_path
 from ctresample.sinogram import Sinogram
 from ctresample.volume import Volume
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +174,25 @@ class Reconstruction:
         """The images with their place in the patient and the headers of the source."""
         scan = self.sinogram
         return Volume(self.image_hu, scan.affine, scan.headers, scan.slice_offsets_mm)
+
+    def plot(
+        self, *others: Reconstruction | Volume, slice_number: int | None = None, window: str = "soft tissue"
+    ) -> Figure:
+        """Draw a slice with matplotlib, beside the same slice of others: other methods, the true volume.
+
+        Args:
+            others: of the same shape.
+            slice_number: from 0; by default the middle one.
+            window: "soft tissue", "lung", "bone" or "brain".
+        """
+        from ctresample.plots import plot_slices  # with matplotlib, which is slow to load
+
+        stacks = {f"{self.method} {self.preset}".strip(): self.image_hu}
+        for number, other in enumerate(others, 2):
+            name = "volume" if isinstance(other, Volume) else f"{other.method} {other.preset}".strip()
+            hu = other.hu if isinstance(other, Volume) else other.image_hu
+            stacks[f"{name} ({number})" if name in stacks else name] = hu
+        return plot_slices(stacks, self.volume.spacing_mm, slice_number=slice_number, window=window)
 
     def to_dicom(self, folder: StrPath) -> list[Path]:
         """Write a derived DICOM series, as ``ctresample reconstruct`` does; equal results get equal UIDs.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from ctresample.volume import offsets_problem, settle_place, slice_origins_mm
 NOISE_FREE_SIGMA = 2e-3
 """Standard deviation assumed for data said to be free of noise, relative to the slice's root mean square:
 about the error of the discrete projector, so that solvers have a level to stop at."""
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 SMOOTHING_BINS = 2.0
@@ -166,6 +169,21 @@ class Sinogram:
     def __repr__(self) -> str:
         headers = ", with DICOM headers" if self.headers else ""
         return f"Sinogram({', '.join(self._in_words.values())}{headers})"
+
+    def plot(self, *, slice_number: int | None = None) -> Figure:
+        """Draw the line integrals of a slice with matplotlib: view angles in degrees, the detector in mm.
+
+        Args:
+            slice_number: from 0 (of a cone beam the detector's row); by default the middle one.
+        """
+        from ctresample.plots import plot_scan  # with matplotlib, which is slow to load
+
+        n = len(self.values)
+        number = n // 2 if slice_number is None else slice_number
+        if not 0 <= number < n:
+            raise UsageError(f"slice_number is {number}; expected 0 to {n - 1}")
+        geometry = self.geometry if self.geometry.is_volume else self.geometry_of(number)
+        return plot_scan(self.values[number], np.asarray(geometry.angles_rad), geometry.detector_mm)
 
     def _repr_html_(self) -> str:
         return as_html("Sinogram", scan_picture(middle(self.values)), self._in_words)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from ctresample.arrays import as_array, as_numbers
 from ctresample.display import as_html, hu_picture, middle, slices_in_words
 from ctresample.errors import GeometryError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,6 +62,17 @@ class Volume:
         """Distances between voxel centres ``(column step, row step, slice step)`` in mm."""
         x, y, z = (float(np.linalg.norm(self.affine[:3, i])) for i in range(3))
         return x, y, z
+
+    def plot(self, *, slice_number: int | None = None, window: str = "soft tissue") -> Figure:
+        """Draw a slice with matplotlib, the axes in mm.
+
+        Args:
+            slice_number: from 0; by default the middle one.
+            window: "soft tissue", "lung", "bone" or "brain".
+        """
+        from ctresample.plots import plot_slices  # with matplotlib, which is slow to load
+
+        return plot_slices({"Volume": self.hu}, self.spacing_mm, slice_number=slice_number, window=window)
 
     def __repr__(self) -> str:
         headers = ", with DICOM headers" if self.headers else ""

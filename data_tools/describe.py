@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from ctresample.paths import StrPath, as_path
 if TYPE_CHECKING:
     from ctresample.data_tools.dicom.discovery import Discovery
     from ctresample.data_tools.dicom.series import FoundSeries
-    from ctresample.geometry import Geometry, Grid
+    from ctresample.geometry import Geometry, Grid, HelicalBeam
     from ctresample.sinogram import Sinogram
     from ctresample.volume import Volume
 
@@ -30,13 +30,15 @@ PRIOR_CONFIG = "prior.json"
 WEIGHT_FILES = (".ckpt", ".pt", ".pth", ".safetensors")
 BUNDLED_PRIORS = Path(ctresample.__file__).parent / "priors"
 
+RESULT_RECORD = "run.json"  # as in ctresample.pipelines.results.record
+
 PATIENT_IDENTITY_REMOVED = "00120062"
 
 Facts = dict[str, str]
 
 
 def describe(path: StrPath, *, one_series: bool = False, any_class: bool = False) -> Facts:
-    """Facts about a sinogram file, a place of CT images, or a prior, in the order to show them.
+    """Facts about a sinogram file, a place of CT images, a result folder or a prior, in the order to show them.
 
     Everything is read through, so that a file that describes well also reads well.
 
@@ -57,7 +59,10 @@ def describe(path: StrPath, *, one_series: bool = False, any_class: bool = False
         PriorError: a prior whose config cannot be read, or a model that is not yet a prior.
     """
     path = as_path(path, "path")
-    if (path / PRIOR_CONFIG).is_file():
+    record = path / RESULT_RECORD if path.is_dir() else path
+    if record.name == RESULT_RECORD and record.is_file():
+        facts = _result(record)
+    elif (path / PRIOR_CONFIG).is_file():
         facts = _prior(path)
     elif (path / "model_index.json").is_file() or (path / "unet").is_dir():
         raise PriorError(
@@ -76,8 +81,8 @@ def describe(path: StrPath, *, one_series: bool = False, any_class: bool = False
     else:
         bundled = ", ".join(bundled_priors()) or "none"
         raise UsageError(
-            f"{path} is no file, folder or name of a prior; expected a sinogram file, a DICOM file or folder, a prior "
-            f"folder or a bundled prior ({bundled})"
+            f"{path} is no file, folder or name of a prior; expected a sinogram file, a DICOM file or folder, a result "
+            f"folder, a prior folder or a bundled prior ({bundled})"
         )
     return {one_line(name, 40): one_line(value, 1000) for name, value in facts.items()}
 
@@ -85,6 +90,41 @@ def describe(path: StrPath, *, one_series: bool = False, any_class: bool = False
 def bundled_priors() -> list[str]:
     """Names of the priors that come with ctresample."""
     return sorted(config.parent.name for config in BUNDLED_PRIORS.glob(f"*/{PRIOR_CONFIG}"))
+
+
+# ---------------------------------------------------------------- results
+
+
+def _result(record: Path) -> Facts:
+    """What a result folder's record says, and what lies beside it."""
+    try:
+        run: dict[str, Any] = read_json(record)
+        scan, ratios = dict(run["scan"]), [float(ratio) for ratio in run["residual_ratio"]]
+        facts = {
+            "kind": "result of a reconstruction",
+            "method": " ".join(filter(None, (str(run["method"]), run["preset"]))),
+            "slices": f"{len(ratios)} of {_by(tuple(int(side) for side in scan['image'][-2:]))} pixels",
+            "scan": f"{scan['geometry']}, {scan['views']} views",
+            "data residual": f"{sum(ratios) / len(ratios):.3g} of what the noise predicts",
+            "seed": str(run["seed"]),
+        }
+        if run["prior"]:
+            facts["prior"] = f"{run['prior']['name']}, weights {str(run['prior']['weights_sha256'])[:12]}"
+        if run["metrics"]:
+            mean = {name: float(value) for name, value in run["metrics"]["mean"].items()}
+            facts["against the truth"] = (
+                f"PSNR {mean['psnr_db']:.2f} dB, SSIM {mean['ssim']:.3f}, RMSE {mean['rmse_hu']:.1f} HU"
+            )
+        facts |= {f"{kind} map": f"RMS {float(one['rms_hu']):.3g} HU" for kind, one in dict(run["maps"]).items()}
+        facts |= {f"doubt {number}": str(doubt) for number, doubt in enumerate(run["doubts"], 1)}
+        facts["made"] = f"{run['created']}, ctresample {run['versions']['ctresample']}"
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, ZeroDivisionError) as error:
+        raise UsageError(
+            f"{record} cannot be used: {type(error).__name__} {one_line(str(error))}; expected the record of a "
+            "reconstruction, as `ctresample reconstruct` writes it"
+        ) from error
+    beside = sorted(one.name + "/" * one.is_dir() for one in record.parent.iterdir() if one != record)
+    return facts | {"beside it": ", ".join(beside) or "nothing"}
 
 
 # ---------------------------------------------------------------- sinograms
@@ -158,17 +198,13 @@ def _stagger(sinogram: Sinogram) -> Facts:
     return {"stagger": f"slices seen from {len(shifts)} sets of angles, turned by {shifts[0]:.4g} to {shifts[-1]:.4g}°"}
 
 
-_VOLUME_BEAMS = {"cone": "cone, flat panel", "helical": "helix, curved detector"}
-
-
 def _scan(geometry: Geometry) -> Facts:
-    beam, detector = "parallel", f"{geometry.n_detectors} bins of {geometry.detector_pitch_mm:.4g} mm"
+    beam, detector = geometry.words, f"{geometry.n_detectors} bins of {geometry.detector_pitch_mm:.4g} mm"
     offsets = {"detector": geometry.detector_offset_mm}
     lengths = geometry.lengths_mm
     if "source_to_axis_mm" in lengths:
-        fan = f"fan, {'curved' if geometry.is_curved else 'flat'} detector"
-        beam = (
-            f"{_VOLUME_BEAMS.get(geometry.name, fan)}; source to axis {lengths['source_to_axis_mm']:.6g} "
+        beam += (
+            f"; source to axis {lengths['source_to_axis_mm']:.6g} "
             f"mm, to detector {lengths['source_to_detector_mm']:.6g} mm"
         )
         offsets["axis"] = lengths["axis_offset_mm"]
@@ -183,15 +219,20 @@ def _scan(geometry: Geometry) -> Facts:
         "detector": detector,
     }
     if geometry.name == "helical":
-        heights = geometry.centre_z_mm
-        facts["helix"] = (
-            f"from z {heights[0]:.5g} to {heights[-1]:.5g} mm, {abs(geometry.feed_mm):.4g} mm a turn, pitch "
-            f"{geometry.pitch:.3g}"
-        )
-        if geometry.spots.any():
-            facts["focal spot"] = f"flies among {len(np.unique(geometry.spots.round(5), axis=0))} places"
+        facts |= _helix(cast("HelicalBeam", geometry))
     out_of_line = [f"{what} by {offset:.4g} mm" for what, offset in offsets.items() if offset]
     return facts | ({"out of line": ", ".join(out_of_line)} if out_of_line else {})
+
+
+def _helix(geometry: HelicalBeam) -> Facts:
+    heights = geometry.centre_z_mm
+    facts = {
+        "helix": f"from z {heights[0]:.5g} to {heights[-1]:.5g} mm, {abs(geometry.feed_mm):.4g} mm a turn, pitch "
+        f"{geometry.pitch:.3g}"
+    }
+    if geometry.spots.any():
+        facts["focal spot"] = f"flies among {len(np.unique(geometry.spots.round(5), axis=0))} places"
+    return facts
 
 
 def _grid(grid: Grid) -> Facts:

@@ -31,6 +31,7 @@ DEFAULT_SCAN = Scan(n_views=25)
 
 @with_settings
 def batch(
+    context: typer.Context,
     place: Annotated[
         Path,
         typer.Argument(
@@ -95,6 +96,7 @@ def batch(
     if deidentify != (deidentification_key is not None):
         raise UsageError("--deidentify and --deidentification-key go together in a batch: all of it needs one key")
     deidentification.check_retain_device(deidentify, retain_device)
+    options.check_effect(context, result.method)
     options.check_noise(scan.photons, scan.electronic_noise)
     with screen() as show:
         show.progress(0, "loading")

@@ -11,9 +11,10 @@ import typer
 from ctresample.choices import SLICE_BEAMS
 from ctresample.cli import options
 from ctresample.cli.from_settings import Without, with_settings
+from ctresample.cli.names import all_known
 from ctresample.cli.screen import say, screen
 from ctresample.errors import Stopped, UsageError
-from ctresample.pipelines.reconstruction.methods import BUNDLED, DEFAULT_PRIOR, PRESETS
+from ctresample.pipelines.reconstruction.methods import BUNDLED, DEFAULT_PRIOR, METHODS, PRESETS
 from ctresample.pipelines.scan.scan import Scan
 
 if TYPE_CHECKING:
@@ -125,7 +126,10 @@ def benchmark(
     only. Exit status 3: some reconstructions failed, which the report says; the rest is there.
     """
     scans = _conditions(scan, views, geometry, photons, conditions)
-    names, presets = options.words("--methods", methods), options.words("--preset", preset)
+    names, presets = (
+        all_known("--methods", options.words("--methods", methods), METHODS),
+        all_known("--preset", options.words("--preset", preset), PRESETS),
+    )
     limits = options.numbers_by_name("--slices-of", slices_of) if slices_of else {}
     region = _zoom(zoom) if zoom else None
 

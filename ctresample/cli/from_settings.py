@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
-from ctresample.cli import options
+from ctresample.cli import names, options
 from ctresample.offered import Offered
 
 
@@ -93,7 +93,9 @@ class _Option:
             help=offered.help,
             rich_help_panel=offered.group,
             min=offered.minimum,
-            callback=options.one_of(offered.choices) if offered.choices else None,
+            callback=names.one_of(offered.choices) if offered.choices else None,
+            autocompletion=names.completed(offered.choices) if offered.choices else None,
+            case_sensitive=False,
         )
         return inspect.Parameter(
             self.keyword,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -11,15 +12,19 @@ from ctresample.cli import options
 
 
 def info(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="DICOM file, folder or zip file; sinogram file; prior.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="CT images; sinogram file; result folder; prior.")],
     figure: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.png", help="Draw the scan of a sinogram file: axes, signs, distances. A new file."),
+        typer.Option(
+            metavar="FILE.png",
+            help="Draw a sinogram: the scan's axes and signs, and its middle slice. A new file.",
+        ),
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
     one_series: options.OneSeries = False,
     any_class: options.AnyClass = False,
 ) -> None:
-    """Say what a CT series, a sinogram or a prior holds.
+    """Say what a CT series, a sinogram, a result folder, a NIfTI file or a prior holds.
 
     Of a folder or zip file with several series, lists each, what is wrong with it, and the options to read it with.
 
@@ -37,6 +42,9 @@ def info(
         from ctresample.pipelines.figure.geometry_figure import write_scan_figure
 
         write_scan_figure(path, figure)
+    if as_json:
+        typer.echo(json.dumps(facts, indent=1))  # in ASCII: no name can make the terminal do anything
+        return
     table = Table.grid(padding=(0, 2))
     for name, value in facts.items():
         table.add_row(Text(name, style="bold"), Text(shown(value)))

@@ -12,10 +12,10 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from ctresample.cli.screen import say
+from ctresample.cli.screen import quiet, say
 from ctresample.errors import CTResampleError
 
-DEBUG, SHARE = "--debug", "--share"
+DEBUG, SHARE, QUIET = "--debug", "--share", "--quiet"
 _OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "not enough memory")  # as torch says it
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
@@ -36,7 +36,8 @@ class OneLineErrors(TyperGroup):
         words = list(sys.argv[1:] if args is None else args)
         debug = DEBUG in words  # at any place, for one adds it to a command that has just failed
         share = SHARE in words
-        words = [word for word in words if word not in (DEBUG, SHARE)]
+        quiet(QUIET in words)
+        words = [word for word in words if word not in (DEBUG, SHARE, QUIET)]
         before = os.umask(0o077)  # nearly all that is written holds patient data
         if share:
             os.umask(before)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -27,17 +27,6 @@ def interval(text: str) -> tuple[float, float]:
     if not (math.isfinite(low) and math.isfinite(high)):
         raise UsageError(f"{text!r} is no range; expected two finite numbers")
     return low, high
-
-
-def one_of(names: Collection[str]) -> Callable[[str], str]:
-    """A check of an option's value, for a choice that is made of a table."""
-
-    def check(value: str) -> str:
-        if value not in names:
-            raise typer.BadParameter(f"{value!r} is not one of {', '.join(names)}.")
-        return value
-
-    return check
 
 
 METHOD_LIST = "Methods:\n" + "\n".join(f"[bold]{name}[/bold]: {method.title}" for name, method in METHODS.items())
@@ -178,3 +167,24 @@ def check_noise(photons: float | None, electronic_noise: float) -> None:
     """`UsageError` if electronic noise was asked for in a scan without noise: it would be left out in silence."""
     if photons is None and electronic_noise:
         raise UsageError(f"--electronic-noise is {electronic_noise:g}, but without --photons there is no noise; add it")
+
+
+def check_effect(context: typer.Context, method: str) -> None:
+    """`UsageError` for an option that was given, but that the method has no use for."""
+    chosen = METHODS[method]
+    idle = {
+        "preset": not chosen.has_presets,
+        "window": method != "fbp",
+        "view_weights": method != "fbp",
+        "prior": not chosen.needs,
+    }
+    for name, is_idle in idle.items():
+        source = context.get_parameter_source(name)
+        if is_idle and source is not None and source.name == "COMMANDLINE":
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} has no effect on {method}; leave it out, or choose a method that it is for")
+
+
+def without_noise(photons: float | None) -> str:
+    """What to say of a scan without noise, which no scanner makes; empty of one with it."""
+    return "" if photons is not None else ", no noise at all (--photons 1e5 adds what a scanner has)"

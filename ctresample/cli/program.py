@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 import ctresample
-from ctresample.cli import options
+from ctresample.cli import beginning, options
 from ctresample.cli.align import align
 from ctresample.cli.batch import batch
 from ctresample.cli.benchmark import benchmark
@@ -27,7 +27,7 @@ from ctresample.cli.finetune import finetune
 from ctresample.cli.import_ import import_
 from ctresample.cli.info import info
 from ctresample.cli.lower_dose import lower_dose
-from ctresample.cli.one_line_errors import DEBUG, SHARE, OneLineErrors
+from ctresample.cli.one_line_errors import DEBUG, QUIET, SHARE, OneLineErrors
 from ctresample.cli.prior import prior
 from ctresample.cli.reconstruct import reconstruct
 from ctresample.cli.send import send
@@ -36,7 +36,6 @@ from ctresample.cli.train import train
 
 app = typer.Typer(
     cls=OneLineErrors,
-    add_completion=False,
     invoke_without_command=True,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -57,6 +56,7 @@ def _all_verbs(
     ] = False,
     # Taken off by OneLineErrors before typer sees it; here for the help.
     _debug: Annotated[bool, typer.Option(DEBUG, help="On an error, show where it happened.")] = False,
+    _quiet: Annotated[bool, typer.Option(QUIET, help="Say nothing of progress; doubts and results stay.")] = False,
     _share: Annotated[
         bool, typer.Option(SHARE, help="Let others read the results as far as the umask does; else only you can.")
     ] = False,
@@ -66,7 +66,7 @@ def _all_verbs(
     For research, not for diagnosis.
     """
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        typer.echo(beginning.TEXT, nl=False)
         raise typer.Exit(2)
 
 
@@ -76,7 +76,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     import_: "ctresample import scan.npy -o scan.h5 --geometry geometry.json",
     align: "ctresample align scan.h5 -o aligned.h5 --figure axis.png",
     lower_dose: "ctresample lower-dose scan.h5 -o low.h5 --fraction 0.25",
-    reconstruct: "ctresample reconstruct scan.h5 -o result --against chest_ct/",
+    reconstruct: "ctresample reconstruct chest_ct/ -o result --views 25 --photons 1e5",
     batch: "ctresample batch export/ -o results --views 25 --photons 1e5",
     benchmark: "ctresample benchmark scans/ -o out --views 25,60 --photons 1e5",
     dataset: "ctresample dataset chest_ct/ abdomen_ct/ -o shards --licence 'CC BY 4.0, TCIA'",

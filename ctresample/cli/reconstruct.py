@@ -13,15 +13,48 @@ from ctresample.cli.from_settings import with_settings
 from ctresample.cli.screen import say, screen
 from ctresample.pipelines.results.options import ResultOptions
 
+FIRST = "What is not yet a sinogram"
 ON_ANY_DEVICE = ResultOptions(device="auto")
 
 
 @with_settings
 def reconstruct(
+    context: typer.Context,
     scan: Annotated[
-        Path, typer.Argument(metavar="SCAN", exists=True, dir_okay=False, help="Sinogram file, such as scan.h5.")
+        Path,
+        typer.Argument(
+            metavar="SCAN",
+            exists=True,
+            help="Sinogram file, such as scan.h5; another program's, with --geometry; or CT images, with --views.",
+        ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="New or empty folder for the results.")],
+    views: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Of CT images: scan them first, with N views, and compare.", rich_help_panel=FIRST
+        ),
+    ] = None,
+    photons: Annotated[
+        float | None,
+        typer.Option(
+            metavar="N", help="Of that scan along each ray, such as 1e5. Without it: no noise.", rich_help_panel=FIRST
+        ),
+    ] = None,
+    geometry: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Of a scan of another program: JSON or YAML with what it does not say itself; see import.",
+            rich_help_panel=FIRST,
+        ),
+    ] = None,
+    series: Annotated[
+        str | None,
+        typer.Option(metavar="UID|KEY", help="Of CT images, and --against: which, of several.", rich_help_panel=FIRST),
+    ] = None,
     every: options.Every = 1,
     size: Annotated[
         int | None,
@@ -58,11 +91,19 @@ def reconstruct(
         typer.Option(metavar="DICOM", exists=True, help="Where the scanned series is, to compute PSNR, SSIM, RMSE."),
     ] = None,
     batch_size: options.BatchSize = 8,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            file_okay=False,
+            help="Keep finished slabs of slices here while at work: after a stop, the same command goes on from them.",
+        ),
+    ] = None,
     deidentify: deidentification.Deidentify = False,
     deidentification_key: deidentification.DeidentificationKey = None,
     retain_device: deidentification.RetainDevice = False,
 ) -> None:
-    """Reconstruct a sinogram into a DICOM series.
+    """Reconstruct a sinogram into a DICOM series; or scan CT images with few views, reconstruct and compare.
 
     Slices are taken to be neighbours in a volume, and help each other where they are less than 5 mm apart
     (--z-coupling); ReSample's fast and quality give all the same noise, so that they do not flicker from one to the
@@ -74,24 +115,38 @@ def reconstruct(
     with --deidentify OUT/deidentification.json.
     """
     began = time.perf_counter()
+    options.check_effect(context, result.method)
     from ctresample.files import check_new_folder
 
     check_new_folder(out)
     with screen() as show:
         show.progress(0, "loading")
-        from ctresample.data_tools.sinogram.file import read_sinogram
         from ctresample.pipelines.results.against import read_source, truth_for
         from ctresample.pipelines.results.run import make_result
+        from ctresample.pipelines.scan.measured import measured
 
         deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key, retain_device)
-        sinogram = read_sinogram(scan).on_grid(size, pixel_size)
+        found = measured(
+            scan,
+            n_views=views,
+            photons=photons,
+            sidecar=geometry,
+            series=None if against else series,
+            seed=result.seed,
+            on_note=show.note,
+            progress=show.progress,
+        )
+        if found.source and photons is None:
+            show.note(f"{scan}: {views} views{options.without_noise(photons)}")
+        sinogram = found.sinogram.on_grid(size, pixel_size)
         if z_range is not None or slice_step is not None or rebin:
             from ctresample.pipelines.scan.helical_slices import single_slice_rebinned, with_slices
 
             sinogram = with_slices(sinogram, None if z_range is None else options.interval(z_range), slice_step)
             sinogram = single_slice_rebinned(sinogram) if rebin else sinogram
         sinogram = sinogram.every(every)
-        truth = truth_for(sinogram, read_source(against, sinogram, show.note)) if against else None
+        source = read_source(against, sinogram, show.note, series) if against else found.source
+        truth = truth_for(sinogram, source) if source else None
         made = make_result(
             sinogram,
             result,
@@ -100,6 +155,7 @@ def reconstruct(
             deidentifier=deidentifier,
             batch_size=batch_size,
             began=began,
+            parts_folder=resume,
             progress=show.progress,
         )
         for note in made.notes:

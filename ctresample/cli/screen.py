@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-_LEAST_FRACTION = 0.005  # before this an estimate is no better than a guess
+_LEAST_FRACTION = 0.02  # before this an estimate is no better than a guess
+_STEADY = 0.2  # of the way to a new estimate of the end is gone at once: steps of unequal pace make it jump
+_SILENCE_S = 30.0  # without a terminal a line comes at least so often, where there is progress
+_quiet = False
 
 
 class Screen:
@@ -28,23 +32,29 @@ class Screen:
 
     def __init__(self, console: Console, bar: tuple[Progress, TaskID] | None) -> None:
         self._console, self._bar = console, bar
-        self._began, self._step = time.monotonic(), ""
+        self._began, self._step, self._end = time.monotonic(), "", math.nan
+        self._last_line = self._began
 
     def progress(self, fraction: float, step: str) -> None:
         """Show the fraction done, from 0 to 1, and what is being done."""
         now = time.monotonic()
         if fraction <= 0:
-            self._began = now  # loading does not count: the estimate is for the work
-        elapsed = now - self._began
-        left = elapsed / fraction - elapsed if _LEAST_FRACTION <= fraction < 1 else None
+            self._began, self._end = now, math.nan  # loading does not count: the estimate is for the work
+        left = self._left_s(fraction, now) if _LEAST_FRACTION <= fraction < 1 else None
         if self._bar:
             bar, task = self._bar
             end = None if left is None else now + left
             bar.update(task, completed=fraction, description=shown(step), end=end)
-        elif step != self._step:
+        elif not _quiet and (step != self._step or now - self._last_line >= _SILENCE_S):
+            self._last_line = now
             estimate = "" if left is None else f" ({fraction:.0%} done, about {clock(left)} left)"
             self.note(f"{step}{estimate}")
         self._step = step
+
+    def _left_s(self, fraction: float, now: float) -> float:
+        end = self._began + (now - self._began) / fraction
+        self._end = end if math.isnan(self._end) else self._end + _STEADY * (end - self._end)
+        return max(0.0, self._end - now)
 
     def doubt(self, message: str) -> None:
         """A line in red that stays: what may be wrong with the image."""
@@ -53,7 +63,9 @@ class Screen:
         )
 
     def note(self, message: str) -> None:
-        """A line that stays."""
+        """A line that stays, unless nothing is wanted beside results."""
+        if _quiet:
+            return
         self._console.print(shown(message), markup=False, highlight=False, soft_wrap=True)
 
 
@@ -63,7 +75,7 @@ def screen() -> Iterator[Screen]:
     from rich.console import Console
 
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if _quiet or not console.is_terminal:
         yield Screen(console, None)
         return
     from rich.progress import (
@@ -92,6 +104,12 @@ def screen() -> Iterator[Screen]:
 def say(message: str = "", *, err: bool = False) -> None:
     """A line of the answer; what it quotes, such as the name of a file, cannot make the terminal do anything."""
     typer.echo(shown(message), err=err)
+
+
+def quiet(wanted: bool) -> None:
+    """Whether screens made from now on keep to doubts: progress and notes are left out."""
+    global _quiet  # noqa: PLW0603  # one program has one screen
+    _quiet = wanted
 
 
 def clock(seconds: float) -> str:

@@ -64,4 +64,4 @@ def simulate(
         if deidentifier:
             show.note(write_report(report, deidentifier))
     bins = " x ".join(map(str, sinogram.geometry.view_shape))
-    say(f"{out}: {slices}, {scan.n_views} views, {bins} detector bins")
+    say(f"{out}: {slices}, {scan.n_views} views, {bins} detector bins{options.without_noise(scan.photons)}")

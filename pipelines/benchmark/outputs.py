@@ -16,7 +16,8 @@ from ctresample.finite_json import finite
 from ctresample.learned import LearnedModel
 from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.markdown import markdown
-from ctresample.pipelines.benchmark.report import SliceImages, write_report
+from ctresample.pipelines.benchmark.report import write_report
+from ctresample.pipelines.benchmark.slice_images import SliceImages
 from ctresample.pipelines.benchmark.summary import summarise
 from ctresample.pipelines.benchmark.table import write_results_csv
 from ctresample.result import ResultRow

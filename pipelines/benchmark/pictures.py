@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ctresample.files import as_output_error, write_file
 from ctresample.pipelines.benchmark.compare import Outcome
-from ctresample.pipelines.benchmark.report import SliceImages
 from ctresample.pipelines.benchmark.runs import Run
+from ctresample.pipelines.benchmark.slice_images import SliceImages
 from ctresample.pipelines.viewer.zoom import Zoom, zoom_on_error
 from ctresample.result import ResultRow
 

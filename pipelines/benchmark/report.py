@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from ctresample.files import write_file
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.benchmark.figures import COMPARED, MAIN
 from ctresample.pipelines.benchmark.markdown import reading, with_interval
+from ctresample.pipelines.benchmark.slice_images import SliceImages
 from ctresample.pipelines.benchmark.summary import SummaryRow, best_rows
 from ctresample.pipelines.benchmark.viewed import benchmark_scene
 from ctresample.pipelines.page import filled
@@ -44,23 +44,6 @@ OPEN_SLICES = 1
 # Odd, so that a difference of zero has a colour of its own (white). Steps of 3 HU are too fine to
 # see, and half the levels make noise, which does not compress, one bit a pixel smaller.
 _DIFFERENCE_LEVELS = 127
-
-
-@dataclass(frozen=True)
-class SliceImages:
-    """One slice as it is and as each method reconstructed it.
-
-    Attributes:
-        truth_hu: ``[y, x]`` in HU.
-        by_method: label to show -> ``[y, x]`` in HU, of the same shape; in the order to show.
-        condition: name of the scan.
-        zoom: the region to show enlarged in the first window, framed in red; None for none.
-    """
-
-    truth_hu: NDArray[np.floating[Any]]
-    by_method: Mapping[str, NDArray[np.floating[Any]]]
-    condition: str
-    zoom: Zoom | None = None
 
 
 def write_report(

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ctresample.metrics import rmse_hu
+from ctresample.pipelines.benchmark.slice_images import SliceImages
 from ctresample.pipelines.viewer.scene import Layer, Scene
 from ctresample.pipelines.viewer.zoom import zoom_on_error
-
-if TYPE_CHECKING:
-    from ctresample.pipelines.benchmark.report import SliceImages
 
 
 def benchmark_scene(images: Mapping[str, SliceImages]) -> Scene:

@@ -9,13 +9,15 @@ from typing import cast
 
 import h5py
 import numpy as np
+from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
+from PIL import Image
 
-from ctresample.data_tools.sinogram.file import read_summary
+from ctresample.data_tools.sinogram.file import read_sinogram
 from ctresample.errors import UsageError
 from ctresample.files import check_new_file, write_file
 from ctresample.geometry import Geometry, Grid, ImageGrid, VolumeGrid
@@ -28,6 +30,7 @@ Array = NDArray[np.floating]
 
 IMAGE, RAYS, DETECTOR, SOURCE = "#1565c0", "#f0a030", "#2e7d32", "#c62828"
 
+_DPI = 110
 _MOST_RAYS = 13
 _MOST_LINES = 24  # pixel edges a side, and bins, that are drawn one by one
 _MOST_VIEWS = 720  # of those that were measured, as dots
@@ -53,7 +56,7 @@ def draw_scan(geometry: Geometry, grid: Grid, *, view: int = 0) -> Figure:
     if not 0 <= view < geometry.n_views:
         raise UsageError(f"view is {view}; expected 0 to {geometry.n_views - 1}")
     is_volume = geometry.is_volume
-    figure = Figure(figsize=(11, 12 if is_volume else 8), dpi=110, layout="constrained")
+    figure = Figure(figsize=(11, 12 if is_volume else 8), dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
     places = figure.add_gridspec(
         2 if is_volume else 1, 2, width_ratios=(3, 1.15), height_ratios=(8, 4) if is_volume else None
@@ -70,10 +73,10 @@ def draw_scan(geometry: Geometry, grid: Grid, *, view: int = 0) -> Figure:
 
 
 def write_scan_figure(scan: StrPath, out: StrPath) -> None:
-    """Draw the first view of a sinogram file's scan as a PNG.
+    """Draw the first view of a sinogram file's scan as a PNG, and beside it what was measured of the middle slice.
 
     Args:
-        scan: a sinogram file; its values are not read.
+        scan: a sinogram file.
         out: a new file; it appears under its name only when it is complete.
 
     Raises:
@@ -91,10 +94,21 @@ def write_scan_figure(scan: StrPath, out: StrPath) -> None:
             f"{scan} has no scan to draw; expected a sinogram file, as `ctresample simulate` and `ctresample import` "
             "make them; name one or leave the figure out"
         )
-    model = read_summary(scan).model
+    sinogram = read_sinogram(scan)
+    drawn = [_as_picture(draw_scan(sinogram.geometry, sinogram.grid)), _as_picture(sinogram.plot())]
+    whole = Image.new("RGB", (sum(one.width for one in drawn), max(one.height for one in drawn)), "white")
+    whole.paste(drawn[0], (0, 0))
+    whole.paste(drawn[1], (drawn[0].width, (whole.height - drawn[1].height) // 2))
     content = io.BytesIO()
-    draw_scan(model.geometry(), model.image_grid()).savefig(content, format="png")
+    whole.save(content, "PNG")
     write_file(out, content.getbuffer())
+
+
+def _as_picture(figure: Figure) -> Image.Image:
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=_DPI)
+    pyplot.close(figure)
+    return Image.open(content)
 
 
 # ---------------------------------------------------------------- along the rotation axis

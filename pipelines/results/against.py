@@ -25,11 +25,13 @@ from ctresample.volume import Volume
 SAME_PLACE_MM = 0.1
 
 
-def read_source(place: StrPath, sinogram: Sinogram, on_warning: Warn | None = None) -> Volume:
+def read_source(
+    place: StrPath, sinogram: Sinogram, on_warning: Warn | None = None, series: str | None = None
+) -> Volume:
     """The series that a sinogram was simulated from, out of a place that may hold others.
 
-    Its series is known from the sinogram's headers. Uneven steps and a tilt are taken as they are, for the scan must
-    have been made with them; `truth_for` compares the places.
+    Its series is known from the sinogram's headers, or else named. Uneven steps and a tilt are taken as
+    they are, for the scan must have been made with them; `truth_for` compares the places.
 
     Raises:
         DicomError: as `read_ct_series`.
@@ -46,7 +48,7 @@ def read_source(place: StrPath, sinogram: Sinogram, on_warning: Warn | None = No
         joined = find_series(place, one_series=True, any_class=True)
         if len(_scanned(joined.series, sinogram)) == 1:  # as it must have been read for the scan
             discovery, scanned_ones = joined, _scanned(joined.series, sinogram)
-    found = only_series(replace(discovery, series=scanned_ones or discovery.series), place)
+    found = only_series(replace(discovery, series=scanned_ones or discovery.series), place, series)
     volume = load_series(found, allow_gaps=True, resample_tilt=True, on_warning=on_warning)
     if sinogram.slice_offsets_mm is None and volume.slice_offsets_mm is not None and sinogram.n_slices > 1:
         volume, _ = with_even_steps(volume, float(np.linalg.norm(sinogram.affine[:3, 2])))

@@ -83,7 +83,7 @@ def result_scene(
     name, sinogram = f"{result.method} {result.preset}".strip(), result.sinogram
     layers = [] if truth_hu is None else [Layer("Truth", truth_hu, "truth")]
     if not sinogram.geometry.is_volume and result.method != "fbp":
-        layers.append(_judged("fbp", reconstruct(sinogram, "fbp").image_hu, truth_hu))
+        layers.append(_judged("fbp", reconstruct(sinogram, method="fbp").image_hu, truth_hu))
     layers.append(_judged(name, result.image_hu, truth_hu))
     layers += [Layer(f"{one.kind} map", one.hu, "map", of=name) for one in maps]
     across, down, along = (float(length) for length in np.linalg.norm(sinogram.affine[:3, :3], axis=0))

@@ -19,7 +19,7 @@ from ctresample.pipelines.viewer.packing import NOTHING, packed
 from ctresample.pipelines.viewer.scene import Layer, Scene
 from ctresample.units import WINDOWS
 
-MOST_BYTES = 7_000_000
+MOST_BYTES = 6_000_000
 """Of the packed values of one page: with the pictures for print, a report stays below 15 MB."""
 
 _LARGEST_DIFFERENCE_SHARE = 0.95

@@ -29,7 +29,9 @@ def test_lines_without_a_terminal(monkeypatch):
     assert out.getvalue().splitlines() == [
         "loading",
         "fbp",
+        "fbp (8% done, about 6:09 min left)",
         "tv [8 slices], a long description of a step (13% done, about 5:49 min left)",
+        "tv [8 slices], a long description of a step (20% done, about 5:19 min left)",
     ]
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ctresample.pipelines.benchmark.report import SliceImages, write_report
+from ctresample.pipelines.benchmark.report import write_report
+from ctresample.pipelines.benchmark.slice_images import SliceImages
 from ctresample.pipelines.benchmark.summary import summarise
 from ctresample.pipelines.viewer.embed import embed
 from ctresample.pipelines.viewer.scene import Layer, Scene

@@ -18,7 +18,8 @@ import pytest
 from PIL import Image
 
 from ctresample.errors import CTResampleError, GeometryError, OutputError, UsageError
-from ctresample.pipelines.benchmark.report import OPEN_SLICES, SliceImages, write_report
+from ctresample.pipelines.benchmark.report import OPEN_SLICES, write_report
+from ctresample.pipelines.benchmark.slice_images import SliceImages
 from ctresample.pipelines.benchmark.summary import summarise
 from ctresample.pipelines.viewer.zoom import Zoom
 from ctresample.result import ResultRow

@@ -1,0 +1,5 @@
+"""``python -m ctresample``: the command line, where the program itself is not on the path."""
+
+from ctresample.cli import main
+
+main()
