@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,8 @@ class Alignment:
     def apply(self, sinogram: Sinogram) -> Sinogram:
         """The scan with the axis where it was found."""
         origin = f"{sinogram.origin}; axis aligned by {self.moved_bins:+.2f} bins"
-        geometry = replace(sinogram.geometry, **{self.parameter: self.found_mm})
+        change: dict[str, Any] = {self.parameter: self.found_mm}
+        geometry = replace(sinogram.geometry, **change)
         return replace(sinogram, geometry=geometry, origin=origin)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,9 +87,9 @@ def _in_plane(geometry: HelicalBeam, view: int) -> tuple[NDArray[np.floating], N
 def _read(
     sinogram: Sinogram,
     views: NDArray[np.intp],
-    row: NDArray[np.floating],
+    row: NDArray[Any],
     view: NDArray[np.floating],
-    column: NDArray[np.floating],
+    column: NDArray[Any],
     mirrored: bool,
     upside_down: bool,
 ) -> NDArray[np.floating]:
