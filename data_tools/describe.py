@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from ctresample.paths import StrPath, as_path
 if TYPE_CHECKING:
     from ctresample.data_tools.dicom.discovery import Discovery
     from ctresample.data_tools.dicom.series import FoundSeries
-    from ctresample.geometry import Geometry, Grid
+    from ctresample.geometry import Geometry, Grid, HelicalBeam
     from ctresample.sinogram import Sinogram
     from ctresample.volume import Volume
 
@@ -198,17 +198,13 @@ def _stagger(sinogram: Sinogram) -> Facts:
     return {"stagger": f"slices seen from {len(shifts)} sets of angles, turned by {shifts[0]:.4g} to {shifts[-1]:.4g}°"}
 
 
-_VOLUME_BEAMS = {"cone": "cone, flat panel", "helical": "helix, curved detector"}
-
-
 def _scan(geometry: Geometry) -> Facts:
-    beam, detector = "parallel", f"{geometry.n_detectors} bins of {geometry.detector_pitch_mm:.4g} mm"
+    beam, detector = geometry.words, f"{geometry.n_detectors} bins of {geometry.detector_pitch_mm:.4g} mm"
     offsets = {"detector": geometry.detector_offset_mm}
     lengths = geometry.lengths_mm
     if "source_to_axis_mm" in lengths:
-        fan = f"fan, {'curved' if geometry.is_curved else 'flat'} detector"
-        beam = (
-            f"{_VOLUME_BEAMS.get(geometry.name, fan)}; source to axis {lengths['source_to_axis_mm']:.6g} "
+        beam += (
+            f"; source to axis {lengths['source_to_axis_mm']:.6g} "
             f"mm, to detector {lengths['source_to_detector_mm']:.6g} mm"
         )
         offsets["axis"] = lengths["axis_offset_mm"]
@@ -223,15 +219,20 @@ def _scan(geometry: Geometry) -> Facts:
         "detector": detector,
     }
     if geometry.name == "helical":
-        heights = geometry.centre_z_mm
-        facts["helix"] = (
-            f"from z {heights[0]:.5g} to {heights[-1]:.5g} mm, {abs(geometry.feed_mm):.4g} mm a turn, pitch "
-            f"{geometry.pitch:.3g}"
-        )
-        if geometry.spots.any():
-            facts["focal spot"] = f"flies among {len(np.unique(geometry.spots.round(5), axis=0))} places"
+        facts |= _helix(cast("HelicalBeam", geometry))
     out_of_line = [f"{what} by {offset:.4g} mm" for what, offset in offsets.items() if offset]
     return facts | ({"out of line": ", ".join(out_of_line)} if out_of_line else {})
+
+
+def _helix(geometry: HelicalBeam) -> Facts:
+    heights = geometry.centre_z_mm
+    facts = {
+        "helix": f"from z {heights[0]:.5g} to {heights[-1]:.5g} mm, {abs(geometry.feed_mm):.4g} mm a turn, pitch "
+        f"{geometry.pitch:.3g}"
+    }
+    if geometry.spots.any():
+        facts["focal spot"] = f"flies among {len(np.unique(geometry.spots.round(5), axis=0))} places"
+    return facts
 
 
 def _grid(grid: Grid) -> Facts:

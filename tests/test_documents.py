@@ -136,7 +136,19 @@ def of_the_page(language):
     return block.code
 
 
+def projections(place):
+    (block,) = (block for block in BLOCKS if block.page == "scanners.md" and "write_projections" in block.code)
+    exec(compile(block.code, block.title, "exec"), {})  # noqa: S102
+
+
+def off_axis(place):
+    (block,) = (block for block in BLOCKS if block.page == "scanners.md" and "detector_offset_mm" in block.code)
+    exec(compile(block.code, block.title, "exec"), {})  # noqa: S102
+
+
 FILES = {
+    "projections": projections,
+    "off.h5": off_axis,
     "my_ct": lambda place: series(place, 2),
     "chest_ct": lambda place: series(place, 1),
     "export": lambda place: series(place, 1),
@@ -157,7 +169,7 @@ def folder(tmp_path, monkeypatch):
     def fill(code):
         for name, make in FILES.items():
             first = re.search(rf"(-o |mkdir -p )?(?<![\w/.-]){re.escape(name)}(?![\w.-])", code)
-            if first and not first.group(1):
+            if first and not first.group(1) and not re.search(rf'write_\w+\(.*"{re.escape(name)}"', code):
                 make(tmp_path / name)
 
     return fill

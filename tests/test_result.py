@@ -60,7 +60,7 @@ def test_saves_what_the_command_writes(scan, result, tmp_path):
     result.to_dicom(tmp_path / "dicom")
     result.to_nifti(tmp_path / "image.nii.gz")
     saved = files_of(tmp_path / "saved")
-    assert files_of(tmp_path / "cli") == saved and len(saved) == 4
+    assert files_of(tmp_path / "cli") == saved and len(saved) == 5
     assert files_of(tmp_path / "dicom") == files_of(tmp_path / "saved" / "dicom")
     assert (tmp_path / "image.nii.gz").read_bytes() == (tmp_path / "saved" / "reconstruction.nii.gz").read_bytes()
 

@@ -26,7 +26,10 @@ def import_(
     geometry: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", exists=True, dir_okay=False, help="JSON or YAML with what the file does not say itself."
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="JSON or YAML with what the file does not say itself; or RTK's geometry XML.",
         ),
     ] = None,
     preset: Annotated[
@@ -52,7 +55,7 @@ def import_(
         float | None, typer.Option(metavar="1/MM", help="Attenuation of water that HU refer to, such as 0.0192.")
     ] = None,
 ) -> None:
-    """Make a sinogram file of another program's: NPY, NPZ, TIFF stack, DXchange, NXtomo, LoDoPaB-CT, Helsinki MAT.
+    """Make a sinogram file of another program's: NPY, NPZ, TIFF stack, EDF, DXchange, NXtomo, LoDoPaB-CT, MAT, Nikon.
 
     Also of a clinical scanner's helical projections: a folder of DICOM-CT-PD files, which say all themselves.
 

@@ -16,6 +16,7 @@ import typer
 
 import ctresample
 from ctresample.cli import beginning, options
+from ctresample.cli.align import align
 from ctresample.cli.batch import batch
 from ctresample.cli.benchmark import benchmark
 from ctresample.cli.dataset import dataset
@@ -73,6 +74,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     demo: "ctresample demo -o demo-output",
     simulate: "ctresample simulate chest_ct/ -o scan.h5 --views 25 --photons 1e5",
     import_: "ctresample import scan.npy -o scan.h5 --geometry geometry.json",
+    align: "ctresample align scan.h5 -o aligned.h5 --figure axis.png",
     lower_dose: "ctresample lower-dose scan.h5 -o low.h5 --fraction 0.25",
     reconstruct: "ctresample reconstruct chest_ct/ -o result --views 25 --photons 1e5",
     batch: "ctresample batch export/ -o results --views 25 --photons 1e5",

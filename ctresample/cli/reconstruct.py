@@ -91,6 +91,14 @@ def reconstruct(
         typer.Option(metavar="DICOM", exists=True, help="Where the scanned series is, to compute PSNR, SSIM, RMSE."),
     ] = None,
     batch_size: options.BatchSize = 8,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            file_okay=False,
+            help="Keep finished slabs of slices here while at work: after a stop, the same command goes on from them.",
+        ),
+    ] = None,
     deidentify: deidentification.Deidentify = False,
     deidentification_key: deidentification.DeidentificationKey = None,
     retain_device: deidentification.RetainDevice = False,
@@ -147,6 +155,7 @@ def reconstruct(
             deidentifier=deidentifier,
             batch_size=batch_size,
             began=began,
+            parts_folder=resume,
             progress=show.progress,
         )
         for note in made.notes:

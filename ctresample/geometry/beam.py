@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ctresample import choices
 from ctresample.arrays import settle_numbers
@@ -60,6 +61,11 @@ class Beam(ABC):
     @abstractmethod
     def name(self) -> choices.Beam:
         """What users call it."""
+
+    @property
+    @abstractmethod
+    def words(self) -> str:
+        """What it is, for a list of facts."""
 
     @property
     def is_volume(self) -> bool:
@@ -156,7 +162,7 @@ class Beam(ABC):
         """The same scan from other view angles."""
         return replace(self, angles_rad=tuple(angles_rad))
 
-    def with_views(self, chosen: slice | Array) -> Self:
+    def with_views(self, chosen: slice | NDArray[np.integer]) -> Self:
         """The same scan with some of its views, chosen as NumPy indexes."""
         return self.with_angles(np.array(self.angles_rad)[chosen])
 

@@ -75,6 +75,10 @@ class ConeBeam(DivergingBeam):
         return "cone"
 
     @property
+    def words(self) -> str:
+        return "cone, flat panel"
+
+    @property
     def is_volume(self) -> bool:
         return True
 

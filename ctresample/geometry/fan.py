@@ -117,6 +117,10 @@ class FanBeam(DivergingBeam):
         return "fan-curved" if self.is_curved else "fan"
 
     @property
+    def words(self) -> str:
+        return f"fan, {'curved' if self.is_curved else 'flat'} detector"
+
+    @property
     def is_curved(self) -> bool:
         return self.detector_shape == "curved"
 

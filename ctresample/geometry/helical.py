@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ctresample import choices
 from ctresample.errors import GeometryError
@@ -66,6 +67,10 @@ class HelicalBeam(DivergingBeam):
     @property
     def name(self) -> choices.Beam:
         return "helical"
+
+    @property
+    def words(self) -> str:
+        return "helix, curved detector"
 
     @property
     def is_volume(self) -> bool:
@@ -142,8 +147,8 @@ class HelicalBeam(DivergingBeam):
             raise GeometryError("helical beam: views also have heights; choose among them by with_views")
         return super().with_angles(angles_rad)
 
-    def with_views(self, chosen: slice | Array) -> Self:
-        kept = {
+    def with_views(self, chosen: slice | NDArray[np.integer]) -> Self:
+        kept: dict[str, Any] = {
             name: tuple(np.array(getattr(self, name))[chosen].tolist()) for name in _PER_VIEW if getattr(self, name)
         }
         return replace(self, **kept)

@@ -31,6 +31,10 @@ class ParallelBeam(Beam):
         return "parallel"
 
     @property
+    def words(self) -> str:
+        return "parallel"
+
+    @property
     def turn_rad(self) -> float:
         return math.pi  # rays from behind see the same lines
 

@@ -71,8 +71,13 @@ class DiffusionPrior:
 
     @property
     def is_conditioned(self) -> bool:
-        """Whether the denoiser also takes the latents of an image that agrees with the measurement."""
+        """Whether it also denoises with the latents of an image that agrees with the measurement at hand."""
         return self.config.condition_spread is not None
+
+    @property
+    def conditioned_unet(self) -> UNet2DModel:
+        """The denoiser that takes them, of a prior that `is_conditioned`: the only one, where it serves for both."""
+        return self.unet
 
     def predict(
         self, z_t: torch.Tensor, t: int, condition: torch.Tensor | None = None
@@ -94,7 +99,8 @@ class DiffusionPrior:
             alpha_bar = float(self.alpha_bar[t])
             z_0 = self._around(condition, z_t, t, alpha_bar)
             return z_0, (z_t - alpha_bar**0.5 * z_0) / (1 - alpha_bar) ** 0.5
-        out = self._asked(torch.cat([z_t, torch.zeros_like(z_t)], 1) if self.is_conditioned else z_t, t)
+        both = self.is_conditioned and self.conditioned_unet is self.unet
+        out = self._asked(self.unet, torch.cat([z_t, torch.zeros_like(z_t)], 1) if both else z_t, t)
         a, s = float(self.alpha_bar[t]) ** 0.5, float(1 - self.alpha_bar[t]) ** 0.5
         kind = self.scheduler.config["prediction_type"]
         if kind == "v_prediction":  # Salimans and Ho, ICLR 2022: v = a epsilon - s z_0
@@ -111,10 +117,11 @@ class DiffusionPrior:
         spread = self.config.condition_spread
         if spread is None:
             raise PriorError(f"prior {self.config.name} takes no condition; use one that was trained on scans")
-        return estimate_around(z_t, condition, spread, alpha_bar, self._asked(torch.cat([z_t, condition], 1), t))
+        velocity = self._asked(self.conditioned_unet, torch.cat([z_t, condition], 1), t)
+        return estimate_around(z_t, condition, spread, alpha_bar, velocity)
 
-    def _asked(self, seen: torch.Tensor, t: int) -> torch.Tensor:
-        out: torch.Tensor = self.unet(seen, self._steps[t]).sample
+    def _asked(self, unet: UNet2DModel, seen: torch.Tensor, t: int) -> torch.Tensor:
+        out: torch.Tensor = unet(seen, self._steps[t]).sample
         return out
 
     def spread_hu(self, t: int) -> float:

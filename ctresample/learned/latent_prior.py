@@ -45,6 +45,8 @@ class LatentPrior(DiffusionPrior):
         scheduler: holds the noise schedule and the kind of prediction.
         config: see `PriorConfig`.
         coarse: denoises in place of ``unet`` from the config's ``coarse_from_step`` on.
+        scan_unet: denoises in place of ``unet`` where there is a condition; by default ``unet`` serves for both, if
+            the config has a ``condition_spread``.
     """
 
     kind: ClassVar[ModelKind] = "latent prior"
@@ -56,15 +58,23 @@ class LatentPrior(DiffusionPrior):
         scheduler: DDIMScheduler,
         config: PriorConfig,
         coarse: UNet2DModel | None = None,
+        scan_unet: UNet2DModel | None = None,
     ) -> None:
         conditioned = config.condition_spread is not None
         channels = unet.config["out_channels"]
-        if unet.config["in_channels"] != (2 if conditioned else 1) * channels:
+        if scan_unet is not None and not conditioned:
             raise PriorError(
-                f"prior {config.name}: the denoiser takes {unet.config['in_channels']} channels and gives {channels}; "
-                f"expected {'twice as many, for its condition' if conditioned else 'the same number'}, as its "
-                f"condition_spread is {config.condition_spread}"
+                f"prior {config.name}: there is a denoiser of scans (scan_unet), but no condition_spread in the "
+                "config; expected both or neither"
             )
+        _check_channels(config, "denoiser", unet, conditioned and scan_unet is None)
+        if scan_unet is not None:
+            _check_channels(config, "denoiser of scans", scan_unet, takes_condition=True)
+            if scan_unet.config["out_channels"] != channels:
+                raise PriorError(
+                    f"prior {config.name}: its two denoisers give {channels} and {scan_unet.config['out_channels']} "
+                    "channels; these must agree"
+                )
         if not channels == latent_channels(vae) == len(config.latent_mean) == len(config.latent_std):
             raise PriorError(
                 f"prior {config.name}: the denoiser takes {channels} latent channels, the autoencoder makes "
@@ -81,6 +91,7 @@ class LatentPrior(DiffusionPrior):
             )
         super().__init__(unet, scheduler, config)
         self.coarse = self._coarse_denoiser(coarse)
+        self.scan_unet = scan_unet.eval().requires_grad_(False) if scan_unet is not None else None
         self.vae = vae.eval().requires_grad_(False)
         self._mean = torch.tensor(config.latent_mean).view(1, -1, 1, 1)
         self._std = torch.tensor(config.latent_std).view(1, -1, 1, 1)
@@ -121,29 +132,40 @@ class LatentPrior(DiffusionPrior):
                 "unet": load_network(UNet2DModel, folder / "unet"),
                 "scheduler": load_scheduler(folder / "scheduler"),
             }
+            if (folder / "scan_unet").is_dir():
+                parts["scan_unet"] = load_network(UNet2DModel, folder / "scan_unet")
         except (OSError, ValueError, RuntimeError) as error:
             raise PriorError(
-                f"{folder} cannot be loaded as a prior (vae, unet, scheduler): {reason_of(error)}"
+                f"{folder} cannot be loaded as a prior (vae, unet, scan_unet, scheduler): {reason_of(error)}"
             ) from None
         prior = cls(**parts, config=config, coarse=load_coarse(folder, config)).to(device)
         prior.sha256 = weights_sha256(folder)
         return prior
 
     def save_pretrained(self, folder: StrPath) -> None:
-        """Write ``vae/``, ``unet/``, ``coarse/`` (half precision safetensors), ``scheduler/`` and ``prior.json``."""
+        """Write its networks (half precision safetensors), each in a folder, ``scheduler/`` and ``prior.json``."""
         folder = as_path(folder, "folder")
         super().save_pretrained(folder)
         copy.deepcopy(self.vae).half().save_pretrained(folder / "vae")
         if self.coarse:
             copy.deepcopy(self.coarse.unet).half().save_pretrained(folder / "coarse")
+        if self.scan_unet is not None:
+            copy.deepcopy(self.scan_unet).half().save_pretrained(folder / "scan_unet")
 
     def to(self, device: torch.device | str) -> Self:
         """Move all networks; returns self."""
         self.vae.to(device)
         if self.coarse:
             self.coarse.unet.to(device)
+        if self.scan_unet is not None:
+            self.scan_unet.to(device)
         self._mean, self._std = self._mean.to(device), self._std.to(device)
         return super().to(device)
+
+    @property
+    def conditioned_unet(self) -> UNet2DModel:
+        """The denoiser that takes a condition, of a prior that `is_conditioned`."""
+        return self.unet if self.scan_unet is None else self.scan_unet
 
     @property
     def size_multiple(self) -> int:
@@ -179,3 +201,13 @@ class LatentPrior(DiffusionPrior):
         x = self.vae.decode(z * self._std + self._mean).sample
         x = x.mean(1, keepdim=True) if self._rgb else x
         return model_to_hu(F.pixel_shuffle(x, self.config.patch_size), self.config.hu_range)
+
+
+def _check_channels(config: PriorConfig, what: str, unet: UNet2DModel, takes_condition: bool) -> None:
+    taken, given = unet.config["in_channels"], unet.config["out_channels"]
+    if taken != (2 if takes_condition else 1) * given:
+        raise PriorError(
+            f"prior {config.name}: the {what} takes {taken} channels and gives {given}; expected "
+            f"{'twice as many, for its condition' if takes_condition else 'the same number'}, as its condition_spread "
+            f"is {config.condition_spread}"
+        )

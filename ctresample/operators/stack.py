@@ -84,7 +84,7 @@ class SlicesOf(LinearOperator):
         self.device, self.dtype, self.exact_adjoint = stack.device, stack.dtype, stack.exact_adjoint
 
     @property
-    def row_norms(self) -> torch.Tensor:  # type: ignore[override]
+    def row_norms(self) -> torch.Tensor:
         return self.stack.row_norms[0, 0][:, None]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

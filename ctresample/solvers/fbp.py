@@ -14,7 +14,7 @@ import torch
 
 from ctresample.choices import ViewWeights, Window
 from ctresample.errors import GeometryError
-from ctresample.geometry import FanBeam, Geometry, Grid, ImageGrid, ParallelBeam
+from ctresample.geometry import FanBeam, Geometry, Grid, ParallelBeam
 from ctresample.operators.given import as_tensor
 from ctresample.solvers.ramp import ramp_filter
 from ctresample.solvers.redundancy import weigh
@@ -60,7 +60,7 @@ def fbp(
     Returns:
         ``(B, 1, rows, columns)``, same device and type as ``y``.
     """
-    if not isinstance(geometry, ParallelBeam | FanBeam) or not isinstance(grid, ImageGrid):
+    if not isinstance(geometry, ParallelBeam | FanBeam) or grid.is_volume:
         raise GeometryError("fbp reconstructs slices; expected a parallel or fan beam and an image grid; use fdk")
     geometry.check_outside(grid)
     pitch = geometry.detector_pitch_mm
@@ -70,8 +70,9 @@ def fbp(
     y, wider = weigh(y, geometry, view_weights, mu_water_per_mm=mu_water_per_mm, extrapolate=extrapolate)
     y = y * torch.as_tensor(_obliquity(wider), dtype=y.dtype, device=y.device)
     filtered = ramp_filter(y, pitch, window=window, cutoff=cutoff, equal_angles=wider.is_curved)
-    x_mm = torch.as_tensor(grid.x_mm, dtype=y.dtype, device=y.device)[None, :]
-    y_mm = torch.as_tensor(grid.y_mm, dtype=y.dtype, device=y.device)[:, None]
+    rows_mm, columns_mm = grid.axes_mm
+    x_mm = torch.as_tensor(columns_mm, dtype=y.dtype, device=y.device)[None, :]
+    y_mm = torch.as_tensor(rows_mm, dtype=y.dtype, device=y.device)[:, None]
     image = y.new_zeros(len(y), math.prod(grid.shape))
     for view, angle in enumerate(wider.angles_rad):
         cos, sin = math.cos(angle), math.sin(angle)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 from ctresample.choices import ViewWeights, Window
 from ctresample.errors import GeometryError
-from ctresample.geometry import ConeBeam, Geometry, Grid, VolumeGrid
+from ctresample.geometry import ConeBeam, Geometry, Grid
 from ctresample.operators.given import as_tensor
 from ctresample.solvers.ramp import ramp_filter
 from ctresample.solvers.redundancy import weigh
@@ -48,7 +48,7 @@ def fdk(
     Returns:
         ``(B, 1, slices, rows, columns)``, same device and type as ``y``.
     """
-    if not isinstance(geometry, ConeBeam) or not isinstance(grid, VolumeGrid):
+    if not isinstance(geometry, ConeBeam) or not grid.is_volume:
         raise GeometryError("fdk reconstructs volumes; expected a cone beam and a volume grid; use fbp")
     geometry.check_outside(grid)
     y = as_tensor(y, "y")

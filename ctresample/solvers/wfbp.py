@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 
 from ctresample.choices import Window
 from ctresample.errors import GeometryError
@@ -193,7 +194,7 @@ def _same_direction(part: _Sorted, direction: int, n_half: int) -> Iterator[int]
     return iter(range((direction - part.first) % n_half, len(part.values), n_half))
 
 
-def _views_by_spot(geometry: HelicalBeam) -> list[Array]:
+def _views_by_spot(geometry: HelicalBeam) -> list[NDArray[np.intp]]:
     """Numbers of the views with the focal spot at one place, for each place."""
     spots = np.round(geometry.spots, 5)
     _, which = np.unique(spots, axis=0, return_inverse=True)

@@ -14,6 +14,7 @@ from ctresample.data_tools.importers.assemble import assemble
 from ctresample.data_tools.importers.description import describe_readings
 from ctresample.data_tools.importers.formats import FORMATS, Asked, format_of
 from ctresample.data_tools.importers.readings import Facts, Note, Readings
+from ctresample.data_tools.importers.rtk_geometry import SUFFIX, read_rtk_geometry
 from ctresample.data_tools.importers.sidecar import find_sidecar, read_sidecar
 from ctresample.data_tools.sinogram.plausibility import findings
 from ctresample.errors import CTResampleError, SinogramError
@@ -35,12 +36,13 @@ def import_sinogram(
 ) -> Sinogram:
     """Read a sinogram in the format of another program.
 
-    NPY, NPZ, a TIFF stack (file or folder), Helsinki challenge MAT, LoDoPaB-CT, DXchange or NXtomo. What the file
-    does not say itself stands in a sidecar; see ``ctresample/docs/sinograms.md`` for its keys.
+    NPY, NPZ, a TIFF stack or EDF (file or folder), Nikon XTekCT, Helsinki challenge MAT, LoDoPaB-CT, DXchange or
+    NXtomo. What the file does not say itself stands in a sidecar; see ``ctresample/docs/sinograms.md`` for its keys.
 
     Args:
         path: the file, or a folder of TIFF files.
-        sidecar: JSON or YAML; None to look beside the file.
+        sidecar: JSON or YAML, or RTK's geometry XML, beside which a JSON or YAML file may stand; None to look beside
+            the file.
         preset: "lodopab": the file is of LoDoPaB-CT, whose scan is published.
         mu_water_per_mm: attenuation of water that HU refer to, instead of the sidecar's.
         mask: an NPY or TIFF file, not 0 where readings are bad: for each bin, each ray of a view, or each reading.
@@ -53,6 +55,11 @@ def import_sinogram(
     """
     path = as_path(path, "path")
     sidecar = None if sidecar is None else as_path(sidecar, "sidecar")
+    rtk: Facts = {}
+    if (
+        sidecar and sidecar.suffix.lower() == SUFFIX
+    ):  # says the scan alone; the rest stands in a sidecar beside the file
+        rtk, sidecar = read_rtk_geometry(sidecar), None
     sidecar = sidecar or find_sidecar(path)
     said = read_sidecar(sidecar) if sidecar else {}
     if mu_water_per_mm is not None:
@@ -61,7 +68,9 @@ def import_sinogram(
         said = said | {"clean": [*clean, *(said["clean"] if isinstance(said.get("clean"), list) else [])]}
     readings = _read(path, preset, said, on_note)
     where = str(sidecar) if sidecar else f"a sidecar ({path.stem}.json or .yaml beside it, or --geometry)"
-    facts = _together(readings.facts, said, str(sidecar or "the command line"), on_note)
+    facts = _together(
+        _together(readings.facts, rtk, "RTK's geometry", on_note), said, str(sidecar or "the command line"), on_note
+    )
     described = describe_readings(facts, str(path), where)
     try:
         sinogram = assemble(readings, described, on_note, None if mask is None else _mask(as_path(mask, "mask")))

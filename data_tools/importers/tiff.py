@@ -64,21 +64,35 @@ def read_tiff(
         files = [file for file in files if file not in known and file not in extra]
         if not 0 < len(files) <= _MAX_PAGES:
             raise SinogramError(f"{path} holds {len(files)} TIFF files; expected 1 to {_MAX_PAGES}")
+    if folder:
+        return Readings("TIFF stack", read_single_pages(files), flat=flat, dark=dark)
+    with _Pages(files[0]) as pages:
+        shape = (len(pages.pages), *pages.shape)
+        if 4 * np.prod(shape, dtype=float) > MAX_BYTES:
+            raise SinogramError(f"{path} would take more than {MAX_BYTES >> 30} GiB; use fewer pages")
+        stack = np.empty(shape, np.float32)
+        pages.read_into(stack)
+    return Readings("TIFF stack", stack, flat=flat, dark=dark)
+
+
+def read_single_pages(files: list[Path]) -> np.ndarray:
+    """Files of one page each as ``[file, row, column]``, float32; `SinogramError` as `read_tiff`."""
     stack: np.ndarray | None = None
     for number, file in enumerate(files):
         with _Pages(file) as pages:
-            if folder and len(pages.pages) != 1:
+            if len(pages.pages) != 1:
                 raise SinogramError(f"{file} has {len(pages.pages)} pages; expected one a file in a folder")
             if stack is None:
-                shape = (len(files) if folder else len(pages.pages), *pages.shape)
+                shape = (len(files), *pages.shape)
                 if 4 * np.prod(shape, dtype=float) > MAX_BYTES:
-                    raise SinogramError(f"{path} would take more than {MAX_BYTES >> 30} GiB; use fewer pages")
+                    raise SinogramError(f"{file.parent} would take more than {MAX_BYTES >> 30} GiB; use fewer pages")
                 stack = np.empty(shape, np.float32)
             if pages.shape != stack.shape[1:]:
                 raise SinogramError(f"{file} has pages of shape {pages.shape}; expected {stack.shape[1:]} as before")
-            pages.read_into(stack[number : number + 1] if folder else stack)
-    assert stack is not None  # noqa: S101 - for mypy: there is at least one file
-    return Readings("TIFF stack", stack, flat=flat, dark=dark)
+            pages.read_into(stack[number : number + 1])
+    if stack is None:
+        raise SinogramError("there are no TIFF files; expected one a view")
+    return stack
 
 
 def _named(folder: Path, names: str) -> list[Path]:

@@ -71,6 +71,8 @@ def anatomy(prior: LatentPrior, folder: Path) -> Anatomy:
     parts = [_part("autoencoder", prior.vae, folder / "vae"), _part("denoiser", prior.unet, folder / "unet")]
     if prior.coarse:
         parts.append(_part("coarse denoiser", prior.coarse.unet, folder / "coarse"))
+    if prior.scan_unet is not None:
+        parts.append(_part("denoiser of scans", prior.scan_unet, folder / "scan_unet"))
     return Anatomy(
         name=config.name,
         parts=tuple(parts),

@@ -92,6 +92,15 @@ def halo_of(coupling: Coupling) -> int:
     return max(LEAST_HALO, math.ceil(HALO_MM / coupling.step_mm)) if coupling.step_mm else 0
 
 
+def largest_slab(coupling: Coupling, batch_size: int) -> int:
+    """Most slices that are solved as one volume; 0 where slices are not coupled."""
+    halo, most = halo_of(coupling), 0
+    for first, stop in coupling.runs if coupling.strength else ():
+        for begin, end in slabs(first, stop, SLAB_BATCHES * batch_size, halo):
+            most = max(most, min(stop, end + halo) - max(first, begin - halo))
+    return most
+
+
 def slabs(first: int, stop: int, size: int, halo: int) -> Sequence[tuple[int, int]]:
     """Ranges of nearly equal length that cover one; one range where two with their halos would be larger."""
     count = max(1, -(-(stop - first) // size)) if stop - first > size + 2 * halo else 1

@@ -13,7 +13,7 @@ from ctresample.pipelines.reconstruction.methods import METHODS
 if TYPE_CHECKING:  # the choice alone must cost no torch
     import torch
 
-    from ctresample.operators import MeasurementModel, Projector
+    from ctresample.operators import LinearOperator, MeasurementModel
     from ctresample.pipelines.reconstruction.problem import Problem
     from ctresample.sinogram import Sinogram
 
@@ -53,7 +53,7 @@ class Physics:
         if self.model == "counts" and sinogram.photons is None:
             raise UsageError("model counts needs the photons sent along each ray, but the sinogram states none")
 
-    def problem(self, sinogram: Sinogram, A: Projector, values: torch.Tensor, sigma: torch.Tensor) -> Problem:
+    def problem(self, sinogram: Sinogram, A: LinearOperator, values: torch.Tensor, sigma: torch.Tensor) -> Problem:
         """The data and model of line integrals ``values`` with standard deviations ``sigma``."""
         from ctresample.operators import Polychromatic, Spectrum, Transmission
         from ctresample.pipelines.reconstruction.problem import Problem

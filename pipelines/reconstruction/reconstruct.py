@@ -20,9 +20,10 @@ from ctresample.learned import LearnedModel
 from ctresample.operators import Projector, make_projector
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.reconstruction.in_parts import InParts
+from ctresample.pipelines.reconstruction.kept_parts import KeptParts
 from ctresample.pipelines.reconstruction.learned_models import learned_model
 from ctresample.pipelines.reconstruction.methods import method_named
-from ctresample.pipelines.reconstruction.parts import Part, by_slice, neighbours_of, parts_of
+from ctresample.pipelines.reconstruction.parts import Part, by_slice, largest_slab, neighbours_of, parts_of
 from ctresample.pipelines.reconstruction.physics import LINEAR, Physics
 from ctresample.pipelines.reconstruction.room import check_room
 from ctresample.pipelines.reconstruction.slab import inside, with_guard_slices
@@ -55,6 +56,7 @@ def reconstruct(
     progress: Callable[[float], None] | None = None,
     projector: Projector | None = None,
     slice_numbers: Sequence[int] | None = None,
+    parts_folder: StrPath | None = None,
 ) -> Reconstruction:
     """Images of every slice on the sinogram's grid.
 
@@ -92,14 +94,16 @@ def reconstruct(
         projector: of the sinogram's geometry and grid, on ``device``; by default `make_projector`'s. Not of slices
             that are seen from different angles, which need several.
         slice_numbers: the k of each slice, where the sinogram is a part of a larger one; by default from 0.
+        parts_folder: where finished batches and slabs are kept as they come, so that the same call goes on after a
+            stop; see `ctresample.pipelines.reconstruction.kept_parts`. It is not cleared.
 
     Raises:
         UsageError: an argument is out of range, unknown, or does not fit another; the image does not fit the machine.
+        OutputError: the folder of parts cannot be written.
         SinogramError: the sinogram file cannot be read.
         PriorError: there is no such learned model, or it does not fit the image.
     """
     sinogram = _read(sinogram)
-    check_room(sinogram.grid)
     if batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}; expected at least 1 slice")
     chosen = method_named(method)
@@ -121,9 +125,22 @@ def reconstruct(
     coupled = getattr(settings, "coupled", False)  # then every slice draws the same noise
     physics.check(method, sinogram)
     coupling = coupling_of(z_coupling, chosen, sinogram)
+    check_room(sinogram.grid, largest_slab(coupling, batch_size))
     model, identity = learned_model(prior, chosen, device)
     if model is not None:
         model.check_shape(sinogram.grid.shape)
+    used = {
+        **({} if settings is None else asdict(settings)),
+        **({"window": window} if chosen.way == "direct" else {}),
+        **({"view_weights": view_weights} if chosen.way == "direct" and view_weights != "arcs" else {}),
+        **({} if physics.is_linear else asdict(physics)),
+        **({"z_coupling": coupling.strength} if coupling.strength else {}),
+    }
+    keeping = None
+    if parts_folder is not None:
+        weights = None if identity is None else [identity.name, identity.sha256]
+        follows_from = {"method": method, "seed": seed, "slices": list(numbers), "model": weights, "settings": used}
+        keeping = KeptParts(as_path(parts_folder, "parts_folder"), sinogram, follows_from)
     began = time.perf_counter()
     judged = inside(sinogram) if whole.geometry.name == "helical" and chosen.way == "direct" else None
     scan, sigma = sinogram.geometry, np.ones_like(sinogram.values) if judged else sinogram.sigma()
@@ -134,8 +151,18 @@ def reconstruct(
     image_hu, ratios, history, done = np.empty((n, *sinogram.grid.shape[-2:]), np.float32), np.empty(n), _History(), 0
     for part in parts_of(sinogram, coupling, make, batch_size):
         own = list(part.slices or range(n))
+        kept = own[part.kept]
+        done += len(kept)
+        finished = keeping.get(kept) if keeping else None
+        if finished is not None:
+            image_hu[kept], ratios[kept] = finished
+            if progress:
+                progress(done / n)
+            continue
 
-        def watch(share: float, status: Status, now: int = done, so_many: int = len(own), part: Part = part) -> None:
+        def watch(
+            share: float, status: Status, now: int = done - len(kept), so_many: int = len(own), part: Part = part
+        ) -> None:
             history.add(status, so_many)
             if progress:
                 progress((now + share * len(range(n)[part.kept])) / n)
@@ -166,12 +193,12 @@ def reconstruct(
             problem = physics.problem(judged, A, y, s)
         residual, s = by_slice((problem.model(mu) - problem.data) / problem.sigma(mu), part), by_slice(s, part)
         known = (s < BAD_RAY_SIGMA).flatten(1).to(residual.dtype).mean(1).clamp_min(1 / s[0].numel())
-        kept = own[part.kept]
         # a cone beam's slices have one residual in common
         found = (residual_ratio(residual) / known.sqrt()).cpu().numpy()
         ratios[kept] = found[part.kept] if part.slices else found
         image_hu[kept] = scan.as_slices(mu_to_hu(mu, sinogram.mu_water_per_mm)).cpu().numpy()[part.kept]
-        done += len(kept)
+        if keeping:
+            keeping.put(kept, image_hu[kept], ratios[kept])
         if progress:
             progress(done / n)
     doubts = findings(whole)
@@ -183,13 +210,7 @@ def reconstruct(
         residual_ratio=tuple(ratios[wanted].tolist()),
         residual_history=history.means(),
         seconds=time.perf_counter() - began,
-        settings={
-            **({} if settings is None else asdict(settings)),
-            **({"window": window} if chosen.way == "direct" else {}),
-            **({"view_weights": view_weights} if chosen.way == "direct" and view_weights != "arcs" else {}),
-            **({} if physics.is_linear else asdict(physics)),
-            **({"z_coupling": coupling.strength} if coupling.strength else {}),
-        },
+        settings=used,
         seed=seed if chosen.is_random else None,
         method=method,
         preset=preset,

@@ -14,12 +14,17 @@ from numpy.typing import NDArray
 from ctresample.cleaning import cleaned
 from ctresample.data_tools.deidentify import UNDATED, Deidentifier
 from ctresample.device import pick_device
+from ctresample.errors import UsageError
 from ctresample.files import as_output_error, whole_folder
 from ctresample.learned import LearnedModel
 from ctresample.paths import StrPath, as_path
+from ctresample.pipelines.reconstruction.kept_parts import remove_parts
 from ctresample.pipelines.reconstruction.learned_models import learned_model
 from ctresample.pipelines.reconstruction.methods import method_named
+from ctresample.pipelines.reconstruction.parts import largest_slab
 from ctresample.pipelines.reconstruction.reconstruct import reconstruct
+from ctresample.pipelines.reconstruction.room import slab_bytes
+from ctresample.pipelines.reconstruction.z_coupling import coupling_of
 from ctresample.pipelines.results.against import compare
 from ctresample.pipelines.results.deidentification_report import REPORT_NAME, write_report
 from ctresample.pipelines.results.images import ResultMap, check_export, write_images
@@ -67,6 +72,7 @@ def make_result(
     created: datetime | None = None,
     began: float | None = None,
     notes: Sequence[str] = (),
+    parts_folder: StrPath | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Reconstruct a sinogram and write all of the result, whole or not at all.
@@ -89,6 +95,7 @@ def make_result(
         began: when the loading began, by `time.perf_counter`; then ``run.json`` has the times of all parts, and else
             equal runs give equal files.
         notes: what was said while the sinogram was made, for ``run.json``.
+        parts_folder: keeps finished slabs until the result is written, so that the same call goes on after a stop.
         progress: told the fraction done, and what is being done.
 
     Raises:
@@ -96,6 +103,8 @@ def make_result(
             written.
     """
     place, tell = as_path(folder, "folder"), progress or (lambda share, step: None)
+    if parts_folder is not None and options.uncertainty:
+        raise UsageError("a folder of parts keeps one reconstruction; leave it or the uncertainty out")
     with whole_folder(place) as unfinished:
         if deidentifier:
             origin, created = sinogram.origin, UNDATED
@@ -108,6 +117,10 @@ def make_result(
         model = load_model(options) if model is None else model
         n = sinogram.n_slices
         step = f"{options.method}, {n} slice{'s'[: n > 1]}, {sinogram.geometry.n_views} views"
+        coupling = coupling_of(options.z_coupling, method_named(options.method), sinogram)
+        if coupling.strength and not sinogram.geometry.is_volume:
+            slab = largest_slab(coupling, batch_size)
+            step += f", {slab} at a time in up to {slab_bytes(sinogram.grid, slab) / 1e9:.1f} GB"
         tell(0, step)
         loaded = time.perf_counter()
 
@@ -116,7 +129,9 @@ def make_result(
                 tell((number + share) / options.n_runs, step)
 
             one = replace(options, seed=options.seed + number)
-            return reconstructed(sinogram, one, model=model, batch_size=size, progress=part_done)
+            return reconstructed(
+                sinogram, one, model=model, batch_size=size, progress=part_done, parts_folder=parts_folder
+            )
 
         result, size = with_smaller_batches(lambda size: images(0, size), batch_size)
         maps, size = with_smaller_batches(
@@ -142,6 +157,8 @@ def make_result(
             )
             if deidentifier:
                 note = write_report(unfinished / REPORT_NAME, deidentifier)
+    if parts_folder is not None:
+        remove_parts(as_path(parts_folder, "parts_folder"))
     return Result(
         reconstruction=result, maps=tuple(maps), metrics=metrics, batch_size=size, notes=tuple(found), note=note
     )
@@ -154,6 +171,7 @@ def reconstructed(
     model: LearnedModel | None = None,
     batch_size: int = 8,
     progress: Callable[[float], None] | None = None,
+    parts_folder: StrPath | None = None,
 ) -> Reconstruction:
     """The images alone; see `ctresample.pipelines.reconstruction.reconstruct.reconstruct`."""
     return reconstruct(
@@ -169,6 +187,7 @@ def reconstructed(
         device=options.device,
         batch_size=batch_size,
         progress=progress,
+        parts_folder=parts_folder,
     )
 
 

@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ctresample.choices import BEAMS, VOLUME_BEAMS, CircularBeam
+from ctresample.choices import BEAMS, VOLUME_BEAMS, Beam, CircularBeam
 from ctresample.errors import UsageError
 from ctresample.geometry import FOR_GRID, Geometry, Grid, ImageGrid, VolumeGrid
 from ctresample.regrid import to_square_grid
 from ctresample.volume import Volume
 
 
-def reconstruction_grid(volume: Volume, size: int, beam: CircularBeam = "parallel") -> tuple[Grid, Volume]:
+def reconstruction_grid(volume: Volume, size: int, beam: Beam = "parallel") -> tuple[Grid, Volume]:
     """The grid of ``size`` x ``size`` pixels a slice that covers a volume, centred on the rotation axis.
 
     Args:

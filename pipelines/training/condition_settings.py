@@ -22,7 +22,8 @@ class ConditionSettings:
         limited_share: share of the scans whose arc is too short to measure all lines.
         field_of_view_mm: smallest and largest side of a whole slice, in between drawn evenly.
         rounds: the condition is the image after 0 to so many rounds of network and data, as in `itnet`.
-        dropout: share of the examples that are shown no condition, so that the prior also serves without.
+        dropout: share of the examples that are shown no condition, so that the denoiser also serves without; with 0,
+            a prior that is fine-tuned keeps its own denoiser for that.
         noiseless_examples: share of the others that are shown the condition alone.
     """
 

@@ -203,15 +203,17 @@ def check_pools(settings: DiffusionSettings) -> None:
 
 
 def made_conditioned(prior: LatentPrior, slices: TrainingSlices, settings: DiffusionSettings) -> LatentPrior:
-    """A prior whose denoiser takes a condition: as it is, or with the channels for it, which it at first ignores.
+    """A prior whose only denoiser takes a condition: the one it has for that, or its own with channels for it.
 
+    Those it at first ignores.
     The spread around the condition is that of first examples without rounds.
 
     Raises:
         PriorError: the denoiser predicts no velocities.
     """
+    coarse = prior.coarse.unet if prior.coarse else None
     if prior.is_conditioned:
-        return prior
+        return LatentPrior(prior.vae, prior.conditioned_unet, prior.scheduler, prior.config, coarse).to(prior.device)
     kind = prior.scheduler.config["prediction_type"]
     if kind != "v_prediction":
         raise PriorError(f"prior {prior.config.name} predicts {kind}; a conditioned one must predict v_prediction")
@@ -219,7 +221,6 @@ def made_conditioned(prior: LatentPrior, slices: TrainingSlices, settings: Diffu
     z_0, condition = examples(prior, slices, first, SPREAD_EXAMPLES, settings.whole_share, (settings.run.seed,))
     spread = float((z_0.float() - condition.float()).square().mean().sqrt())
     config = replace(prior.config, condition_spread=spread)
-    coarse = prior.coarse.unet if prior.coarse else None
     return LatentPrior(prior.vae, with_condition(prior.unet), prior.scheduler, config, coarse).to(prior.device)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.learned.folders import find_prior, weights_sha256
@@ -17,6 +17,9 @@ from ctresample.pipelines.training.prior import train_denoiser
 from ctresample.pipelines.training.prior_settings import FinetuneSettings
 from ctresample.pipelines.training.processes import this_process
 from ctresample.pipelines.training.progress import OnStep
+
+if TYPE_CHECKING:  # takes seconds to import
+    from diffusers import UNet2DModel
 
 
 def finetune(
@@ -50,7 +53,7 @@ def finetune(
     objective.prior.config = replace(objective.prior.config, name=name)
     network: Any = objective.network
     finish = network.merge_and_unload if settings.lora_rank else None
-    return train_denoiser(objective, slices, folder, settings, origin, on_step, finish)
+    return train_denoiser(objective, slices, folder, settings, origin, on_step, finish, _kept_beside(prior, settings))
 
 
 def finetune_objective(
@@ -59,7 +62,7 @@ def finetune_objective(
     """The prior as it is, with the loss and data of its fine-tuning."""
     model = LatentPrior.from_pretrained(prior, this_process().device)
     model.check_shape((model.config.image_size, model.config.image_size))
-    if model.is_conditioned and settings.condition is None:  # it stays what it is
+    if model.is_conditioned and model.scan_unet is None and settings.condition is None:  # it stays what it is
         settings = replace(settings, condition=ConditionSettings())
     if settings.condition:
         model = made_conditioned(model, slices, settings)
@@ -70,3 +73,10 @@ def finetune_objective(
         network.requires_grad_(True)
     objective = ConditionedObjective if settings.condition else DiffusionObjective
     return objective(model, network, slices, validation, settings)
+
+
+def _kept_beside(prior: StrPath, settings: FinetuneSettings) -> UNet2DModel | None:
+    """The denoiser without condition that stays as it is, where the one that is trained always has one."""
+    base = LatentPrior.from_pretrained(prior, this_process().device)
+    always = not base.is_conditioned and settings.condition is not None and not settings.condition.dropout
+    return base.unet if always or (base.scan_unet is not None and settings.condition) else None

@@ -109,7 +109,8 @@ def train_denoiser(
     origin: dict[str, Any],
     on_step: OnStep | None,
     finish: Callable[[], UNet2DModel] | None = None,
-) -> Prior:
+    beside: UNet2DModel | None = None,
+) -> Prior | LatentPrior:
     """Train the denoiser of a prior, measure it, and save the prior to ``folder/prior``.
 
     Args:
@@ -120,6 +121,7 @@ def train_denoiser(
         origin: what the prior is made from: its networks before. Part of the run's identity and of its provenance.
         on_step: as in `train_prior`.
         finish: makes an ordinary UNet of the trained network, where it is none.
+        beside: a denoiser without condition that the finished prior has beside the trained one, which has one.
     """
     main = train(objective, folder, settings.run, identity(settings, slices.digest, **origin), on_step=on_step)
     prior = objective.prior
@@ -129,15 +131,22 @@ def train_denoiser(
     unet = finish() if finish else prior.unet
     if not main:
         return prior
-    errors = tuple((e.alpha_bar, e.rmse_hu) for e in objective.errors())
+    errors = prior.config.denoising_rmse_hu if beside else tuple((e.alpha_bar, e.rmse_hu) for e in objective.errors())
     config = replace(
         prior.config,
         denoising_rmse_hu=errors,
         provenance=prior.config.provenance | settings.provenance | made_from,
     )
     prior.unet, prior.config = unet.eval().requires_grad_(False), config
-    save_whole(folder / "prior", prior.save_pretrained)
-    return prior
+    whole = with_plain_denoiser(prior, beside) if beside and isinstance(prior, LatentPrior) else prior
+    save_whole(folder / "prior", whole.save_pretrained)
+    return whole
+
+
+def with_plain_denoiser(prior: LatentPrior, unet: UNet2DModel) -> LatentPrior:
+    """A conditioned prior that leaves what is without condition to another denoiser."""
+    coarse = prior.coarse.unet if prior.coarse else None
+    return LatentPrior(prior.vae, unet, prior.scheduler, prior.config, coarse, prior.conditioned_unet).to(prior.device)
 
 
 def new_denoiser(s: DenoiserSettings, n_channels: int, size: int) -> tuple[DDIMScheduler, UNet2DModel]:

@@ -15,6 +15,7 @@ VERBS = (
     "demo",
     "simulate",
     "import",
+    "align",
     "lower-dose",
     "reconstruct",
     "batch",

@@ -61,6 +61,28 @@ def test_the_result_is_a_conditioned_prior_that_says_of_what(trained, disks):
     assert {"loss", "unconditional_loss", "rmse_hu_25_views", "rmse_hu_fan"} < set(again.validate())
 
 
+def test_a_denoiser_that_always_has_a_condition_leaves_the_other_as_it_was(tmp_path, trained, disks, old):
+    """So that methods without condition lose nothing."""
+    run, slices = replace(RUN, steps=8), (disks(6, 3, 5), disks(2, 2, 6))
+    always = replace(SETTINGS, run=run, condition=replace(SCANS, dropout=0.0))
+    finetune(old, *slices, tmp_path / "first", always)
+    before, first = (LatentPrior.from_pretrained(folder) for folder in (old, tmp_path / "first" / "prior"))
+    z = torch.randn(1, len(before.config.latent_mean), 8, 8)
+    assert first.is_conditioned and first.scan_unet is not None
+    assert torch.equal(first.predict(z, 20)[0], before.predict(z, 20)[0])
+    assert first.config.denoising_rmse_hu == before.config.denoising_rmse_hu
+    for condition, changed in ((always.condition, "scan_unet"), (None, "unet")):  # on with one, then with the other
+        new = finetune(
+            tmp_path / "first" / "prior",
+            *slices,
+            tmp_path / changed,
+            FinetuneSettings(run=run, pool=8, condition=condition),
+        )
+        for name in ("unet", "scan_unet"):
+            was, now = (getattr(prior, name).conv_in.weight for prior in (first, new))
+            assert torch.equal(was, now) == (name != changed), (name, changed)
+
+
 def test_a_resumed_run_repeats_an_uninterrupted_one(tmp_path, trained, disks, old):
     steps = []
 

@@ -16,7 +16,7 @@ from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, Volu
 from ctresample.pipelines.figure.geometry_figure import DETECTOR, IMAGE, RAYS, SOURCE, draw_scan
 from ctresample.pipelines.figure.marks import INK, OFFSET
 
-SCANS = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "figures" / "geometry.py"))["SCANS"]
+SCANS = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "figures" / "geometry.py"))["SCANS"]
 GRID = ImageGrid((6, 8), 12.0, aspect=1.25, centre_mm=(6.0, -4.0))
 VOLUME = VolumeGrid((5, 6, 8), 12.0, 10.0, centre_mm=(6.0, -4.0, 5.0))
 BEAMS = ("parallel", "flat", "curved", "cone")

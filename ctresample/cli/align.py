@@ -1,0 +1,56 @@
+"""``ctresample align``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ctresample.cli.screen import say, screen
+
+
+def align(
+    scan: Annotated[
+        Path, typer.Argument(metavar="SCAN", exists=True, dir_okay=False, help="Sinogram file, such as scan.h5.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--out", metavar="FILE", help="A new sinogram file with the axis found; without, only told."
+        ),
+    ] = None,
+    figure: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Draw a slice before and after. A new file."),
+    ] = None,
+) -> None:
+    """Find the rotation axis of a scan in its data: the offset with which all views agree on one image.
+
+    Parallel beams (detector_offset_mm), fans and cones (axis_offset_mm); at least 150 degrees of views. Nothing is
+    changed but with -o, and there only the offset.
+    """
+    from ctresample.files import check_new_file
+
+    for new in (out, figure):
+        if new is not None:
+            check_new_file(new)
+    with screen() as show:
+        show.progress(0, "looking for the axis")
+        from ctresample.data_tools.sinogram.file import read_sinogram, write_sinogram
+        from ctresample.pipelines.alignment.axis import find_axis
+
+        sinogram = read_sinogram(scan)
+        found = find_axis(sinogram, lambda share: show.progress(share, "looking for the axis"))
+        if figure is not None:
+            from ctresample.pipelines.alignment.picture import write_picture
+
+            write_picture(sinogram, found, figure)
+        if out is not None:
+            write_sinogram(found.apply(sinogram), out)
+    say(
+        f"{found.parameter} {found.found_mm:.5g} mm, {found.moved_bins:+.2f} bins from that of the file; "
+        f"misfit {found.misfit[0]:.3g} before, {found.misfit[1]:.3g} after"
+    )
+    if out is None:
+        say("nothing was changed; -o FILE writes the scan with it")

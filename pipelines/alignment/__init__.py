@@ -1,0 +1,1 @@
+"""Where the rotation axis of a scan is, found in its data."""

@@ -1,0 +1,100 @@
+"""Finished parts of a reconstruction on disk, so that one that was stopped goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctresample.errors import UsageError
+from ctresample.files import as_output_error, remove_unfinished, write_file
+from ctresample.finite_json import finite
+from ctresample.sinogram import Sinogram
+
+_SETTINGS = "parts.json"
+
+
+class KeptParts:
+    """A folder with the images of finished parts, each whole or not there; they hold no headers.
+
+    Args:
+        folder: new, empty, or of an earlier run of the same reconstruction.
+        sinogram: what is reconstructed.
+        settings: all else that the images follow from, JSON-able.
+
+    Raises:
+        UsageError: the folder holds something else, or parts of another reconstruction.
+        OutputError: it cannot be written.
+    """
+
+    def __init__(self, folder: Path, sinogram: Sinogram, settings: Mapping[str, Any]) -> None:
+        self._folder = folder
+        own = json.dumps({"sinogram": _fingerprint(sinogram), **finite(settings)}, indent=1, sort_keys=True) + "\n"
+        place = folder / _SETTINGS
+        with as_output_error(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            if not place.exists():
+                if any(not name.name.startswith(".") for name in folder.iterdir()):
+                    raise UsageError(f"{folder} is neither empty nor of an earlier run; choose another folder")
+                write_file(place, own)
+            elif place.read_bytes() != own.encode():
+                raise UsageError(
+                    f"{folder} keeps parts of another scan, or made with other settings; repeat the command as it was, "
+                    "or choose another folder"
+                )
+
+    def get(self, slices: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.float64]] | None:
+        """Images ``[slice, y, x]`` in HU and residual ratios of slices; None if they are not there, or damaged."""
+        try:
+            with np.load(self._place(slices), allow_pickle=False) as stored:
+                if stored["slices"].tolist() == list(slices):
+                    return stored["image_hu"], stored["ratios"]
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            pass
+        return None
+
+    def put(self, slices: Sequence[int], image_hu: NDArray[np.float32], ratios: NDArray[np.float64]) -> None:
+        """Keep the images and residual ratios of slices; they are on the disk when this returns."""
+        content = io.BytesIO()
+        np.savez(content, slices=np.array(slices), image_hu=image_hu, ratios=ratios)
+        write_file(self._place(slices), content.getbuffer())
+
+    def _place(self, slices: Sequence[int]) -> Path:
+        return self._folder / f"slices-{slices[0]:05}-{slices[-1]:05}-{len(slices)}.npz"
+
+
+def remove_parts(folder: Path) -> None:
+    """Clear a folder of `KeptParts`: all is finished. What else may be in it stays."""
+    with as_output_error(folder):
+        for place in [*folder.glob("slices-*.npz"), folder / _SETTINGS]:
+            place.unlink(missing_ok=True)
+        remove_unfinished(folder)
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _fingerprint(sinogram: Sinogram) -> str:
+    """One hash over all that its images follow from."""
+    digest = hashlib.sha256(np.ascontiguousarray(sinogram.values))
+    for array in (sinogram.photons, sinogram.bad_rays, sinogram.affine):
+        digest.update(b"-" if array is None else np.ascontiguousarray(array))
+    facts = (
+        sinogram.geometry.angles_rad,
+        sorted(sinogram.geometry.lengths_mm.items()),
+        sinogram.geometry.name,
+        sinogram.geometry.shape,
+        sinogram.grid,
+        sinogram.angle_shifts_rad,
+        sinogram.slice_offsets_mm,
+        sinogram.electronic_noise,
+        sinogram.mu_water_per_mm,
+    )
+    digest.update(repr(facts).encode())
+    return digest.hexdigest()

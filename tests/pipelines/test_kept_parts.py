@@ -1,0 +1,108 @@
+"""A reconstruction that was stopped goes on where it was, and ends as one that was not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ctresample.errors import UsageError
+from ctresample.geometry import ImageGrid
+from ctresample.pipelines.reconstruction import reconstruct as module
+from ctresample.pipelines.reconstruction.kept_parts import remove_parts
+from ctresample.pipelines.reconstruction.room import check_room
+from ctresample.pipelines.results.options import ResultOptions
+from ctresample.pipelines.results.run import make_result
+from ctresample.pipelines.scan.simulate import simulate
+from ctresample.volume import Volume
+
+
+@pytest.fixture(scope="module")
+def scan(phantoms):
+    grid = ImageGrid((16, 16), 10.0)
+    hu = phantoms.image(grid, [phantoms.disk(1000.0, (0.0, 0.0), 50.0)]) - 1000
+    volume = Volume(np.repeat(hu[None], 12, axis=0).astype(np.float32), np.diag([10.0, 10.0, 4.0, 1.0]))
+    return simulate(volume, n_views=6, size=16, photons=1e5, stagger=2)
+
+
+class Stopped(Exception):  # noqa: N818
+    """In place of a kill."""
+
+
+def stopped_after(monkeypatch, n_parts: int) -> list[int]:
+    """Let so many parts be solved, and no more; returns the list that they are counted in."""
+    solve, solved = module.solve, []
+
+    def limited(*args):
+        if len(solved) == n_parts:
+            raise Stopped
+        solved.append(len(args[1].generators))
+        return solve(*args)
+
+    monkeypatch.setattr(module, "solve", limited)
+    return solved
+
+
+@pytest.mark.parametrize(("method", "z_coupling"), [("fbp", "auto"), ("tv", "auto"), ("tv", "none")])
+def test_after_a_stop(method, z_coupling, scan, tmp_path, monkeypatch):
+    monkeypatch.setattr("ctresample.pipelines.reconstruction.parts.SLAB_BATCHES", 1)
+    monkeypatch.setattr("ctresample.pipelines.reconstruction.parts.HALO_MM", 4.0)
+    monkeypatch.setattr("ctresample.pipelines.reconstruction.parts.LEAST_HALO", 1)
+    shared = {"method": method, "z_coupling": z_coupling, "batch_size": 3}
+    whole = module.reconstruct(scan, **shared)
+    with monkeypatch.context() as patch:
+        stopped_after(patch, 2)
+        with pytest.raises(Stopped):
+            module.reconstruct(scan, **shared, parts_folder=tmp_path / "parts")
+    assert len(list((tmp_path / "parts").glob("*.npz"))) == 2
+    solved = stopped_after(monkeypatch, 2)
+    shares = []
+    again = module.reconstruct(scan, **shared, parts_folder=tmp_path / "parts", progress=shares.append)
+    assert len(solved) == 2
+    assert shares == sorted(shares)
+    np.testing.assert_array_equal(again.image_hu, whole.image_hu)
+    assert again.residual_ratio == whole.residual_ratio
+
+
+def test_damaged_parts_are_made_again(scan, tmp_path):
+    whole = module.reconstruct(scan, method="fbp", parts_folder=tmp_path / "parts")
+    for place, content in zip(sorted((tmp_path / "parts").glob("*.npz")), (b"", b"PK not a zip"), strict=False):
+        place.write_bytes(content)
+    again = module.reconstruct(scan, method="fbp", parts_folder=tmp_path / "parts")
+    np.testing.assert_array_equal(again.image_hu, whole.image_hu)
+
+
+def test_folders_of_something_else(scan, tmp_path):
+    module.reconstruct(scan, method="fbp", parts_folder=tmp_path / "parts")
+    other = scan.part(range(1, 12))
+    for sinogram, options in ((other, {}), (scan, {"window": "ramp"})):
+        with pytest.raises(UsageError, match="keeps parts of another scan, or made with other settings"):
+            module.reconstruct(sinogram, method="fbp", parts_folder=tmp_path / "parts", **options)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("all of it")
+    with pytest.raises(UsageError, match="neither empty nor of an earlier run"):
+        module.reconstruct(scan, method="fbp", parts_folder=tmp_path / "mine")
+    remove_parts(tmp_path / "parts")
+    assert not (tmp_path / "parts").exists()
+
+
+def test_a_finished_result_leaves_no_parts(scan, tmp_path):
+    steps = []
+    options = ResultOptions(method="tv", formats=("nifti",))
+    make_result(
+        scan, options, tmp_path / "out", parts_folder=tmp_path / "parts", progress=lambda _, step: steps.append(step)
+    )
+    assert (tmp_path / "out" / "run.json").exists()
+    assert not (tmp_path / "parts").exists()
+    assert steps[0] == "tv, 12 slices, 6 views, 12 at a time in up to 0.0 GB"
+    with pytest.raises(UsageError, match="a folder of parts keeps one reconstruction"):
+        options = ResultOptions(method="resample", uncertainty=2)
+        make_result(scan, options, tmp_path / "more", parts_folder=tmp_path / "parts")
+
+
+def test_slabs_that_no_machine_holds(monkeypatch):
+    monkeypatch.setattr("ctresample.pipelines.reconstruction.room._memory_bytes", lambda: 4e9)
+    check_room(ImageGrid((512, 512), 1.0), 72)
+    with pytest.raises(
+        UsageError, match="a slab of 72 coupled slices of 1024 x 1024.*smaller batch size, or z_coupling"
+    ):
+        check_room(ImageGrid((1024, 1024), 1.0), 72)
