@@ -1,6 +1,7 @@
 # make demo   reconstruct the sample slices into demo-output/
 # make test   the test suite
 # make lint   style, types and import rules
+# make docs   the documentation as a site, into docs-site/: open docs-site/index.html
 # make bench-speed   the projector against others, into results.json; takes a while
 # make lock   the lists of packages with their hashes, anew from constraints.txt
 #
@@ -21,7 +22,7 @@ locked = $(BIN)/python -m pip install --require-hashes --no-deps -r requirements
   $(BIN)/python -m pip install -c constraints.txt torch && \
   $(BIN)/python -m pip install --no-deps -e .
 
-.PHONY: demo test lint bench-speed lock judges
+.PHONY: demo test lint docs bench-speed lock judges
 .NOTPARALLEL: # two pip runs in one environment would trip over each other
 
 demo: $(VENV)/.set-up-run
@@ -36,6 +37,9 @@ lint: $(VENV)/.set-up-lint
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.set-up-docs
+	$(BIN)/python -m mkdocs build --quiet
 
 bench-speed: $(VENV)/.set-up-bench
 	$(BIN)/python benchmarks/speed/projectors.py
@@ -56,6 +60,10 @@ $(VENV)/.set-up-test: pyproject.toml constraints.txt requirements/test.lock | $(
 
 $(VENV)/.set-up-lint: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) '.[lint]'
+	@touch $@
+
+$(VENV)/.set-up-docs: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) '.[docs]'
 	@touch $@
 
 $(VENV)/.set-up-bench: pyproject.toml constraints.txt | $(BIN)/python

@@ -104,7 +104,9 @@ def _cuda_device(index: int) -> Finding:
 def _astra() -> Iterator[Finding]:
     if find_spec("astra") is None:
         yield Finding(
-            "ASTRA", "warn", "not installed, the built-in projector serves; pip install astra-toolbox (Linux, Windows)"
+            "ASTRA",
+            "warn",
+            "not installed, the built-in projector serves; pip install 'ctresample[astra]' (Linux, Windows)",
         )
         return
     import astra

@@ -126,7 +126,7 @@ def scan(place):
 
 
 def disc(place):
-    beside = ROOT / "benchmarks" / "quality" / "measured_scan.json"
+    beside = ROOT / "ctresample" / "demo_data" / "htc2022_tb_stitched.json"
     file = ROOT / "ctresample" / "demo_data" / "htc2022_tb_stitched.npz"
     ctresample.write_sinogram(ctresample.import_sinogram(file, sidecar=beside), place)
 

@@ -105,7 +105,7 @@ def _import_astra(device: torch.device) -> Any:
         import astra
     except ImportError as error:
         raise DeviceError(
-            f"ASTRA cannot be imported ({error}); pip install astra-toolbox, or use SparseProjector"
+            f"ASTRA cannot be imported ({error}); pip install 'ctresample[astra]', or use SparseProjector"
         ) from None
     if device.type == "cuda" and not (torch.cuda.is_available() and astra.use_cuda()):
         raise DeviceError(f"AstraProjector was asked for {device}, but there is no CUDA device; use device='cpu'")

@@ -60,7 +60,11 @@ def test_import_is_light():
 
 @pytest.mark.parametrize(
     ("package", "state", "fix"),
-    [("torch", "fail", "pip install torch"), ("ASTRA", "warn", "pip install astra-toolbox"), ("SimpleITK", "warn", "")],
+    [
+        ("torch", "fail", "pip install torch"),
+        ("ASTRA", "warn", "pip install 'ctresample[astra]'"),
+        ("SimpleITK", "warn", ""),
+    ],
 )
 def test_missing_package(monkeypatch, package, state, fix):
     hide(monkeypatch, package.lower() if package == "ASTRA" else package)

@@ -1,0 +1,116 @@
+"""What the documentation site has beside the written pages: start page, commands, gallery, each made when it is built.
+
+Called by mkdocs, see mkdocs.yml: the start page is the README, the command reference comes from the commands
+themselves, and the gallery's pictures from running its scripts, so that none of them can go stale.
+"""
+
+from __future__ import annotations
+
+import ast
+import html
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import typer
+from matplotlib import pyplot
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+_LINK = re.compile(r"\[([^\]]*)\]\(([^)#\s]+)(#[^)]*)?\)")
+_MARKUP = re.compile(r"\[/?bold\]")
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Add the pages that are made."""
+    from mkdocs.structure.files import File
+
+    def add(name: str, content: str | bytes) -> None:
+        files.append(File.generated(config, name, content=content))
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    add("index.md", _LINK.sub(_from_readme, readme))
+    add("commands.md", commands_page())
+    pages = [example_page(script, add) for script in sorted(EXAMPLES.glob("*.py"))]
+    add(
+        "gallery.md",
+        "# Gallery\n\nScripts to run as they are; the pictures are what they drew just now.\n\n" + "\n".join(pages),
+    )
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
+    """Links to files of the repository, which are no pages, become their names."""
+    return _LINK.sub(lambda link: _outside(link) if link[2].startswith("../") else link[0], markdown)
+
+
+def commands_page() -> str:
+    """Every verb with its arguments and options, as the program itself knows them."""
+    from ctresample.cli import app
+
+    parts = ["# Commands\n\nThe same as `ctresample VERB --help`."]
+    parts += [_command(words, command) for words, command in verbs(typer.main.get_command(app))]
+    return "\n\n".join(parts) + "\n"
+
+
+def verbs(command: Any, words: tuple[str, ...] = ("ctresample",)) -> list[tuple[str, Any]]:
+    """All commands below a group, with the words that call them."""
+    if hasattr(command, "commands"):
+        return [found for name, one in command.commands.items() for found in verbs(one, (*words, name))]
+    return [(" ".join(words), command)]
+
+
+def example_page(script: Path, add: Any) -> str:
+    """Run a script cell by cell; its text, its code, and what each cell drew."""
+    source = script.read_text(encoding="utf-8")
+    about = ast.get_docstring(ast.parse(source)) or script.stem
+    title, _, text = about.partition(": ")
+    parts, names = [f"## {title}\n\n{text[0].upper()}{text[1:]}"], {"__name__": "__main__"}
+    for number, cell in enumerate(re.split(r"^# %% ", source, flags=re.MULTILINE)[1:]):
+        heading, _, code = cell.partition("\n")
+        exec(compile(code, str(script), "exec"), names)  # noqa: S102  # our own examples
+        parts.append(f"**{heading}**\n\n```python\n{code.strip()}\n```")
+        for drawn in pyplot.get_fignums():
+            content = io.BytesIO()
+            pyplot.figure(drawn).savefig(content, format="png", dpi=80)
+            name = f"gallery/{script.stem}-{number}-{drawn}.png"
+            add(name, content.getvalue())
+            parts.append(f"![{title}: {heading}]({name})")
+        pyplot.close("all")
+    return "\n\n".join([*parts, f"Run it: `python {script.relative_to(ROOT).as_posix()}`\n"])
+
+
+def _command(words: str, command: Any) -> str:
+    paragraphs = _MARKUP.sub("**", html.escape(command.help or "", quote=False))
+    context = command.make_context(words, [], resilient_parsing=True)
+    rows = [row for parameter in command.params if (row := _parameter(parameter, context))]
+    example = _MARKUP.sub("", command.epilog or "").removeprefix("Example: ")
+    table = "| argument | |\n|---|---|\n" + "\n".join(rows)
+    return f"## {words}\n\n{paragraphs}\n\n" + (f"```\n{example}\n```\n\n" if example else "") + table
+
+
+def _parameter(parameter: Any, context: Any) -> str:
+    record = None if getattr(parameter, "hidden", False) else parameter.get_help_record(context)
+    if record is None:
+        return ""
+    names, text = (html.escape(" ".join(_MARKUP.sub("", cell).split())).replace("|", "&#124;") for cell in record)
+    return f"| <code>{names}</code> | {text} |"
+
+
+def _from_readme(link: re.Match[str]) -> str:
+    text, target, anchor = link[1], link[2], link[3] or ""
+    if target.startswith(("http", "mailto")):
+        return link[0]
+    if target.startswith("ctresample/docs/"):
+        return f"[{text}]({target.removeprefix('ctresample/docs/')}{anchor})"
+    return _outside(link)
+
+
+def _outside(link: re.Match[str]) -> str:
+    name = link[2].lstrip("./")
+    return link[1] if name in link[1] else f"{link[1]} (`{name}`)"
