@@ -44,6 +44,6 @@ _RELEASED_CODE = replace(_PAPER, variance="released", gradient_scale=0.5, defect
 PRESETS = {"fast": _FAST, "draft": _DRAFT, "quality": _QUALITY, "paper": _PAPER, "released_code": _RELEASED_CODE}
 """``fast`` is the default, its values chosen on validation slices at 25 views and 1e5 photons; ``quality`` has more
 steps and is the mean of several chains. ``draft`` is shown an image that agrees with the data at each of its few steps,
-and so needs a prior that is conditioned on the scan. ``paper`` is the published recipe with Tweedie's formula, the step indices and
-the stopping at the noise level done right; ``released_code`` has those defects, and the variance and gradient step that
-the authors' code has and the paper does not."""
+and so needs a prior that is conditioned on the scan. ``paper`` is the published recipe with Tweedie's formula, the step
+indices and the stopping at the noise level done right; ``released_code`` has those defects, and the variance and
+gradient step that the authors' code has and the paper does not."""

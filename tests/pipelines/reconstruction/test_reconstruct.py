@@ -222,7 +222,7 @@ def test_unknown_method(sinogram):
 
 
 def test_unknown_preset(sinogram, prior):
-    with pytest.raises(UsageError, match=r"preset is 'slow'; expected one of fast, draft, quality, paper, released_code"):
+    with pytest.raises(UsageError, match=r"preset is 'slow'; expected one of fast, draft, quality, paper"):
         reconstruct(sinogram, preset="slow", prior=prior)
 
 
