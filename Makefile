@@ -76,7 +76,7 @@ lock:
 	$(VENV)-lock/bin/python -m pip install --quiet 'pip-tools>=7.5'
 	$(call compiled,run)
 	$(call compiled,test,--extra test)
-compiled = $(VENV)-lock/bin/pip-compile --quiet --no-config --generate-hashes --allow-unsafe --strip-extras --no-header \
+compiled = $(VENV)-lock/bin/pip-compile --quiet --no-config --generate-hashes --strip-extras --no-header \
   --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --unsafe-package torch $(2) \
   --constraint constraints.txt --output-file requirements/$(1).lock pyproject.toml
 

@@ -82,9 +82,9 @@ def remove_parts(folder: Path) -> None:
 
 def _fingerprint(sinogram: Sinogram) -> str:
     """One hash over all that its images follow from."""
-    digest = hashlib.sha256(np.ascontiguousarray(sinogram.values))
+    digest = hashlib.sha256(np.ascontiguousarray(sinogram.values).data)
     for array in (sinogram.photons, sinogram.bad_rays, sinogram.affine):
-        digest.update(b"-" if array is None else np.ascontiguousarray(array))
+        digest.update(b"-" if array is None else np.ascontiguousarray(array).data)
     facts = (
         sinogram.geometry.angles_rad,
         sorted(sinogram.geometry.lengths_mm.items()),

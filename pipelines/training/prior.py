@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from diffusers import DDIMScheduler, UNet2DModel
 
@@ -110,7 +110,7 @@ def train_denoiser(
     on_step: OnStep | None,
     finish: Callable[[], UNet2DModel] | None = None,
     beside: UNet2DModel | None = None,
-) -> Prior | LatentPrior:
+) -> Prior:
     """Train the denoiser of a prior, measure it, and save the prior to ``folder/prior``.
 
     Args:
@@ -138,7 +138,7 @@ def train_denoiser(
         provenance=prior.config.provenance | settings.provenance | made_from,
     )
     prior.unet, prior.config = unet.eval().requires_grad_(False), config
-    whole = with_plain_denoiser(prior, beside) if beside and isinstance(prior, LatentPrior) else prior
+    whole = cast(Prior, with_plain_denoiser(prior, beside)) if beside and isinstance(prior, LatentPrior) else prior
     save_whole(folder / "prior", whole.save_pretrained)
     return whole
 
