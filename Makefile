@@ -16,9 +16,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # editable: the sources are read in place, so a change of code calls for no new set-up
 INSTALL := $(BIN)/python -m pip install -c constraints.txt -e
-# What `make demo` needs: all but torch by hash, and nothing that is not listed. torch is pinned by its version alone, as its builds differ by
-# platform and source; so are the libraries of NVIDIA that some of them bring.
-LOCKED := $(BIN)/python -m pip install --require-hashes --no-deps -r requirements/run.lock && \
+# What `make demo` and `make test` need: all but torch by hash, and nothing that is not listed. torch is pinned by its
+# version alone, as its builds differ by platform and source; so are the libraries of NVIDIA that some of them bring.
+locked = $(BIN)/python -m pip install --require-hashes --no-deps -r requirements/$(1).lock && \
   $(BIN)/python -m pip install -c constraints.txt torch && \
   $(BIN)/python -m pip install --no-deps -e .
 
@@ -51,11 +51,11 @@ $(BIN)/python:
 	  echo "$(PYTHON) cannot make an environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 
 $(VENV)/.set-up-run: pyproject.toml constraints.txt requirements/run.lock | $(BIN)/python
-	$(LOCKED)
+	$(call locked,run)
 	@touch $@
 
-$(VENV)/.set-up-test: pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) '.[test]'
+$(VENV)/.set-up-test: pyproject.toml constraints.txt requirements/test.lock | $(BIN)/python
+	$(call locked,test)
 	@touch $@
 
 $(VENV)/.set-up-lint: pyproject.toml constraints.txt | $(BIN)/python
@@ -74,9 +74,11 @@ $(VENV)/.set-up-bench: pyproject.toml constraints.txt | $(BIN)/python
 lock:
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet 'pip-tools>=7.5'
-	$(VENV)-lock/bin/pip-compile --quiet --no-config --generate-hashes --allow-unsafe --strip-extras --no-header \
-	  --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --unsafe-package torch \
-	  --constraint constraints.txt --output-file requirements/run.lock pyproject.toml
+	$(call compiled,run)
+	$(call compiled,test,--extra test)
+compiled = $(VENV)-lock/bin/pip-compile --quiet --no-config --generate-hashes --allow-unsafe --strip-extras --no-header \
+  --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --unsafe-package torch $(2) \
+  --constraint constraints.txt --output-file requirements/$(1).lock pyproject.toml
 
 # Programs of others that judge the DICOM we write (dciodvfy of dicom3tools, dcm2niix), recode it (dcmtk) and serve it
 # (Orthanc), and a browser that opens the reports (Chromium).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,9 @@ about the error of the discrete projector, so that solvers have a level to stop 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+
+EDGE_AIR_SHARE = 0.02
+"""Of a scan's largest line integral: an edge of the detector that reads less sees air, and no object goes on there."""
 
 SMOOTHING_BINS = 2.0
 """Standard deviation of the Gaussian over the values that the noise is told from."""
@@ -275,10 +279,18 @@ class Sinogram:
     def sigma(self) -> NDArray[np.float32]:
         """Standard deviation of each value, same shape as ``values``: from the photon count where there is one.
 
-        That of rays that are not known is `BAD_RAY_SIGMA`.
+        That of rays that are not known is `BAD_RAY_SIGMA`. It is computed once: not to be written to.
         """
+        return self._sigma
+
+    @cached_property
+    def _sigma(self) -> NDArray[np.float32]:
         sigma = self._sigma_of_known()
         return sigma if self.bad_rays is None else np.where(self.bad_rays, np.float32(BAD_RAY_SIGMA), sigma)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what can be computed again: sinograms travel between processes."""
+        return {name: value for name, value in self.__dict__.items() if name != "_sigma"}
 
     def _sigma_of_known(self) -> NDArray[np.float32]:
         if self.photons is None:

@@ -97,8 +97,8 @@ def read_volume_file(path: StrPath, on_warning: Callable[[str], None] | None = N
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * spacing
     affine[:3, 3] = image.GetOrigin()
-    if values.n_below:
-        warn(f"{path}: {values.n_below} voxels lie below -1024 HU (down to {values.lowest:g}) and are kept; padding?")
+    if below := values.far_below_air():
+        warn(f"{path}: {below}")
     for doubt in values.doubts({}):
         warn(f"{path}: {doubt}")
     return Volume(hu, affine)

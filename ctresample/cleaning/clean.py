@@ -64,7 +64,7 @@ def cleaned(
 
 
 def _without_rings(sinogram: Sinogram, on_note: Callable[[str], None]) -> Sinogram:
-    offsets = ring_offsets(sinogram.values)
+    offsets = np.concatenate([ring_offsets(row[None]) for row in sinogram.values])  # a row at a time, for memory
     largest = np.abs(offsets).max(axis=0)
     worst = [int(k) for k in np.argsort(-largest, kind="stable")[:_SHOWN] if largest[k] > 0]
     named = f", most of bins {', '.join(f'{k} ({largest[k]:.2g})' for k in worst)}" if worst else ""
@@ -77,7 +77,7 @@ def _without_rings(sinogram: Sinogram, on_note: Callable[[str], None]) -> Sinogr
 
 
 def _without_bad_bins(sinogram: Sinogram, on_note: Callable[[str], None], *, constant: bool) -> Sinogram:
-    off, flickers = odd_bins(sinogram.values)
+    off, flickers = map(np.concatenate, zip(*(odd_bins(row[None]) for row in sinogram.values), strict=True))
     out = off | flickers if constant else flickers
     if sinogram.bad_rays is not None:
         out &= ~sinogram.bad_rays.all(axis=1)
@@ -90,8 +90,12 @@ def _without_bad_bins(sinogram: Sinogram, on_note: Callable[[str], None], *, con
 
 
 def _without_zingers(sinogram: Sinogram, on_note: Callable[[str], None]) -> Sinogram:
-    sigma = sinogram.sigma()
-    out = zingers_in(sinogram.values, np.where(sigma < BAD_RAY_SIGMA, sigma, 0))
+    out = np.concatenate(
+        [
+            zingers_in(row[None], np.where(sigma < BAD_RAY_SIGMA, sigma, 0)[None])
+            for row, sigma in zip(sinogram.values, sinogram.sigma(), strict=True)
+        ]
+    )
     if sinogram.bad_rays is not None:
         out &= ~sinogram.bad_rays
     n = int(np.count_nonzero(out))

@@ -27,8 +27,9 @@ def align(
 ) -> None:
     """Find the rotation axis of a scan in its data: the offset with which all views agree on one image.
 
-    Parallel beams (detector_offset_mm), fans and cones (axis_offset_mm); at least 150 degrees of views. Nothing is
-    changed but with -o, and there only the offset.
+    Parallel beams (detector_offset_mm), fans and cones (axis_offset_mm); at least 150 degrees of views. Of helical
+    scans the centre of the detector (detector_offset_mm), by the lines that are seen from both ends. Nothing is changed
+    but with -o, and there only the offset.
     """
     from ctresample.files import check_new_file
 

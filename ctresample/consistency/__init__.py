@@ -10,6 +10,7 @@ from ctresample.consistency.adamw import fit_latent_by_adamw, fit_pixels_by_adam
 from ctresample.consistency.conjugate_gradients import (
     fit_to_noise,
     inner_product,
+    noise_ratio,
     per_slice,
     proximal_step,
     residual_ratio,
@@ -33,6 +34,7 @@ __all__ = [
     "inner_product",
     "linearised_problem",
     "match_noise",
+    "noise_ratio",
     "per_slice",
     "proximal_step",
     "residual_ratio",

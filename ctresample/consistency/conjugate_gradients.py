@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from ctresample.bad_rays import BAD_RAY_SIGMA
 from ctresample.operators import LinearOperator
 from ctresample.status import Callback, report
 
@@ -11,6 +12,16 @@ from ctresample.status import Callback, report
 def residual_ratio(residual: torch.Tensor) -> torch.Tensor:
     """Root mean square of each slice's whitened residual, ``(B,)``: 1 where it is what the noise predicts."""
     return residual.flatten(1).square().mean(1).sqrt()
+
+
+def noise_ratio(sigma: torch.Tensor) -> torch.Tensor:
+    """What `residual_ratio` is of noise alone, ``(B,)``: below 1 where rays are not known, which weigh nothing.
+
+    Args:
+        sigma: standard deviation of each measured value ``(B, 1, ...)``.
+    """
+    known = (sigma < BAD_RAY_SIGMA).flatten(1).double().mean(1)
+    return known.clamp_min(1 / sigma[0].numel()).sqrt().to(sigma.dtype)
 
 
 def proximal_step(
@@ -50,7 +61,7 @@ def fit_to_noise(
     A: LinearOperator,
     *,
     max_iterations: int,
-    target: float = 1.0,
+    target: torch.Tensor | float = 1.0,
     callback: Callback | None = None,
 ) -> torch.Tensor:
     """The image nearest to ``x0`` along CGLS iterates whose residual is ``target`` times the noise level.
@@ -63,10 +74,12 @@ def fit_to_noise(
         y: whitened measurement ``(B, 1, views, detectors)``, or of a cone beam.
         A: whitened operator.
         max_iterations: iterations at most, one pair of projection and back projection each.
-        target: residual wanted, in noise levels.
+        target: residual wanted, in noise levels; one number, or one a slice ``(B,)``.
         callback: told of every iteration.
     """
     goal = target**2 * y[0].numel()
+    if isinstance(goal, torch.Tensor):
+        goal = per_slice(goal.double(), y)
     x, r = x0, y - A(x0)
     s = A.T(r)
     p, ss = s, inner_product(s, s, torch.float64)

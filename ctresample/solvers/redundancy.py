@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # plausibility of a file is judged without torch
     import torch
 
 Array = NDArray[np.floating]
+
+_PART_OF_A_STEP = 2
 Scan = TypeVar("Scan", bound=Geometry)
 
 
@@ -58,20 +60,22 @@ def ray_weights(geometry: Geometry, view_weights: ViewWeights = "arcs") -> Array
     here = _from_gaps(theta, gaps) * _from_edges(x, edges)
     there = _from_gaps(turned, gaps) * _from_edges(-x, edges)
     weights = arcs[:, None] * np.sin(np.pi / 2 * here / (here + there)) ** 2
-    return _with_holes_spread(weights, position, float(np.median(arcs))) if gaps else weights
+    return _evened(weights, position, float(np.median(arcs))) if gaps else weights
 
 
-def _with_holes_spread(weights: Array, position: Array, step: float) -> Array:
-    """Where a few degrees are missing of a short scan, all views share their weight, so that the mean stays.
+def _evened(weights: Array, position: Array, step: float) -> Array:
+    """Of a short scan whose views are uneven, or miss a few degrees, each distance from the axis counts for 2 pi.
 
-    The lines at one distance from the axis, seen by a bin and the one as far on the other side, count for 2 pi. More
-    than a few degrees is a limited angle: nothing is made up for it. Less than a step is no hole.
+    The lines at one distance are seen by a bin and the one as far on the other side. Where views are wide apart, the
+    shares of a line that is seen from both ends do not add up to one; what is too much or too little is shared by all
+    views, so that the mean stays. More than a few degrees is a limited angle: nothing is made up for it. Less than a
+    part of a step is how even views are.
     """
     sums = weights.sum(axis=0)
-    total = sums + np.interp(-position, position, sums, left=0.0, right=0.0)
-    if not step < 2 * math.pi - total.min() <= LEAST_GAP_RAD:
+    counted = sums + np.interp(-position, position, sums, left=0.0, right=0.0)
+    if 2 * math.pi - counted.min() > LEAST_GAP_RAD or np.abs(2 * math.pi - counted).max() <= step / _PART_OF_A_STEP:
         return weights
-    return weights * np.maximum(2 * math.pi / total, 1)
+    return weights * (2 * math.pi / counted)
 
 
 def weigh(

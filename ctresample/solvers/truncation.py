@@ -12,9 +12,7 @@ import math
 import torch
 
 from ctresample.geometry import Geometry
-
-AIR_SHARE = 0.02
-"""Of a scan's largest line integral: an edge that reads less sees air, and is left as it is."""
+from ctresample.sinogram import EDGE_AIR_SHARE
 
 _OUTER = 0.75
 """Of the farthest edge's distance from the axis: a nearer edge is the inner one of a half detector, which the other
@@ -45,6 +43,14 @@ def extended(
         parts.append(right * weights[:, -1:])
         n_right = right.shape[-1]
     return torch.cat(parts, dim=-1), n_left, n_right
+
+
+def cut_off_share(y: torch.Tensor, geometry: Geometry, mu_per_mm: float) -> float:
+    """Share of the views, over all slices, that an edge of the detector cuts off."""
+    edges = _edges_mm(geometry)
+    outer = [side for side in (0, -1) if abs(edges[side]) > _OUTER * max(map(abs, edges))]
+    cuts = [_cylinder(y, geometry, mu_per_mm, side)[0] for side in outer]
+    return float(torch.stack(cuts).any(0).float().mean())
 
 
 def reach_mm(y: torch.Tensor, geometry: Geometry, mu_per_mm: float) -> float:
@@ -94,7 +100,7 @@ def _cylinder(
     width = y.shape[-1] * _pitch_mm(geometry)
     d = (-slope / (8 * mu_per_mm**2)).clamp(-width / 4, 4 * width)
     scale = y.abs().flatten(1).amax(1).view(-1, *[1] * (y.ndim - 2))
-    cut = (strip.mean(-1) > AIR_SHARE * scale) & (level > 0)
+    cut = (strip.mean(-1) > EDGE_AIR_SHARE * scale) & (level > 0)
     return cut, d, level.clamp_min(0) / (4 * mu_per_mm**2) + d**2
 
 

@@ -302,8 +302,5 @@ def warn_values(warn: Warn, folder: Path, values: ValueCounts) -> None:
     """Tell of padding that was found, and of values that look like padding."""
     if values.n_padding:
         warn(f"{folder}: {values.n_padding} padding pixels set to -1000 HU (air)")
-    if values.n_below:
-        warn(
-            f"{folder}: {values.n_below} pixels lie below -1024 HU (down to {values.lowest:g}) and are kept; "
-            "undeclared padding, or RescaleIntercept twice?"
-        )
+    if below := values.far_below_air():
+        warn(f"{folder}: {below}")

@@ -76,6 +76,16 @@ class ValueCounts:
         lowest, highest = min(self.lowest, other.lowest), max(self.highest, other.highest)
         return ValueCounts(**{**sums, "lowest": lowest, "highest": highest})
 
+    def far_below_air(self) -> str:
+        """What is said of values below -1024 HU; empty where there are none."""
+        if not self.n_below:
+            return ""
+        return (
+            f"{self.n_below} pixels lie below {LOWEST_PLAUSIBLE_HU:g} HU (down to {self.lowest:g}) and are kept, but "
+            "raised to -1000 HU (air) where they are scanned, scored or trained on; undeclared padding, or "
+            "RescaleIntercept twice?"
+        )
+
     def why_not_hu(self) -> str:
         """Why the values are certainly no HU; empty if they may be."""
         if self.n and not (np.isfinite(self.lowest) and np.isfinite(self.highest)):

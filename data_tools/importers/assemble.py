@@ -19,13 +19,10 @@ from ctresample.data_tools.sinogram.schema import MAX_SIDE
 from ctresample.errors import SinogramError
 from ctresample.geometry import Geometry, Grid, ImageGrid, VolumeGrid
 from ctresample.noise import estimate_photons
-from ctresample.sinogram import Sinogram
+from ctresample.sinogram import EDGE_AIR_SHARE, Sinogram
 
 _WHOLE = 32
 """Sides of images are multiples of it: what autoencoders halve five times."""
-
-EDGE_SHARE = 0.02
-"""Of the largest line integral: a bin at an edge that reads less in all views sees air."""
 
 _MOST_WIDER = 2.5
 """Times the field of view: the widest default image."""
@@ -232,7 +229,7 @@ def _reach_mm(geometry: Geometry, values: NDArray[np.float32], mu_water_per_mm: 
         return 0.0
     n = max(4, values.shape[2] // 32)
     edges = np.maximum(values[..., :n].mean(-1), values[..., -n:].mean(-1))
-    if edges.max() <= EDGE_SHARE * np.abs(values).max():  # no view is cut off
+    if edges.max() <= EDGE_AIR_SHARE * np.abs(values).max():  # no view is cut off
         return 0.0
     import torch
 

@@ -54,12 +54,28 @@ _Angles = Annotated[
 
 
 class _Scan(Strict):
+    """What all beams have; ``rotation_axis_bin`` says where the axis falls on the detector, in bins from 0."""
+
     angles_deg: _Angles
     angle_unit: Literal["deg", "rad"] | None = None
     angle_direction: Literal["counterclockwise", "clockwise"] = "counterclockwise"
     detector_pitch_mm: PositiveFloat
     detector_offset_mm: float = 0.0
+    rotation_axis_bin: float | None = None
     n_detectors: int | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        said = {"detector_offset_mm", "axis_offset_mm"} & self.model_fields_set
+        if self.rotation_axis_bin is not None and said:
+            raise ValueError(f"rotation_axis_bin and {min(said)} say the same; give one of them")
+        return self
+
+    def offset_mm(self, n_detectors: int) -> float:
+        """Where the middle of the detector is: with the rotation axis on ``rotation_axis_bin``, if that is said."""
+        if self.rotation_axis_bin is None:
+            return self.detector_offset_mm
+        return ((n_detectors - 1) / 2 - self.rotation_axis_bin) * self.detector_pitch_mm
 
     def angles_rad(self) -> tuple[float, ...]:
         """In the direction that `ctresample.geometry` counts."""
@@ -84,23 +100,13 @@ class _Scan(Strict):
 
 
 class ParallelScan(_Scan):
-    """A parallel beam; ``rotation_axis_bin`` says where its axis falls on the detector, in bins from 0."""
+    """A parallel beam; see `ctresample.geometry.ParallelBeam`."""
 
     type: Literal["parallel"]
-    rotation_axis_bin: float | None = None
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.rotation_axis_bin is not None and "detector_offset_mm" in self.model_fields_set:
-            raise ValueError("rotation_axis_bin and detector_offset_mm say the same; give one of them")
-        return self
 
     def geometry(self, n_rows: int, n_detectors: int) -> Geometry:
         """The scan of an array with ``n_detectors`` bins."""
-        offset = self.detector_offset_mm
-        if self.rotation_axis_bin is not None:
-            offset = ((n_detectors - 1) / 2 - self.rotation_axis_bin) * self.detector_pitch_mm
-        return ParallelBeam(self.angles_rad(), n_detectors, self.detector_pitch_mm, offset)
+        return ParallelBeam(self.angles_rad(), n_detectors, self.detector_pitch_mm, self.offset_mm(n_detectors))
 
 
 class _DivergingScan(_Scan):
@@ -108,9 +114,13 @@ class _DivergingScan(_Scan):
     source_to_detector_mm: PositiveFloat
     axis_offset_mm: float = 0.0
 
-    def _shared(self) -> dict[str, Any]:
-        same = ("detector_pitch_mm", "detector_offset_mm", "source_to_axis_mm", "source_to_detector_mm")
-        return {name: getattr(self, name) for name in (*same, "axis_offset_mm")} | {"angles_rad": self.angles_rad()}
+    def _shared(self, n_detectors: int) -> dict[str, Any]:
+        same = ("detector_pitch_mm", "source_to_axis_mm", "source_to_detector_mm", "axis_offset_mm")
+        return {name: getattr(self, name) for name in same} | {
+            "angles_rad": self.angles_rad(),
+            "n_detectors": n_detectors,
+            "detector_offset_mm": self.offset_mm(n_detectors),
+        }
 
 
 class FanScan(_DivergingScan):
@@ -121,7 +131,7 @@ class FanScan(_DivergingScan):
 
     def geometry(self, n_rows: int, n_detectors: int) -> Geometry:
         """The scan of an array with ``n_detectors`` bins."""
-        return FanBeam(**self._shared(), n_detectors=n_detectors, detector_shape=self.detector_shape)
+        return FanBeam(**self._shared(n_detectors), detector_shape=self.detector_shape)
 
 
 class ConeScan(_DivergingScan):
@@ -135,8 +145,7 @@ class ConeScan(_DivergingScan):
     def geometry(self, n_rows: int, n_detectors: int) -> Geometry:
         """The scan of an array with ``n_rows`` detector rows and ``n_detectors`` columns."""
         return ConeBeam(
-            **self._shared(),
-            n_detectors=n_detectors,
+            **self._shared(n_detectors),
             n_detector_rows=n_rows,
             detector_row_pitch_mm=self.detector_row_pitch_mm,
             detector_row_offset_mm=self.detector_row_offset_mm,

@@ -73,7 +73,8 @@ def read_edf(path: Path, names: Mapping[str, str], on_note: Note) -> Readings:
 
 
 def _stack(files: list[Path]) -> NDArray[np.float32]:
-    frames, n_bytes = [], 0
+    frames: list[NDArray[np.float32]] = []
+    n_bytes = 0
     for file in files:
         for frame in _frames(file):
             n_bytes += 4 * frame.size
@@ -127,7 +128,7 @@ def _type_of(file: Path, header: dict[str, str]) -> np.dtype[np.generic]:
 
 
 def _shape_of(file: Path, header: dict[str, str]) -> tuple[int, ...]:
-    sides = []
+    sides: list[int] = []
     while (side := header.get(f"dim_{len(sides) + 1}")) is not None:
         if not side.isdecimal() or not 0 < int(side) < 2**20:
             raise SinogramError(f"{file}: Dim_{len(sides) + 1} is {one_line(side, 20)!r}; expected a number of pixels")

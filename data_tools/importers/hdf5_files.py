@@ -178,14 +178,7 @@ def _axis_position(file: h5py.File, detector: str, n: int, scan: Facts, path: Pa
     for name in ("x_flipped", "y_flipped"):
         if _number(file, f"{detector}/{name}", path):
             on_note(f"{name} says that frames are mirrored, and is not applied: if the image is, use angle_direction")
-    if scan.get("type") != "parallel":
-        if stored:
-            on_note(
-                f"the rotation axis is said to be at pixel {stored:g}, which is not applied to fan and cone beams: a "
-                "shift of the detector, or of the axis; add geometry.detector_offset_mm or geometry.axis_offset_mm"
-            )
-        return {}
-    stated = {"rotation_axis_bin", "detector_offset_mm"} & scan.keys()
+    stated = {"rotation_axis_bin", "detector_offset_mm", "axis_offset_mm"} & scan.keys()
     if stored is None:
         if half and not stated:
             raise SinogramError(
@@ -205,7 +198,13 @@ def _axis_position(file: h5py.File, detector: str, n: int, scan: Facts, path: Pa
     place = inside[0] if half else min(inside, key=lambda bin_: abs(bin_ - middle))
     origin = "the middle of the detector" if place == from_middle else "bin 0"
     if not stated:
-        on_note(f"the rotation axis is at bin {place:g} of {n}: pixel {stored:g} in the file, counted from {origin}")
+        shifted = (
+            ""
+            if scan.get("type") == "parallel"
+            else ("; taken for a shift of the detector: if the axis itself is out of line, add geometry.axis_offset_mm")
+        )
+        counted = f"pixel {stored:g} in the file, counted from {origin}"
+        on_note(f"the rotation axis is at bin {place:g} of {n}: {counted}{shifted}")
     return {} if stated else {"rotation_axis_bin": place}
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ctresample.bad_rays import BAD_RAY_SIGMA
 from ctresample.geometry.arcs import unmeasured_rad, widest_step
-from ctresample.sinogram import Sinogram
+from ctresample.sinogram import EDGE_AIR_SHARE, Sinogram
 
 LARGEST_LINE_INTEGRAL = 50.0
 """No detector counts the e^-50th part of its photons."""
@@ -26,9 +26,6 @@ FAR_ABOVE_NOISE = 100.0
 """A residual so many times the noise says that the model of the scan is wrong, not the image."""
 
 _EDGE_BINS = 2
-_AIR = 0.02
-"""Of the largest line integral: what the edge of a detector may read beside the object."""
-
 Check = Callable[[Sinogram], Iterator[str]]
 
 
@@ -62,7 +59,7 @@ def truncated_share(sinogram: Sinogram) -> float:
         return 0.0
     left, right = values[..., :_EDGE_BINS].mean(axis=2), values[..., -_EDGE_BINS:].mean(axis=2)
     air = max(0.0, float(min(np.quantile(left, 0.05), np.quantile(right, 0.05))))
-    level = _AIR * float(np.quantile(values, 0.99))
+    level = EDGE_AIR_SHARE * float(np.quantile(values, 0.99))
     if sinogram.photons is not None:
         noise = float(np.median(np.minimum(sinogram.sigma(), BAD_RAY_SIGMA)))
         level = max(level, 4 * noise / math.sqrt(_EDGE_BINS))
@@ -161,13 +158,16 @@ def _angles(sinogram: Sinogram) -> Iterator[str]:
     if arc > 1.02 * 8 * math.pi:
         yield f"the views turn {arc / 2 / math.pi:.3g} times: are the angles degrees that were taken for radians?"
     wide, median = widest_step(geometry)
+    gaps = unmeasured_rad(geometry)
     if wide > 3 * median:
+        once = (
+            "" if geometry.name == "parallel" or not gaps else ": of a short scan HU may be 10 off, iterative ones not"
+        )
         yield (
             f"views are up to {math.degrees(wide):.3g} degrees apart, the median {math.degrees(median):.3g}: in FBP "
-            "their neighbours stand for what is missing"
+            f"their neighbours stand for what is missing{once}"
         )
-    gaps = sum(end - start for start, end in unmeasured_rad(geometry))
-    missing = gaps - (geometry.turn_rad - geometry.short_scan_rad)
+    missing = sum(end - start for start, end in gaps) - (geometry.turn_rad - geometry.short_scan_rad)
     if missing > math.radians(1) + 2 * median:
         yield (
             f"no view measured {math.degrees(missing):.3g} degrees of the arc that an image needs: a limited angle, "
@@ -195,9 +195,12 @@ def _unevenness(values: NDArray[np.float32]) -> float:
 
 
 def _conjugates(sinogram: Sinogram) -> Iterator[str]:
-    """A line that a fan measured from both its ends must read the same; with mirrored angles it does not."""
+    """A line that was measured from both its ends must read the same; with mirrored angles it does not.
+
+    Of a cone beam the lines in the plane of the source's circle.
+    """
     geometry = sinogram.geometry
-    if geometry.n_views < 30 or geometry.is_volume:
+    if geometry.n_views < 30 or geometry.name == "helical":
         return
     here, mirrored = (_disagreement(sinogram, sign) for sign in (1, -1))
     if here is None or mirrored is None:
@@ -212,14 +215,22 @@ def _conjugates(sinogram: Sinogram) -> Iterator[str]:
     elif here > max(0.1 * scale, 6 * noise):
         yield (
             f"rays along the same line from both ends differ by {here:.3g}, of {scale:.3g}: is the rotation axis off "
-            "(rotation_axis_bin, offsets), or did the object move?"
+            "(rotation_axis_bin, offsets), are axes exchanged (axes), or did the object move?"
         )
 
 
 def _disagreement(sinogram: Sinogram, sign: int) -> float | None:
-    """Root mean square difference of a middle slice's conjugate rays; None where too few lines are seen twice."""
-    middle = len(sinogram.values) // 2
-    geometry, values = sinogram.geometry_of(middle), sinogram.values[middle].astype(np.float64)
+    """Root mean square difference of a slice's conjugate rays; None where too few lines are seen twice."""
+    row = len(sinogram.values) // 2
+    geometry = sinogram.geometry_of(row)
+    if geometry.is_volume:
+        n, lengths = len(sinogram.values), geometry.lengths_mm
+        pitch_mm = lengths["detector_row_pitch_mm"]
+        heights_mm = (np.arange(n) - (n - 1) / 2) * pitch_mm + lengths["detector_row_offset_mm"]
+        row = int(np.argmin(np.abs(heights_mm)))
+        if abs(heights_mm[row]) > pitch_mm:  # the panel lies beside the plane
+            return None
+    values = sinogram.values[row].astype(np.float64)
     theta = sign * np.asarray(geometry.angles_rad)
     fan, (position, _) = geometry.name != "parallel", geometry.line_coordinates
     order = np.argsort(np.mod(theta, 2 * math.pi))

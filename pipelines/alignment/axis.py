@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ctresample.bad_rays import BAD_RAY_SIGMA
 from ctresample.errors import SinogramError
-from ctresample.geometry import ConeBeam, Geometry, HelicalBeam, ImageGrid, ParallelBeam
+from ctresample.geometry import Geometry, HelicalBeam, ImageGrid
 from ctresample.operators.sparse import joseph_matrix
+from ctresample.pipelines.alignment.alignment import Alignment, lowest
+from ctresample.pipelines.alignment.helix import find_centre
 from ctresample.sinogram import Sinogram
 
 _COARSE_BINS, _FINE_BINS, _MOST_VIEWS, _MOST_SLICES = 64, 192, 120, 3
@@ -32,48 +34,19 @@ _FLAT = 0.1
 _LEAST_ARC_RAD = math.radians(150)
 
 
-@dataclass(frozen=True)
-class Alignment:
-    """Where the axis was found.
-
-    Attributes:
-        parameter: of the geometry: ``detector_offset_mm`` of a parallel beam, else ``axis_offset_mm``.
-        before_mm: its value in the file.
-        found_mm: its value with the least misfit.
-        bin_mm: what one detector bin is in that parameter.
-        by_moments_mm: that of the centres of mass; None of fans, and where views are cut off.
-        misfit: ``(before, found)``, root mean square of the line integrals' misfit.
-    """
-
-    parameter: str
-    before_mm: float
-    found_mm: float
-    bin_mm: float
-    by_moments_mm: float | None
-    misfit: tuple[float, float]
-
-    @property
-    def moved_bins(self) -> float:
-        """By how many bins the axis was off."""
-        return (self.found_mm - self.before_mm) / self.bin_mm
-
-    def apply(self, sinogram: Sinogram) -> Sinogram:
-        """The scan with the axis where it was found."""
-        origin = f"{sinogram.origin}; axis aligned by {self.moved_bins:+.2f} bins"
-        geometry = replace(sinogram.geometry, **{self.parameter: self.found_mm})
-        return replace(sinogram, geometry=geometry, origin=origin)
-
-
 def find_axis(sinogram: Sinogram, progress: Callable[[float], None] = lambda share: None) -> Alignment:
     """The offset of the rotation axis that a scan's own views agree on.
 
     Args:
-        sinogram: of a parallel beam over at least 150 degrees, of a fan or cone over more than its half circle.
+        sinogram: of a parallel beam over at least 150 degrees, of a fan or cone over more than its half circle; of a
+            helix the centre of the detector is found, see `find_centre`.
         progress: told the share done.
 
     Raises:
-        SinogramError: too short an arc, a helix, or no offset that explains the views better than others.
+        SinogramError: too short an arc, or no offset that explains the views better than others.
     """
+    if isinstance(sinogram.geometry, HelicalBeam):
+        return find_centre(sinogram, progress)
     slices = _fan_slices(sinogram)
     geometry = slices.geometry
     if geometry.n_views < 8 or _arc_rad(geometry) < _LEAST_ARC_RAD:
@@ -81,10 +54,11 @@ def find_axis(sinogram: Sinogram, progress: Callable[[float], None] = lambda sha
             f"{geometry.n_views} views over {math.degrees(_arc_rad(geometry)):.0f} degrees do not tell the axis; "
             "expected at least 8 views over 150 degrees; set the offset by hand"
         )
-    parameter = "detector_offset_mm" if isinstance(geometry, ParallelBeam) else "axis_offset_mm"
+    is_parallel = "axis_offset_mm" not in geometry.lengths_mm
+    parameter = "detector_offset_mm" if is_parallel else "axis_offset_mm"
     bin_mm = geometry.detector_pitch_mm / geometry.magnification
     before = float(getattr(geometry, parameter))
-    moments = _by_moments(slices) if isinstance(geometry, ParallelBeam) else None
+    moments = _by_moments(slices) if is_parallel else None
     reach = _REACH * geometry.n_detectors * bin_mm
     coarse, fine = _Misfit(slices, parameter, _COARSE_BINS), _Misfit(slices, parameter, _FINE_BINS)
     offsets = before + np.linspace(-reach, reach, _COARSE_STEPS)
@@ -99,10 +73,10 @@ def find_axis(sinogram: Sinogram, progress: Callable[[float], None] = lambda sha
             "the object too round, the arc too short, or the angle direction the other one?"
         )
     step = float(offsets[1] - offsets[0])
-    centre = _lowest(offsets[best - 1 : best + 2], values[best - 1 : best + 2])
+    centre = lowest(offsets[best - 1 : best + 2], values[best - 1 : best + 2])
     for number, width in enumerate((step / 2, step / 6, max(step / 18, 0.35 * bin_mm))):
         five = centre + width * np.array([-2, -1, 0, 1, 2])
-        centre = _lowest(five, [fine(offset) for offset in five])
+        centre = lowest(five, [fine(offset) for offset in five])
         progress(0.6 + 0.13 * (number + 1))
     if moments is not None and abs(moments - centre) <= bin_mm:
         centre = moments  # of half a turn it is the sharper of the two
@@ -114,15 +88,14 @@ def find_axis(sinogram: Sinogram, progress: Callable[[float], None] = lambda sha
 def _fan_slices(sinogram: Sinogram) -> Sinogram:
     """A few slices to judge by; of a cone beam the row in the plane of the source's circle, which is a fan."""
     geometry = sinogram.geometry
-    if isinstance(geometry, HelicalBeam):
-        raise SinogramError("align is for scans on a circle; a helical one says its geometry itself")
     bad = sinogram.bad_rays
     if sinogram.angle_shifts_rad is not None:
         raise SinogramError("align knows no scan whose slices are seen from different angles; align one group of them")
-    if isinstance(geometry, ConeBeam):
-        heights = np.abs(geometry.detector_rows_mm)
-        rows = np.array([int(np.argmin(heights))])
-        geometry = geometry.one_row()
+    if geometry.is_volume:
+        lengths, n_rows = geometry.lengths_mm, geometry.view_shape[0]
+        middle = (n_rows - 1) / 2 - lengths["detector_row_offset_mm"] / lengths["detector_row_pitch_mm"]
+        rows = np.array([int(np.argmin(np.abs(np.arange(n_rows) - middle)))])
+        geometry = cast(Geometry, geometry.one_row())
         affine = np.eye(4)
     else:
         signal = sinogram.values.sum(axis=(1, 2))
@@ -192,7 +165,8 @@ class _Misfit:
         self._grid = ImageGrid((side, side), 1.25 * pitch * factor / geometry.magnification)
 
     def __call__(self, offset_mm: float) -> float:
-        geometry = replace(self._geometry, **{self._parameter: float(offset_mm) + self._shift})
+        changes: dict[str, Any] = {self._parameter: float(offset_mm) + self._shift}
+        geometry = replace(self._geometry, **changes)
         A, w = joseph_matrix(geometry, self._grid), self._weight  # not kept: each is of use once
         r = w * self._y
         s = A.T @ (w * r)
@@ -205,14 +179,3 @@ class _Misfit:
             ss, old = float(np.square(s).sum()), ss
             p = s + ss / max(old, 1e-30) * p
         return float(np.sqrt(np.square(r, dtype=np.float64).mean()))
-
-
-def _lowest(places: NDArray[np.floating], values: list[float]) -> float:
-    """Where a parabola through the squares is lowest, within the places."""
-    middle = float(places[len(places) // 2])
-    scale = float(places[1] - places[0])
-    a, b, _ = np.polyfit((np.asarray(places) - middle) / scale, np.square(values), 2)
-    if a <= 0:
-        return float(places[int(np.argmin(values))])
-    half = (len(places) - 1) / 2
-    return middle + scale * float(np.clip(-b / (2 * a), -half, half))

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import torch
 
 from ctresample.files import check_new_file, write_file
-from ctresample.geometry import ConeBeam
-from ctresample.pipelines.alignment.axis import Alignment
+from ctresample.geometry import VolumeGrid
+from ctresample.pipelines.alignment.alignment import Alignment
 from ctresample.sinogram import Sinogram
 from ctresample.solvers.fbp import fbp
 from ctresample.solvers.fdk import fdk
+from ctresample.solvers.wfbp import wfbp
 from ctresample.units import mu_to_hu
+
+_SOLVERS: dict[str, Callable[..., torch.Tensor]] = {"cone": fdk, "helical": wfbp}
 
 
 def write_picture(sinogram: Sinogram, alignment: Alignment, path: Path) -> None:
@@ -40,7 +45,7 @@ def write_picture(sinogram: Sinogram, alignment: Alignment, path: Path) -> None:
         strict=True,
     ):
         y = one.geometry.as_batch(torch.from_numpy(one.values))
-        solver = fdk if one.geometry.is_volume else fbp
+        solver = _SOLVERS.get(one.geometry.name, fbp)
         mu = solver(y, one.geometry, one.grid, window="hann", mu_water_per_mm=one.mu_water_per_mm)
         hu = mu_to_hu(mu, one.mu_water_per_mm).numpy().reshape(-1, *one.grid.shape[-2:])
         ax.imshow(hu[len(hu) // 2], cmap="gray", vmin=-1000, vmax=1000, interpolation="nearest")
@@ -53,10 +58,12 @@ def write_picture(sinogram: Sinogram, alignment: Alignment, path: Path) -> None:
 
 def _middle(sinogram: Sinogram) -> Sinogram:
     """The slice in the middle alone; of a cone beam the one nearest to the source's circle."""
-    if isinstance(sinogram.geometry, ConeBeam):
-        _, rows, columns = sinogram.grid.shape
-        x, y, _ = sinogram.grid.centre_mm
-        grid = replace(sinogram.grid, shape=(1, rows, columns), centre_mm=(x, y, 0.0))
+    if sinogram.grid.is_volume:
+        whole = cast(VolumeGrid, sinogram.grid)
+        _, rows, columns = whole.shape
+        x, y, z = whole.centre_mm
+        height = 0.0 if sinogram.geometry.name == "cone" else z
+        grid = replace(whole, shape=(1, rows, columns), centre_mm=(x, y, height))
         return replace(sinogram, grid=grid, headers=())
     middle = len(sinogram.values) // 2
     bad = sinogram.bad_rays

@@ -36,6 +36,7 @@ class Method:
         presets: for a method with named settings (``PRESETS`` in its file): their names, with the cost of each.
         zero_shot: whether its model, if any, was trained without knowing the measurement.
         is_random: whether it draws random numbers, so that another seed gives another image.
+        one_by_one: whether slices are never solved together: rounding, which depends on how many are, would show.
         nonlinear: whether it can go by counts or a tube's spectrum.
         couples: whether it lets the slices of a volume help each other, see
             `ctresample.pipelines.reconstruction.z_coupling`.
@@ -50,6 +51,7 @@ class Method:
     presets: Mapping[str, int] = field(default_factory=dict)
     zero_shot: bool = True
     is_random: bool = False
+    one_by_one: bool = False
     nonlinear: bool = False
     couples: bool = False
     cost: int = 0
@@ -113,14 +115,13 @@ _ALL = (
         way="sampled",
         needs="latent prior",
         is_random=True,
-        presets={"fast": 1000, "quality": 8000, "paper": 20000, "released_code": 40000},
+        presets={"fast": 1000, "draft": 250, "quality": 8000, "paper": 20000, "released_code": 40000},
         nonlinear=True,
         couples=True,
     ),
     Method(
         name="fbp",
-        title="filtered back projection; of a cone beam FDK (Feldkamp et al., 1984), of a helix "
-        "weighted FBP (Stierstorfer et al., 2004)",
+        title="filtered back projection; of a cone FDK (1984), of a helix weighted FBP (Stierstorfer, 2004)",
         way="direct",
         cost=2,
     ),
@@ -130,7 +131,13 @@ _ALL = (
         way="iterative",
         cost=50,
     ),
-    Method(name="cgls", title="conjugate gradients stopped at the noise level (Bjorck, 1996)", way="iterative", cost=5),
+    Method(
+        name="cgls",
+        title="conjugate gradients stopped at the noise level (Bjorck, 1996)",
+        way="iterative",
+        one_by_one=True,
+        cost=5,
+    ),
     Method(
         name="wls",
         title="penalised weighted least squares (Sauer and Bouman, 1993)",

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ctresample.bad_rays import BAD_RAY_SIGMA
 from ctresample.choices import ViewWeights, Window, ZCoupling
-from ctresample.consistency import residual_ratio
+from ctresample.consistency import noise_ratio, residual_ratio
 from ctresample.data_tools.sinogram.plausibility import findings, residual_finding
 from ctresample.errors import UsageError
 from ctresample.geometry import Geometry, HelicalBeam, VolumeGrid
@@ -78,7 +77,8 @@ def reconstruct(
         prior: the learned model of a method that needs one: the name or folder of one, or one of the kind it needs
             that is on ``device`` already; by default the one that comes with the package.
         seed: of methods that sample; slice k draws from ``(seed, k)``, so that its random numbers do not depend
-            on the batch size. (Rounding does: up to 0.01 HU with ``tv``, 2 HU seen with ``fast``, 6 with ``cgls``.)
+            on the batch size. (Rounding does: up to 0.01 HU with ``tv``, 2 HU seen with ``fast``; ``cgls`` takes
+            one slice at a time, and does not depend on it.)
             Where the settings are ``coupled``, as ``fast`` and ``quality`` are, all slices draw from ``(seed, 0)``:
             neighbours in a volume then do not flicker, but slices are no independent samples.
         window: of the ramp filter, for FBP.
@@ -149,7 +149,7 @@ def reconstruct(
         return projector or make_projector(geometry, sinogram.grid, device=device)
 
     image_hu, ratios, history, done = np.empty((n, *sinogram.grid.shape[-2:]), np.float32), np.empty(n), _History(), 0
-    for part in parts_of(sinogram, coupling, make, batch_size):
+    for part in parts_of(sinogram, coupling, make, 1 if chosen.one_by_one else batch_size):
         own = list(part.slices or range(n))
         kept = own[part.kept]
         done += len(kept)
@@ -192,9 +192,8 @@ def reconstruct(
             y, s = part.as_batch(judged.values), part.as_batch(judged.sigma())
             problem = physics.problem(judged, A, y, s)
         residual, s = by_slice((problem.model(mu) - problem.data) / problem.sigma(mu), part), by_slice(s, part)
-        known = (s < BAD_RAY_SIGMA).flatten(1).to(residual.dtype).mean(1).clamp_min(1 / s[0].numel())
         # a cone beam's slices have one residual in common
-        found = (residual_ratio(residual) / known.sqrt()).cpu().numpy()
+        found = (residual_ratio(residual) / noise_ratio(s)).cpu().numpy()
         ratios[kept] = found[part.kept] if part.slices else found
         image_hu[kept] = scan.as_slices(mu_to_hu(mu, sinogram.mu_water_per_mm)).cpu().numpy()[part.kept]
         if keeping:

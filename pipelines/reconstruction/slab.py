@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,5 +97,4 @@ def _part(sinogram: Sinogram, views: NDArray[np.intp], unknown: NDArray[np.bool_
 
 def _of_helix(sinogram: Sinogram) -> tuple[HelicalBeam, VolumeGrid]:
     assert isinstance(sinogram.geometry, HelicalBeam)  # noqa: S101 - for mypy
-    assert isinstance(sinogram.grid, VolumeGrid)  # noqa: S101 - for mypy
-    return sinogram.geometry, sinogram.grid
+    return sinogram.geometry, cast(VolumeGrid, sinogram.grid)

@@ -17,7 +17,9 @@ from ctresample.pipelines.reconstruction.methods import Method
 from ctresample.pipelines.reconstruction.problem import LINEARISATIONS, Problem
 from ctresample.solvers.cgls import cgls
 from ctresample.solvers.coarse_tv import coarse_tv
+from ctresample.solvers.fbp import fbp
 from ctresample.solvers.fdk import fdk
+from ctresample.solvers.truncation import cut_off_share
 from ctresample.solvers.tv import tv
 from ctresample.solvers.wfbp import wfbp
 from ctresample.status import Status
@@ -29,6 +31,12 @@ Watch = Callable[[float, Status], None]
 """Told the share of the batch done, and the status of the solver at work."""
 
 Solver = Callable[..., torch.Tensor]
+
+CUT_OFF = 0.05
+"""Share of the views from which on an object counts as wider than the detector."""
+
+LEVEL_CUTOFF = 0.4
+"""Of an FBP that tells the level of an image and little of its streaks; 0.1 to 1 are much alike."""
 
 _ROUGH_HU = 10.0
 """A rough image will do where sampling starts: from its noised latents."""
@@ -80,8 +88,11 @@ class Batch:
         return {"neighbours": self.neighbours} if self.neighbours else {}
 
 
-def direct(solver: Solver, batch: Batch) -> torch.Tensor:
-    """In one step; of a cone beam by FDK, of a helix by weighted filtered back projection."""
+def direct(solver: Solver, batch: Batch, cutoff: float = 1.0) -> torch.Tensor:
+    """In one step; of a cone beam by FDK, of a helix by weighted filtered back projection.
+
+    ``cutoff`` is that of the ramp filter, but of a helix.
+    """
     A = cast(Projector, batch.A)
     if A.geometry.name == "helical":
         return wfbp(batch.y, A.geometry, A.grid, window=batch.window, mu_water_per_mm=batch.mu_water_per_mm)
@@ -91,6 +102,7 @@ def direct(solver: Solver, batch: Batch) -> torch.Tensor:
         A.geometry,
         A.grid,
         window=batch.window,
+        cutoff=cutoff,
         view_weights=batch.view_weights,
         mu_water_per_mm=batch.mu_water_per_mm,
     )
@@ -117,11 +129,18 @@ def unrolled(solver: Solver, batch: Batch) -> torch.Tensor:
 
 
 def iterative(solver: Solver, batch: Batch) -> torch.Tensor:
-    """By a solver of line integrals without a prior."""
+    """By a solver of line integrals without a prior.
+
+    It starts from zero; of an object that is wider than the detector from FBP, which goes on with water: rays through
+    the middle alone do not tell the level there, and the way from zero leaves it tens of HU off.
+    """
+    geometry = cast(Projector, batch.A).geometry
+    cut_off = geometry.name != "helical" and cut_off_share(batch.y, geometry, batch.mu_water_per_mm) > CUT_OFF
     return solver(
         batch.y,
         batch.A,
         sigma=batch.sigma,
+        start=direct(fbp, batch, LEVEL_CUTOFF) if cut_off else None,
         callback=lambda status: batch.watch(status.step / status.n_steps, status),
     )
 

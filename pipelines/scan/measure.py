@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ctresample.data_tools.dicom.values import LOWEST_PLAUSIBLE_HU
 from ctresample.errors import UsageError
 from ctresample.geometry import Geometry, Grid
 from ctresample.noise import Scanner, add_noise, blurred, check_noise, with_crosstalk
@@ -83,6 +84,8 @@ def measure(
     fine = " x ".join(str(n * REFINEMENT) for n in grid.shape)
     n_rays = REFINEMENT ** len(geometry.view_shape)
     facts = f"simulated from {fine} pixels with each detector bin the mean intensity of {n_rays} rays (Joseph)"
+    n_low = int(np.count_nonzero(volume.hu < LOWEST_PLAUSIBLE_HU))
+    raised = f"{n_low} values below {LOWEST_PLAUSIBLE_HU:g} HU raised to air" if n_low else ""
     return Sinogram(
         values=values,
         geometry=geometry,
@@ -91,7 +94,7 @@ def measure(
         photons=sent,
         electronic_noise=electronic_noise,
         mu_water_per_mm=MU_WATER_PER_MM,
-        origin=", ".join(filter(None, (facts, str(scanner), f"noise seed {seed}"))),
+        origin=", ".join(filter(None, (facts, raised, str(scanner), f"noise seed {seed}"))),
         headers=volume.headers,
         slice_offsets_mm=volume.slice_offsets_mm,
         angle_shifts_rad=shifts,

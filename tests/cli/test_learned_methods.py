@@ -119,4 +119,4 @@ def test_weights_that_are_not_numbers(cli, scan, prior, tmp_path, method):
 def test_preset_of_a_method_that_is_not_there(cli, scan, tmp_path):
     done = cli("reconstruct", scan, "-o", tmp_path / "out", "--preset", "slow")
     assert done.exit_code == 2
-    assert "'slow' is not one of fast, quality, paper, released_code" in done.stderr
+    assert "'slow' is not one of fast, draft, quality, paper, released_code" in done.stderr

@@ -11,7 +11,8 @@ from typing import Literal
 
 import torch
 
-from ctresample.consistency import residual_ratio
+from ctresample.bad_rays import BAD_RAY_SIGMA
+from ctresample.consistency import noise_ratio, residual_ratio
 from ctresample.solvers.diffusion.schedule import Step
 
 Defect = Literal["tweedie-slip", "inner-step-levels", "fixed-stop", "weight-decay"]
@@ -58,6 +59,8 @@ def fixed_stop(measurement_unit: torch.Tensor, sigma: torch.Tensor) -> torch.Ten
     Args:
         measurement_unit: what the model measures of an image of 1 on the scale of [-1, 1], along its longest ray; the
             released threshold belongs to models that average, and so measure 1.
-        sigma: standard deviation of each measured value, ``(B, 1, *range_shape)``.
+        sigma: standard deviation of each measured value, ``(B, 1, *range_shape)``; rays that are not known do not
+            count.
     """
-    return STOP_RMS * measurement_unit / residual_ratio(sigma)
+    known = torch.where(sigma < BAD_RAY_SIGMA, sigma, 0)
+    return STOP_RMS * measurement_unit * noise_ratio(sigma) ** 2 / residual_ratio(known)

@@ -211,7 +211,7 @@ def test_without_any_sidecar(tmp_path, scan):
     ("change", "message"),
     [
         (lambda facts: facts.update(pixel=1), "pixel: Extra inputs"),
-        (lambda facts: facts["geometry"].update(rotation_axis_bin=1.0), "rotation_axis_bin: Extra inputs"),
+        (lambda facts: facts["geometry"].update(rotation_axis=1.0), "rotation_axis: Extra inputs"),
         (lambda facts: facts["geometry"].update(detector_pitch_mm="2"), "detector_pitch_mm: .*valid number, found '2'"),
         (lambda facts: facts["geometry"].update(detector_pitch_mm=-2.0), "detector_pitch_mm: .*greater than 0"),
         (lambda facts: facts["geometry"].update(type="helix"), "geometry: Input tag 'helix'"),

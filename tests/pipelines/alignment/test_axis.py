@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ctresample.errors import SinogramError
-from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, VolumeGrid
+from ctresample.geometry import ConeBeam, FanBeam, HelicalBeam, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.pipelines.alignment.axis import find_axis
 from ctresample.sinogram import Sinogram
 
@@ -69,3 +69,44 @@ def test_what_does_not_tell_the_axis(phantoms):
     scan = planted(SCANS["fan"], 0.0, phantoms)
     with pytest.raises(SinogramError, match="no axis within 10 bins"):
         find_axis(replace(scan, values=np.random.default_rng(1).normal(size=scan.values.shape)))
+
+
+@pytest.fixture(scope="module")
+def helix(phantoms):
+    """Of pitch 0.5, whose detector is 1.3 bins from where the file says, with rows that tell up from down."""
+    view = np.arange(210)
+    geometry = HelicalBeam(
+        view * 2 * math.pi / 90,
+        64,
+        8.0,
+        10.4,
+        source_to_axis_mm=595.0,
+        source_to_detector_mm=1085.6,
+        centre_z_mm=view * 8.0 / 90,
+        n_detector_rows=8,
+        detector_row_pitch_mm=4.0,
+        spot_z_mm=-0.6 * (view % 2),
+        spot_radial_mm=5.0 * (view % 2),
+    )
+    body = [phantoms.Sphere(MU, (20.0, -30.0, 9.0), 70.0), phantoms.Sphere(MU, (-20.0, 10.0, 6.0), 9.0)]
+    values = noisy(phantoms.helical_integrals(geometry, body))
+    grid = VolumeGrid((1, 64, 64), 4.0, 2.0, (0.0, 0.0, 9.0))
+    return Sinogram(values, replace(geometry, detector_offset_mm=0.0), grid, np.eye(4), photons=PHOTONS)
+
+
+def test_the_centre_of_a_helix_by_conjugate_rays(helix):
+    found = find_axis(helix)
+    assert found.moved_bins == pytest.approx(1.3, abs=0.1)
+    assert find_axis(found.apply(helix)).moved_bins == pytest.approx(0, abs=0.05)
+
+
+@pytest.mark.parametrize(("turned", "said"), [((1, -1), "channels"), ((-1, 1), "detector rows")])
+def test_a_helix_the_other_way_round_is_told(helix, turned, said):
+    right = replace(helix, geometry=replace(helix.geometry, detector_offset_mm=10.4))
+    wrong = replace(
+        right,
+        values=helix.values[:: turned[0], :, :: turned[1]],
+        geometry=replace(right.geometry, detector_offset_mm=10.4 * turned[1]),
+    )
+    with pytest.raises(SinogramError, match=f"the {said} run the other way"):
+        find_axis(wrong)

@@ -52,5 +52,5 @@ def test_presets_are_those_of_the_solver():
 def test_unknown_names():
     with pytest.raises(UsageError, match="method is 'art'; expected one of resample, fbp"):
         method_named("art")
-    with pytest.raises(UsageError, match="preset is 'slow'; expected one of fast, quality, paper, released_code"):
+    with pytest.raises(UsageError, match="preset is 'slow'; expected one of fast, draft, quality, paper"):
         METHODS["resample"].load_settings("slow")

@@ -44,7 +44,7 @@ def test_counts_are_not_biased_where_few_arrive(cylinder):
     assert middle(by_log.image_hu).mean() > 10  # the logarithm of few counts is too high on average
     assert abs(middle(by_counts.image_hu).mean()) < 5
     assert np.mean(by_counts.residual_ratio) == pytest.approx(1, abs=0.1)
-    assert by_counts.settings == {"model": "counts", "tube_kilovolts": None}
+    assert by_counts.settings == {"model": "counts", "tube_kilovolts": None, "z_coupling": 1.0}
 
 
 @pytest.mark.parametrize("method", ["tv", "wls"])
@@ -61,7 +61,7 @@ def test_spectrum_undoes_cupping(method, cylinder):
 @pytest.mark.parametrize("physics", [Physics("counts"), Physics(tube_kilovolts=120.0), Physics("counts", 100.0)])
 def test_resample(physics, cylinder, toy_prior, monkeypatch):
     # few and gentle steps: a random network amplifies the rounding of sums in another order
-    small = replace(PRESETS["fast"], n_steps=20, start_level=0.5, spread_scale=1.0, variance_scale=40.0)
+    small = replace(PRESETS["fast"], n_steps=8, start_level=0.5, spread_scale=1.0, variance_scale=40.0)
     monkeypatch.setitem(PRESETS, "small", small)
     scan = simulate(volume_of(cylinder), n_views=20, size=32, photons=1e4)
     options = {"method": "resample", "preset": "small", "prior": toy_prior.random_prior(), "physics": physics}

@@ -89,6 +89,21 @@ def test_every_method(method, sinogram, toy_prior):
     assert bool(done.residual_history) == (method != "fbp")
 
 
+def test_cgls_does_not_depend_on_the_batch(sinogram):
+    images = [reconstruct(sinogram, method="cgls", batch_size=size).image_hu for size in (1, 2, 3)]
+    np.testing.assert_array_equal(images[1], images[0])
+    np.testing.assert_array_equal(images[2], images[0])
+
+
+@pytest.mark.parametrize("method", ["cgls", "sirt"])
+def test_solvers_stop_at_the_noise_of_the_rays_that_are_known(method, sinogram):
+    bad = np.zeros(sinogram.values.shape, bool)
+    bad[:, ::2] = True
+    bad[0] = False
+    ratios = reconstruct(replace(sinogram, bad_rays=bad), method=method).residual_ratio[1:]
+    assert ratios == pytest.approx([1.0] * 2, abs=0.03)  # 0.7 if all rays counted
+
+
 @pytest.mark.parametrize(("method", "worst_hu"), [("fbp", 130), ("sirt", 90), ("tv", 70)])
 def test_images_are_the_object_in_hu(method, worst_hu, volume, sinogram):
     error = reconstruct(sinogram, method=method).image_hu - volume.hu
@@ -207,7 +222,7 @@ def test_unknown_method(sinogram):
 
 
 def test_unknown_preset(sinogram, prior):
-    with pytest.raises(UsageError, match=r"preset is 'slow'; expected one of fast, quality, paper, released_code"):
+    with pytest.raises(UsageError, match=r"preset is 'slow'; expected one of fast, draft, quality, paper"):
         reconstruct(sinogram, preset="slow", prior=prior)
 
 

@@ -8,12 +8,13 @@ from typing import get_args
 import pytest
 import torch
 
+from ctresample.bad_rays import BAD_RAY_SIGMA
 from ctresample.consistency import residual_ratio
 from ctresample.geometry import ImageGrid, ParallelBeam
 from ctresample.operators import SparseProjector
 from ctresample.solvers.diffusion.schedule import steps_of
 from ctresample.solvers.resample import PRESETS, resample
-from ctresample.solvers.resample.defects import Defect, fixed_stop, inner_step, tweedie
+from ctresample.solvers.resample.defects import STOP_RMS, Defect, fixed_stop, inner_step, tweedie
 from ctresample.units import MU_WATER_PER_MM, hu_to_mu
 
 GRID = ImageGrid((16, 16), 8.0)
@@ -56,6 +57,14 @@ def test_the_fixed_stop_knows_no_noise():
     sigma = torch.full((3, 1, 2, 2), 0.01)
     assert fixed_stop(torch.ones(3), sigma) == pytest.approx([0.1] * 3)
     assert fixed_stop(torch.ones(3), 1e-3 * sigma) == pytest.approx([100.0] * 3)
+
+
+def test_the_fixed_stop_goes_by_the_rays_that_are_known():
+    """A residual of ``STOP_RMS`` in three rays of four, and none in the fourth, is where it stops."""
+    sigma = torch.full((2, 1, 4, 5), 0.01)
+    sigma[:, :, 3] = BAD_RAY_SIGMA
+    residual = torch.full_like(sigma, STOP_RMS) / sigma
+    assert fixed_stop(torch.ones(2), sigma) == pytest.approx(residual_ratio(residual).tolist())
 
 
 def test_the_fixed_stop_fits_noise(toy_prior):

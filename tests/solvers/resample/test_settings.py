@@ -79,7 +79,7 @@ def test_a_step_has_one_stage_at_most_and_the_cleaner_ones_are_latent(i, level, 
 
 
 def test_presets():
-    assert list(PRESETS) == ["fast", "quality", "paper", "released_code"]
+    assert list(PRESETS) == ["fast", "draft", "quality", "paper", "released_code"]
     paper, released = PRESETS["paper"], PRESETS["released_code"]
     assert paper.defects == ()
     assert set(released.defects) == set(get_args(Defect))
