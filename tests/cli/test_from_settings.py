@@ -83,4 +83,13 @@ def test_every_verb_that_scans_offers_the_same():
     assert scanner <= simulate & batch & benchmark
     assert simulate - batch <= {"dicom", "series"}
     reconstruct = options_of("reconstruct")
-    assert reconstruct - batch <= {"scan", "against", "pixel_size", "series", "rebin", "z_range", "slice_step"}
+    assert reconstruct - batch <= {
+        "scan",
+        "against",
+        "pixel_size",
+        "series",
+        "rebin",
+        "z_range",
+        "slice_step",
+        "resume",
+    }
