@@ -28,7 +28,7 @@ from ctresample.sinogram import Sinogram
 from ctresample.units import hu_to_mu
 
 SCAN = Path(ctresample.__file__).parent / "demo_data" / "htc2022_tb_stitched.npz"
-SIDECAR = Path(__file__).with_suffix(".json")
+SIDECAR = SCAN.with_suffix(".json")
 """What the file does not say: the noise is estimated, the grid is what the prior takes, and "water" is such that the
 plastic comes out at about 140 HU, near acrylic in a clinical scan."""
 

@@ -104,7 +104,7 @@ def test_ablations(script, tmp_path, capsys):
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_ablations_of_every_preset_are_settings(preset):
-    base = replace(PRESETS[preset], moving_frame=False)
+    base = replace(PRESETS[preset], moving_frame=False, conditioned=False, rounds=0)
     for points in ablations.ablations_of(base).values():
         for changed in points.values():
             replace(base, **changed)

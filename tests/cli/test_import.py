@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import runpy
 import subprocess
 import sys
@@ -54,7 +55,8 @@ def test_every_key_is_explained():
 
 def test_notes_and_info(cli, tmp_path):
     out = tmp_path / "scan.h5"
-    done = cli("import", REAL_SCAN, "-o", out, "--mu-water", "0.02")
+    alone = shutil.copy(REAL_SCAN, tmp_path)  # without the sidecar beside it
+    done = cli("import", alone, "-o", out, "--mu-water", "0.02")
     assert done.exit_code == 0, done.output
     assert done.stdout == f"{out}: 1 slice, 549 views, 560 detector bins\n"
     for note in ("576 x 576 pixels of 0.1435 mm", "counterclockwise", "free of noise", "1 mm; add slice_step_mm"):
