@@ -46,6 +46,9 @@ class ResultRow:
         lung_mae_hu: see above.
         body_rmse_hu: see above.
         body_mae_hu: see above.
+        worst_region_rmse_hu: of `ctresample.metrics.structure_errors`, as are the next two.
+        dense_spots: see above.
+        lost_spots: see above.
         residual_ratio: observed data residual over the one the noise predicts. About 1 when the
             image fits the data as well as the true one would, below 1 when it fits noise.
         seconds: wall time for this slice.
@@ -80,6 +83,9 @@ class ResultRow:
     lung_mae_hu: float = math.nan
     body_rmse_hu: float = math.nan
     body_mae_hu: float = math.nan
+    worst_region_rmse_hu: float = math.nan
+    dense_spots: float = math.nan
+    lost_spots: float = math.nan
     residual_ratio: float = math.nan
     seconds: float = math.nan
     denoiser_calls: float = math.nan

@@ -144,7 +144,7 @@ class ReSamplePipeline(DiffusionPipeline):
         return_dict: bool = True,
         callback_on_step_end: OnStepEnd | None = None,
     ) -> ReSamplePipelineOutput | tuple[Images]:
-        """Images of a sinogram, or of a measurement with its operator.
+        """Images of a sinogram, or of a measurement with its operator; slices by themselves.
 
         Args:
             sinogram: measured or simulated line integrals, or the path of a sinogram file.

@@ -2,5 +2,18 @@
 
 from ctresample.metrics.image import DATA_RANGE_HU, flicker, mae_hu, psnr_db, rmse_hu, ssim
 from ctresample.metrics.regions import REGIONS, body_mask, region_masks
+from ctresample.metrics.structures import StructureErrors, structure_errors
 
-__all__ = ["DATA_RANGE_HU", "REGIONS", "body_mask", "flicker", "mae_hu", "psnr_db", "region_masks", "rmse_hu", "ssim"]
+__all__ = [
+    "DATA_RANGE_HU",
+    "REGIONS",
+    "StructureErrors",
+    "body_mask",
+    "flicker",
+    "mae_hu",
+    "psnr_db",
+    "region_masks",
+    "rmse_hu",
+    "ssim",
+    "structure_errors",
+]

@@ -67,6 +67,13 @@ REGIONS = (
 )
 """Errors of parts of the image."""
 
+STRUCTURES = (
+    Figure("worst_region_rmse_hu", "Worst region RMSE HU", 1),
+    Figure("dense_spots", "Dense spots", 2),
+    Figure("lost_spots", "Lost spots", 2),
+)
+"""Errors that have a place."""
+
 COSTS = (
     Figure("denoiser_calls", "Denoiser", 0),
     Figure("encoder_calls", "Encoder", 0),
@@ -80,6 +87,6 @@ COSTS = (
 )
 """What a slice takes; the calls do not depend on the machine."""
 
-FIGURES = MAIN + REGIONS + COSTS
+FIGURES = MAIN + REGIONS + STRUCTURES + COSTS
 COMPARED = tuple(figure for figure in MAIN if figure.best != "one" and figure.name != "seconds")
 """Figures whose differences to a baseline are shown."""

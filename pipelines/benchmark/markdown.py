@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from ctresample.metrics.structures import REGION_MM, SPOT_HU, SPOT_MM2
 from ctresample.pipelines.benchmark.differences import Difference
-from ctresample.pipelines.benchmark.figures import COMPARED, COSTS, MAIN, REGIONS, Figure
+from ctresample.pipelines.benchmark.figures import COMPARED, COSTS, MAIN, REGIONS, STRUCTURES, Figure
 from ctresample.pipelines.benchmark.summary import Statistic, SummaryRow
 from ctresample.result import ResultRow
 
@@ -32,6 +33,12 @@ def markdown(
             "(the largest object above -500 HU, filled; lung window: -1350 to 150 HU):",
             "",
             *_plain_table(of_it, REGIONS),
+            "",
+            f"What averages do not see, means over slices: the largest error over a square of {REGION_MM:g} mm within "
+            f"the body, and pieces of {SPOT_MM2:g} mm² and more that are {SPOT_HU:g} HU and more too dense (made up) "
+            "or too little (lost):",
+            "",
+            *_plain_table(of_it, STRUCTURES),
         ]
         parts += [
             "",

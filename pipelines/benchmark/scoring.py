@@ -7,15 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctresample.metrics import DATA_RANGE_HU, mae_hu, psnr_db, region_masks, rmse_hu, ssim
+from ctresample.metrics import DATA_RANGE_HU, mae_hu, psnr_db, region_masks, rmse_hu, ssim, structure_errors
 
 
-def image_figures(image_hu: NDArray[np.floating[Any]], truth_hu: NDArray[np.floating[Any]]) -> dict[str, float]:
+def image_figures(
+    image_hu: NDArray[np.floating[Any]], truth_hu: NDArray[np.floating[Any]], pixel_size_mm: float
+) -> dict[str, float]:
     """The columns of a results table that follow from an image alone, by name.
 
     Args:
         image_hu: ``[y, x]`` in HU.
         truth_hu: the same shape.
+        pixel_size_mm: of both.
 
     Raises:
         CTResampleError: a value is not finite.
@@ -30,4 +33,4 @@ def image_figures(image_hu: NDArray[np.floating[Any]], truth_hu: NDArray[np.floa
     for region, mask in region_masks(truth_hu).items():
         figures[f"{region}_rmse_hu"] = rmse_hu(image_hu, truth_hu, mask)
         figures[f"{region}_mae_hu"] = mae_hu(image_hu, truth_hu, mask)
-    return figures
+    return figures | structure_errors(image_hu, truth_hu, pixel_size_mm).figures

@@ -83,6 +83,13 @@ class Trial:
             **{name: tally[name] / n for name in COUNTED},
         }
         return [
-            (image, {**image_figures(image, self.truths[k].hu[0]), "residual_ratio": ratio, **common})
+            (
+                image,
+                {
+                    **image_figures(image, self.truths[k].hu[0], result.sinogram.grid.pixel_size_mm),
+                    "residual_ratio": ratio,
+                    **common,
+                },
+            )
             for k, image, ratio in zip(kept, result.image_hu, result.residual_ratio, strict=True)
         ]
