@@ -30,7 +30,7 @@ demo: $(VENV)/.set-up-run
 
 # not "python -m pytest", which would put this folder, and with it a bare "pipelines", on the import path
 test: $(VENV)/.set-up-test judges
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.set-up-lint
 	$(BIN)/ruff check
