@@ -77,7 +77,8 @@ lock:
 	$(call compiled,run)
 	$(call compiled,test,--extra test)
 compiled = $(VENV)-lock/bin/pip-compile --quiet --no-config --generate-hashes --strip-extras --no-header \
-  --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --unsafe-package torch --unsafe-package ctresample $(2) \
+  --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+  --unsafe-package torch --unsafe-package ctresample $(2) \
   --constraint constraints.txt --output-file requirements/$(1).lock pyproject.toml
 
 # Programs of others that judge the DICOM we write (dciodvfy of dicom3tools, dcm2niix), recode it (dcmtk) and serve it
