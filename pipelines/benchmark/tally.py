@@ -54,12 +54,15 @@ def counted_networks(model: Any, tally: Tally) -> Iterator[None]:
     reaches a network's output; one forward-mode derivative counts as one forward pass.
 
     Args:
-        model: `LatentPrior` or another with a ``unet`` and perhaps a ``vae`` among its attributes; None for none.
+        model: `LatentPrior` or another with a ``unet`` and perhaps a ``vae`` among its attributes; None for none. A
+            denoiser of scans (``scan_unet``) counts as a denoiser.
         tally: takes the counts, a batch of n as n.
     """
     with ExitStack() as hooks:
-        for name, network in networks_of(model).items():
-            hooks.callback(network.register_forward_hook(_counter(name, tally)).remove)
+        counted = [*networks_of(model).items(), ("denoiser", getattr(model, "scan_unet", None))]
+        for name, network in counted:
+            if isinstance(network, nn.Module):
+                hooks.callback(network.register_forward_hook(_counter(name, tally)).remove)
         yield
 
 

@@ -352,3 +352,29 @@ def test_bundled_prior_loads_by_name(folder):
     assert isinstance(prior.unet, UNet2DModel)
     assert isinstance(prior.scheduler, DDIMScheduler)
     prior.check_shape((prior.config.image_size,) * 2)
+
+
+# ---------------------------------------------------------------- a denoiser of scans beside the plain one
+
+
+def test_two_denoisers_each_for_its_own(toy_prior, tmp_path):
+    plain, knowing = toy_prior.random_prior(), toy_prior.random_prior(condition_spread=0.3, seed=1)
+    both = LatentPrior(plain.vae, plain.unet, plain.scheduler, knowing.config, scan_unet=knowing.unet)
+    z = normal(2, 4, 8, 8)
+    for found, expected in zip(both.predict(z, 500), plain.predict(z, 500), strict=True):
+        assert torch.equal(found, expected)
+    assert torch.equal(both.predict(z, 500, z)[0], knowing.predict(z, 500, z)[0])
+    both.save_pretrained(tmp_path / "both")
+    loaded = LatentPrior.from_pretrained(tmp_path / "both")
+    assert loaded.is_conditioned and loaded.conditioned_unet is loaded.scan_unet
+
+
+def test_denoisers_that_do_not_fit_each_other_are_refused(toy_prior):
+    plain, knowing = toy_prior.random_prior(), toy_prior.random_prior(condition_spread=0.3)
+    parts = (plain.vae, plain.unet, plain.scheduler)
+    with pytest.raises(PriorError, match="scan_unet.*no condition_spread"):
+        LatentPrior(*parts, plain.config, scan_unet=knowing.unet)
+    with pytest.raises(PriorError, match="denoiser of scans takes 4 channels.*expected twice as many"):
+        LatentPrior(*parts, knowing.config, scan_unet=plain.unet)
+    with pytest.raises(PriorError, match="the denoiser takes 8 channels.*expected the same number"):
+        LatentPrior(knowing.vae, knowing.unet, knowing.scheduler, knowing.config, scan_unet=knowing.unet)
