@@ -25,8 +25,6 @@ SLICES = Path(ctresample.__file__).parent / "demo_data"
 VIEWS = 25
 SIZE = 256
 SCAN = Condition(n_views=VIEWS, photons=1e5)
-LEARNED = Run("resample", "fast")
-RUNS = (Run("fbp"), Run("tv"), LEARNED)
 
 
 def demo(
@@ -62,10 +60,13 @@ def demo(
     slices = as_path(slices, "slices")
     if not slices.is_dir():
         raise CTResampleError(f"{slices}, the folder of sample slices, is missing; install ctresample anew")
+    knows_scans = getattr(prior, "is_conditioned", False)  # the bundled one does, a user's may not
+    learned = Run("resample", "draft" if knows_scans else "fast")
+    runs = (Run("fbp"), Run("tv"), learned)
     outcomes, pictures = list[Outcome](), Pictures()
     for outcome in compare(
         read_ct_slices(slices),
-        runs=RUNS,
+        runs=runs,
         conditions=[scan],
         seeds=[seed],
         size=size,
@@ -79,16 +80,16 @@ def demo(
             )
         outcomes.append(outcome)
         pictures.add(outcome)
-    outcomes.sort(key=lambda outcome: (outcome.cell.index, RUNS.index(outcome.run)))
+    outcomes.sort(key=lambda outcome: (outcome.cell.index, runs.index(outcome.run)))
     rows = [outcome.row for outcome in outcomes]
-    label = method_label(LEARNED.method, LEARNED.preset, VIEWS)
+    label = method_label(learned.method, learned.preset, VIEWS)
     write_ct_slices(
-        [outcome.image for outcome in outcomes if outcome.image is not None and outcome.run == LEARNED],
+        [outcome.image for outcome in outcomes if outcome.image is not None and outcome.run == learned],
         folder / DICOM_FOLDER,
         description=label,
         provenance=provenance_of(
             label,
-            sampling=LEARNED.all_settings(),
+            sampling=learned.all_settings(),
             scan={"scan": scan.words, "size": size},
             prior=prior,
             seed=seed,
