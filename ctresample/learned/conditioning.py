@@ -52,7 +52,8 @@ def _known(z_t: torch.Tensor, mean: torch.Tensor, spread: Any, alpha_bar: Any) -
 def with_condition(unet: UNet2DModel) -> UNet2DModel:
     """The same network with as many channels again for the latents of an image, which at first it does not look at."""
     n = unet.config["in_channels"]
-    wider = type(unet).from_config({**unet.config, "in_channels": 2 * n})
+    stated = {name: value for name, value in unet.config.items() if not name.startswith("_")}  # not where it came from
+    wider = type(unet).from_config({**stated, "in_channels": 2 * n})
     weights = unet.state_dict()
     first = weights["conv_in.weight"]
     weights["conv_in.weight"] = torch.cat([first, torch.zeros_like(first)], dim=1)
