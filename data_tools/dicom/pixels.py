@@ -123,6 +123,11 @@ def _stored_values(dataset: Dataset, frame: int | None, file: DicomFile) -> NDAr
         absent = ", ".join(missing or ["TransferSyntaxUID"])
         cut = "the file is truncated, or no image" if "PixelData" in missing else "its header is not whole"
         raise DicomError(f"{file} has no {absent}; expected a whole CT image; {cut}; export it again")
+    # exchanged elements may hold names: what is no number is not shown
+    if odd := [name for name in needed[:-1] if not isinstance(dataset.get(name), int)]:
+        raise DicomError(
+            f"{file} has a {', '.join(odd)} that is no whole number; its header is damaged; export it again"
+        )
     rows, columns, bits = dataset.Rows, dataset.Columns, dataset.BitsAllocated
     samples, frames = dataset.SamplesPerPixel, int(dataset.get("NumberOfFrames") or 1)
     if samples != 1 or (frame is None and frames != 1) or bits not in (8, 16, 32):

@@ -325,3 +325,17 @@ def test_a_set_without_groups_is_no_frame(tmp_path, dicom):
     ds.NumberOfFrames = 1
     dicom.save(ds, tmp_path / "a")
     assert find_series(tmp_path).series[0].headers[0].frame is None
+
+
+def test_what_stands_where_a_number_should_is_not_told(tmp_path, dicom):
+    """Damaged headers, where elements have changed places, may hold a name there."""
+    dicom.make_series(tmp_path, n=1)
+    (path,) = tmp_path.glob("*")
+    data_set = dcmread(path)
+    element = data_set["SamplesPerPixel"]
+    del data_set["SamplesPerPixel"]
+    data_set.add_new(element.tag, "LO", "PLANTED^NAME")
+    data_set.save_as(path)
+    with pytest.raises(DicomError, match="SamplesPerPixel that is no whole number") as refused:
+        load_series(find_series(tmp_path).series[0])
+    assert "PLANTED" not in str(refused.value)
