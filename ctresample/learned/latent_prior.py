@@ -113,6 +113,17 @@ class LatentPrior(DiffusionPrior):
             )
         return CoarseDenoiser(unet, step)
 
+    def with_denoisers(
+        self, unet: UNet2DModel, scan_unet: UNet2DModel | None = None, *, config: PriorConfig | None = None
+    ) -> LatentPrior:
+        """The same autoencoder, schedule and coarse denoiser with other denoisers, and perhaps another config.
+
+        Raises:
+            PriorError: they do not fit.
+        """
+        coarse = self.coarse.unet if self.coarse else None
+        return type(self)(self.vae, unet, self.scheduler, config or self.config, coarse, scan_unet).to(self.device)
+
     @classmethod
     def from_pretrained(cls, name_or_folder: StrPath, device: torch.device | str = "cpu") -> LatentPrior:
         """Load a bundled prior by name, or one from a folder that `save_pretrained` wrote.

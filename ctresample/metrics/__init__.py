@@ -2,7 +2,7 @@
 
 from ctresample.metrics.image import DATA_RANGE_HU, flicker, mae_hu, psnr_db, rmse_hu, ssim
 from ctresample.metrics.regions import REGIONS, body_mask, region_masks
-from ctresample.metrics.structures import StructureErrors, structure_errors
+from ctresample.metrics.structures import StructureErrors, structure_errors, worst_square
 
 __all__ = [
     "DATA_RANGE_HU",
@@ -16,4 +16,5 @@ __all__ = [
     "rmse_hu",
     "ssim",
     "structure_errors",
+    "worst_square",
 ]

@@ -67,16 +67,13 @@ def structure_errors(image_hu: Image, truth_hu: Image, pixel_size_mm: float) -> 
     Returns:
         Without a body (`body_mask`), no error in any place.
     """
-    from scipy.ndimage import gaussian_filter, label, uniform_filter  # here, for it takes long to import
+    from scipy.ndimage import gaussian_filter, label  # here, for it takes long to import
 
     truth = as_array(truth_hu, "truth_hu")
     body = body_mask(truth)
     error = np.where(body, np.subtract(as_array(image_hu, "image_hu"), truth, dtype=np.float64), 0.0)
     side = max(1, min(round(REGION_MM / pixel_size_mm), *truth.shape))
-    before = side // 2  # where the filter has the middle of an even window; only whole windows count
-    mean = uniform_filter(error**2, side, mode="constant")
-    mean = mean[before : truth.shape[0] - (side - 1 - before), before : truth.shape[1] - (side - 1 - before)]
-    row, column = (int(place) for place in np.unravel_index(mean.argmax(), mean.shape))
+    row, column, mean = worst_square(error**2, side)
     smooth = gaussian_filter(error, _SMOOTHED_MM / 2.355 / pixel_size_mm)
 
     def spots(off: NDArray[np.bool_]) -> int:
@@ -84,8 +81,24 @@ def structure_errors(image_hu: Image, truth_hu: Image, pixel_size_mm: float) -> 
         return int((areas_mm2 >= SPOT_MM2).sum())
 
     return StructureErrors(
-        worst_region_rmse_hu=float(np.sqrt(max(mean[row, column], 0.0))),
+        worst_region_rmse_hu=float(np.sqrt(max(mean, 0.0))),
         dense_spots=spots(body & (smooth >= SPOT_HU)),
         lost_spots=spots(body & (smooth <= -SPOT_HU)),
         worst_region=(row, column, side),
     )
+
+
+def worst_square(errors: Image, side: int) -> tuple[int, int, float]:
+    """First row and column of the square of ``side`` pixels with the largest mean of ``errors``, and that mean.
+
+    Args:
+        errors: ``[y, x]``, none below 0, such as squared differences.
+        side: at most the shorter side of ``errors``; only whole squares count.
+    """
+    from scipy.ndimage import uniform_filter  # here, for it takes long to import
+
+    before = side // 2  # the filter's window of an even size has its middle right of the centre
+    means = uniform_filter(errors, side, mode="constant")
+    means = means[before : means.shape[0] - (side - 1 - before), before : means.shape[1] - (side - 1 - before)]
+    row, column = np.unravel_index(means.argmax(), means.shape)
+    return int(row), int(column), float(means[row, column])

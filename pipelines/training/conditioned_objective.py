@@ -211,9 +211,8 @@ def made_conditioned(prior: LatentPrior, slices: TrainingSlices, settings: Diffu
     Raises:
         PriorError: the denoiser predicts no velocities.
     """
-    coarse = prior.coarse.unet if prior.coarse else None
     if prior.is_conditioned:
-        return LatentPrior(prior.vae, prior.conditioned_unet, prior.scheduler, prior.config, coarse).to(prior.device)
+        return prior.with_denoisers(prior.conditioned_unet)
     kind = prior.scheduler.config["prediction_type"]
     if kind != "v_prediction":
         raise PriorError(f"prior {prior.config.name} predicts {kind}; a conditioned one must predict v_prediction")
@@ -221,7 +220,7 @@ def made_conditioned(prior: LatentPrior, slices: TrainingSlices, settings: Diffu
     z_0, condition = examples(prior, slices, first, SPREAD_EXAMPLES, settings.whole_share, (settings.run.seed,))
     spread = float((z_0.float() - condition.float()).square().mean().sqrt())
     config = replace(prior.config, condition_spread=spread)
-    return LatentPrior(prior.vae, with_condition(prior.unet), prior.scheduler, config, coarse).to(prior.device)
+    return prior.with_denoisers(with_condition(prior.unet), config=config)
 
 
 def _stated(settings: Any) -> ConditionSettings:

@@ -138,15 +138,11 @@ def train_denoiser(
         provenance=prior.config.provenance | settings.provenance | made_from,
     )
     prior.unet, prior.config = unet.eval().requires_grad_(False), config
-    whole = cast(Prior, with_plain_denoiser(prior, beside)) if beside and isinstance(prior, LatentPrior) else prior
+    whole = (
+        cast(Prior, prior.with_denoisers(beside, prior.unet)) if beside and isinstance(prior, LatentPrior) else prior
+    )
     save_whole(folder / "prior", whole.save_pretrained)
     return whole
-
-
-def with_plain_denoiser(prior: LatentPrior, unet: UNet2DModel) -> LatentPrior:
-    """A conditioned prior that leaves what is without condition to another denoiser."""
-    coarse = prior.coarse.unet if prior.coarse else None
-    return LatentPrior(prior.vae, unet, prior.scheduler, prior.config, coarse, prior.conditioned_unet).to(prior.device)
 
 
 def new_denoiser(s: DenoiserSettings, n_channels: int, size: int) -> tuple[DDIMScheduler, UNet2DModel]:

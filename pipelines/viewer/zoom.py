@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctresample.errors import UsageError
-from ctresample.metrics import body_mask
+from ctresample.metrics import body_mask, worst_square
 
 SHARE = 1 / 5
 """Of the slice's side, for a region chosen here."""
@@ -54,13 +54,7 @@ def zoom_on_error(truth_hu: Image, images_hu: Sequence[Image]) -> Zoom:
         truth_hu: ``[y, x]`` in HU.
         images_hu: reconstructions of it, by the methods that others are judged against.
     """
-    from scipy.ndimage import uniform_filter  # here, for it takes long to import
-
     size = max(1, round(SHARE * min(truth_hu.shape)))
     errors = np.mean([np.subtract(image, truth_hu, dtype=np.float64) ** 2 for image in images_hu], axis=0)
-    means = uniform_filter(np.where(body_mask(truth_hu), errors, 0.0), size, mode="constant")
-    # the filter's window of an even size has its middle right of the centre; only whole windows count
-    before = size // 2
-    whole = means[before : means.shape[0] - (size - 1 - before), before : means.shape[1] - (size - 1 - before)]
-    row, column = np.unravel_index(whole.argmax(), whole.shape)
-    return Zoom(int(row), int(column), size)
+    row, column, _ = worst_square(np.where(body_mask(truth_hu), errors, 0.0), size)
+    return Zoom(row, column, size)

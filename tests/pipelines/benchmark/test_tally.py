@@ -7,7 +7,6 @@ from ctresample.geometry import ImageGrid, ParallelBeam
 from ctresample.operators import SparseProjector, dot_test
 from ctresample.pipelines.benchmark.memory import PeakMemory
 from ctresample.pipelines.benchmark.tally import CountedProjector, Tally, counted_networks, networks_of
-from ctresample.pipelines.training.prior import with_plain_denoiser
 
 GRID = ImageGrid((16, 16), 4.0)
 
@@ -101,7 +100,7 @@ def test_every_kind_of_model_has_its_denoiser_counted(toy_prior):
 
 def test_the_denoiser_of_scans_is_counted_too(toy_prior):
     plain, knowing, tally = toy_prior.random_prior(), toy_prior.random_prior(condition_spread=0.3), Tally()
-    prior = with_plain_denoiser(knowing, plain.unet)
+    prior = knowing.with_denoisers(plain.unet, knowing.unet)
     z = prior.encode(torch.zeros((2, 1, 32, 32)))
     with counted_networks(prior, tally):
         prior.predict(z, 500)
