@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import warnings
 from collections.abc import Callable
 from types import FrameType
 from typing import Annotated
@@ -99,8 +98,6 @@ app.add_typer(prior, name="prior")
 
 def main() -> None:
     """Run the command line; see `OneLineErrors` for the exit status."""
-    # torch says so at the first sparse matrix of a process; it tells a user nothing
-    warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state", UserWarning)
     signal.signal(signal.SIGTERM, _stop)
     app()
 
