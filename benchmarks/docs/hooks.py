@@ -86,12 +86,16 @@ def example_page(script: Path, add: Any) -> str:
 
 
 def _command(words: str, command: Any) -> str:
+    from ctresample.cli import pages
+
     paragraphs = _MARKUP.sub("**", html.escape(command.help or "", quote=False))
     context = command.make_context(words, [], resilient_parsing=True)
     rows = [row for parameter in command.params if (row := _parameter(parameter, context))]
-    example = _MARKUP.sub("", command.epilog or "").removeprefix("Example: ")
+    example = pages.example_of(command.epilog or "")
+    page = pages.PAGES[words.removeprefix("ctresample ")]
+    more = f"```\n{example}\n```\n\nMore: [{page}]({page}).\n\n"
     table = "| argument | |\n|---|---|\n" + "\n".join(rows)
-    return f"## {words}\n\n{paragraphs}\n\n" + (f"```\n{example}\n```\n\n" if example else "") + table
+    return f"## {words}\n\n{paragraphs}\n\n{more}{table}"
 
 
 def _parameter(parameter: Any, context: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ctresample.cli.options import Device, Seed
+from ctresample.cli.pages import epilog
 from ctresample.cli.screen import say, screen
 
 prior = typer.Typer(help="Make a prior of a diffusion model that others have trained, or a model card of a prior.")
@@ -15,8 +16,7 @@ prior = typer.Typer(help="Make a prior of a diffusion model that others have tra
 
 @prior.command(
     "import",
-    epilog="Example: [bold]ctresample prior import lodochallenge/ -o my-prior --hu-range -1024 3071 "
-    "--validation val/[/bold]",
+    epilog=epilog("prior import", "lodochallenge/ -o my-prior --hu-range -1024 3071 --validation val/"),
 )
 def import_(
     source: Annotated[
@@ -81,9 +81,7 @@ def import_(
     say(f"{out}: error {most:.4g} HU (most noise) to {least:.4g} HU (least); use it with --prior {out}")
 
 
-@prior.command(
-    epilog="Example: [bold]ctresample prior card run/prior --training train/ --validation val/ --run run -o card[/bold]"
-)
+@prior.command(epilog=epilog("prior card", "run/prior --training train/ --validation val/ --run run -o card"))
 def card(
     prior_dir: Annotated[str, typer.Argument(metavar="PRIOR_DIR", help="Folder of a prior, or a bundled one's name.")],
     training: Annotated[
