@@ -10,13 +10,16 @@ import ast
 import html
 import io
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 
 matplotlib.use("agg")
+sys.path.append(str(Path(__file__).parent))  # mkdocs loads this file alone
 
+import tables
 import typer
 from matplotlib import pyplot
 
@@ -45,8 +48,9 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """Links to files of the repository, which are no pages, become their names."""
-    return _LINK.sub(lambda link: _outside(link) if link[2].startswith("../") else link[0], markdown)
+    """Tables say what file they are of; links to files of the repository, which are no pages, become their names."""
+    text = tables.with_origins(markdown)
+    return _LINK.sub(lambda link: _outside(link) if link[2].startswith("../") else link[0], text)
 
 
 def commands_page() -> str:
