@@ -31,6 +31,7 @@ PAGES = {
     "train fbp-unet": "training.md",
     "prior import": "priors.md",
     "prior card": "priors.md",
+    "prior push": "priors.md",
 }
 """Of each verb."""
 
