@@ -49,7 +49,7 @@ def residual_map(
         ``[slice, y, x]`` differences in HU.
     """
     if sinogram.geometry.name == "helical":
-        raise UsageError("a residual map of a helical scan is not there yet; leave it out, or use --rebin")
+        raise UsageError("a residual map of a helical scan is not there yet; leave it out, or use reconstruct --rebin")
     if sinogram.angle_shifts_rad is not None:  # slices of equal angles together
         found = np.empty_like(image_hu, np.float32)
         shifts = np.array(sinogram.angle_shifts_rad)

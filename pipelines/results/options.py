@@ -7,7 +7,7 @@ from typing import Annotated
 
 from ctresample.choices import CLEANING, FORMATS, Cleaning, ViewWeights, Window
 from ctresample.errors import UsageError
-from ctresample.offered import RESULTS, Offered
+from ctresample.offered import METHOD, RESULTS, Offered
 from ctresample.pipelines.reconstruction.coupling_strength import coupling_strength
 from ctresample.pipelines.reconstruction.methods import BUNDLED, METHODS, PRESETS, method_named, methods_that_need
 from ctresample.pipelines.reconstruction.physics import LINEAR, Physics
@@ -46,10 +46,13 @@ class ResultOptions:
             choices=PRESETS,
         ),
     ] = "fast"
-    window: Annotated[Window, Offered("Of FBP: how much noise it damps, least to most.")] = "hann"
+    window: Annotated[Window, Offered("Of FBP: how much noise it damps, least to most.", group=METHOD)] = "hann"
     view_weights: Annotated[
         ViewWeights,
-        Offered("Of FBP: a view counts by the arc to its neighbours, or (views in bursts, gated) all the same."),
+        Offered(
+            "Of FBP: a view counts by the arc to its neighbours, or (views in bursts, gated) all the same.",
+            group=METHOD,
+        ),
     ] = "arcs"
     clean: Annotated[
         tuple[Cleaning, ...],
@@ -57,6 +60,7 @@ class ResultOptions:
             f"What the detector got wrong, to be taken out first: of {', '.join(CLEANING)}, with commas between, or "
             "none. run.json says what was found.",
             "LIST",
+            group=METHOD,
         ),
     ] = ()
     physics: Physics = LINEAR
@@ -66,6 +70,7 @@ class ResultOptions:
             "How strongly neighbouring slices help each other (resample, tv, wls, pnp): auto, where they are less than "
             "5 mm apart; none; or a strength, 1 being that of auto. Never over a gap or where steps are uneven.",
             "auto|none|STRENGTH",
+            group=METHOD,
         ),
     ] = "auto"
     prior: Annotated[
