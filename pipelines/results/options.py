@@ -29,6 +29,7 @@ class ResultOptions:
         seed: of methods that sample.
         formats: of `ctresample.choices.FORMATS`; kept in their order.
         residual_map: write where the image disagrees with the data.
+        origin_map: write what of the image the data do not determine.
         uncertainty: reconstruct so often, with the seeds after the first, and write how the images differ.
         device: "auto", "cpu", "cuda" or one of several GPUs.
 
@@ -85,6 +86,12 @@ class ResultOptions:
         bool,
         Offered("Write where the image disagrees with the data: the smooth FBP of the misfit, in HU.", group=RESULTS),
     ] = False
+    origin_map: Annotated[
+        bool,
+        Offered(
+            "Write what of the image the data do not determine, so that it came from the method: in HU.", group=RESULTS
+        ),
+    ] = False
     uncertainty: Annotated[
         int | None,
         Offered(
@@ -119,7 +126,7 @@ class ResultOptions:
     @property
     def n_images(self) -> int:
         """Volumes written in each format: the reconstruction and its maps."""
-        return 1 + self.residual_map + bool(self.uncertainty)
+        return 1 + self.residual_map + self.origin_map + bool(self.uncertainty)
 
     @property
     def n_runs(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import chain
+from typing import Any
 
 from ctresample.pipelines.reconstruction import maps
 from ctresample.pipelines.results.images import ResultMap
@@ -42,9 +43,12 @@ def maps_of_one(
     sinogram: Sinogram, result: Reconstruction, options: ResultOptions, *, batch_size: int
 ) -> list[ResultMap]:
     """Those of them that need no other reconstruction."""
-    if not options.residual_map:
-        return []
-    misfit = maps.residual_map(
-        sinogram, result.image_hu, physics=options.physics, device=options.device, batch_size=batch_size
-    )
-    return [ResultMap("residual", misfit, {"window": maps.WINDOW, "cutoff": maps.CUTOFF})]
+    given: dict[str, Any] = {"physics": options.physics, "device": options.device, "batch_size": batch_size}
+    made = []
+    if options.residual_map:
+        misfit = maps.residual_map(sinogram, result.image_hu, **given)
+        made.append(ResultMap("residual", misfit, {"window": maps.WINDOW, "cutoff": maps.CUTOFF}))
+    if options.origin_map:
+        not_measured = maps.origin_map(sinogram, result.image_hu, **given)
+        made.append(ResultMap("origin", not_measured, {"spread_hu": maps.SPREAD_HU}))
+    return made
