@@ -19,6 +19,7 @@ VERBS = (
     "reconstruct",
     "batch",
     "benchmark",
+    "lesions",
     "dataset",
     "finetune",
     "fetch",
@@ -43,7 +44,7 @@ def test_help_of_a_verb(cli, verb):
     assert f"Example: ctresample {verb}" in done.stdout
 
 
-@pytest.mark.parametrize("verb", ["reconstruct", "benchmark"])
+@pytest.mark.parametrize("verb", ["reconstruct", "benchmark", "lesions"])
 def test_help_lists_every_method(cli, verb):
     lines = " ".join(cli(verb, "--help").stdout.split())
     for name, method in METHODS.items():
