@@ -4,9 +4,17 @@ from ctresample.observers.channels import hotelling_detectability, hotelling_sco
 from ctresample.observers.ideal import auc_of, ideal_detectability, misfit_score
 from ctresample.observers.matched import matched_detectability, matched_scores
 from ctresample.observers.roc import Auc, auc, auc_with_interval
-from ctresample.observers.task import Curve, average_frequency, noise_power, task_detectability, task_transfer
+from ctresample.observers.task import (
+    LEAST_RADIUS_PX,
+    Curve,
+    average_frequency,
+    noise_power,
+    task_detectability,
+    task_transfer,
+)
 
 __all__ = [
+    "LEAST_RADIUS_PX",
     "Auc",
     "Curve",
     "auc",

@@ -17,6 +17,9 @@ from ctresample.errors import GeometryError, UsageError
 STEPS_A_PIXEL = 4
 """Of the edge that a task transfer function is read from, which is sampled finer than the pixels by its roundness."""
 
+LEAST_RADIUS_PX = 4
+"""Of a disc whose edge can be told from the rest."""
+
 Images = NDArray[np.floating]
 
 
@@ -95,8 +98,9 @@ def task_transfer(image_hu: Images, pixel_size_mm: float, *, radius_mm: float, a
     from_middle = np.hypot(rows[:, None] - at_px[0], columns - at_px[1]) * pixel_size_mm
     step = pixel_size_mm / STEPS_A_PIXEL
     n = int(2 * radius_mm / step)
-    if radius_mm < 4 * pixel_size_mm:
-        raise UsageError(f"the disc has a radius of {radius_mm:g} mm; expected four pixels, {4 * pixel_size_mm:g} mm")
+    if radius_mm < LEAST_RADIUS_PX * pixel_size_mm:
+        least = f"{LEAST_RADIUS_PX} pixels, {LEAST_RADIUS_PX * pixel_size_mm:g} mm, or more"
+        raise UsageError(f"the disc has a radius of {radius_mm:g} mm; expected {least}")
     near = from_middle < n * step
     bins = (from_middle[near] / step).astype(int)
     counts = np.bincount(bins, minlength=n)

@@ -38,7 +38,7 @@ def test_transfer_of_a_gaussian_and_square_pixels(sigma_mm, contrast):
 
 
 def test_transfer_needs_a_disc():
-    with pytest.raises(UsageError, match="expected four pixels"):
+    with pytest.raises(UsageError, match="expected 4 pixels, 4 mm"):
         task_transfer(np.zeros((32, 32)), 1.0, radius_mm=2.0, at_px=(16, 16))
     with pytest.raises(UsageError, match="no contrast"):
         task_transfer(np.zeros((64, 64)), 1.0, radius_mm=12.0, at_px=(32, 32))
