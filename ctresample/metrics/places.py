@@ -17,16 +17,17 @@ SQUARE_MM = 10.0
 Image = NDArray[np.floating[Any]]
 
 
-def local_rms(values: Image, pixel_size_mm: float) -> NDArray[np.float64]:
+def local_rms(values: Image, pixel_size_mm: float | tuple[float, float]) -> NDArray[np.float64]:
     """Root mean square over a square centimetre around each pixel, which ends where the image does.
 
     Args:
         values: ``[y, x]``.
-        pixel_size_mm: of it.
+        pixel_size_mm: of it, one number for square pixels, or height and width.
     """
     from scipy.ndimage import uniform_filter  # here, for it takes long to import
 
-    side = max(1, round(SQUARE_MM / pixel_size_mm))
+    lengths = np.broadcast_to(pixel_size_mm, 2)
+    side = tuple(max(1, round(SQUARE_MM / mm)) for mm in lengths)
     squares = as_array(values, "values", np.float64) ** 2
     sums, areas = (uniform_filter(one, side, mode="constant") for one in (squares, np.ones_like(squares)))
     return np.sqrt(np.maximum(sums / areas, 0))

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from ctresample.choices import Window
 from ctresample.consistency import open_part
 from ctresample.errors import UsageError
+from ctresample.geometry import Grid
+from ctresample.metrics import local_rms
 from ctresample.operators import Projector, Weighted, make_projector
 from ctresample.pipelines.reconstruction.physics import LINEAR, Physics
 from ctresample.sinogram import Sinogram
@@ -155,6 +157,21 @@ def _mapped(
         mu = make(hu_to_mu(hu, water), y, sigma, A)
         maps.append(scan.as_slices(mu * (1000 / water)).cpu().numpy())
     return np.concatenate(maps)
+
+
+def difference_map(image_hu: NDArray[np.float32], other_hu: NDArray[np.float32], grid: Grid) -> NDArray[np.float32]:
+    """How far two images of one scan are from each other over each square centimetre, root mean square in HU.
+
+    Where one of them is worse than the other by so much, over the same square, the map is at least that (see
+    `ctresample.metrics.worse_places`): where it is small, neither is.
+
+    Args:
+        image_hu: ``[slice, y, x]`` in HU.
+        other_hu: the same shape, such as by total variation, which invents little.
+        grid: of both.
+    """
+    pixel_mm = (abs(grid.steps_mm[-2]), abs(grid.steps_mm[-1]))
+    return np.stack([local_rms(one, pixel_mm) for one in image_hu - other_hu]).astype(np.float32)
 
 
 def uncertainty_map(images_hu: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:

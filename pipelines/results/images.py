@@ -16,6 +16,7 @@ from ctresample.data_tools.dicom_export.content import (
     CT_IMAGE,
     ORIGIN_MAP,
     RESIDUAL_MAP,
+    TV_DIFFERENCE_MAP,
     UNCERTAINTY_MAP,
     Content,
 )
@@ -33,7 +34,7 @@ class ResultMap:
     """A map that belongs to a reconstruction.
 
     Attributes:
-        kind: "residual", "origin" or "uncertainty".
+        kind: of `ctresample.choices.MapKind`.
         hu: ``[slice, y, x]`` in HU.
         facts: how it came about, JSON-able.
     """
@@ -62,6 +63,9 @@ _RECONSTRUCTION = _Kind("", DICOM_FOLDER, "reconstruction", CT_IMAGE)
 _MAPS: dict[MapKind, _Kind] = {
     "residual": _Kind("Residual map (HU)", "dicom-residual-map", "residual-map", RESIDUAL_MAP),
     "origin": _Kind("Origin map: not measured (HU)", "dicom-origin-map", "origin-map", ORIGIN_MAP),
+    "tv-difference": _Kind(
+        "Difference to TV (RMS over 1 cm2, HU)", "dicom-tv-difference-map", "tv-difference-map", TV_DIFFERENCE_MAP
+    ),
     "uncertainty": _Kind("Uncertainty map (SD, HU)", "dicom-uncertainty-map", "uncertainty-map", UNCERTAINTY_MAP),
 }
 

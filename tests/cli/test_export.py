@@ -73,10 +73,11 @@ def test_only_nrrd(cli, scan, tmp_path):
     ]
 
 
-MAPS = ("--residual-map", "--origin-map")
+MAPS = ("--residual-map", "--origin-map", "--tv-difference-map")
 TITLES = {
     "residual": "Residual map (HU)",
     "origin": "Origin map: not measured (HU)",
+    "tv-difference": "Difference to TV (RMS over 1 cm2, HU)",
     "uncertainty": "Uncertainty map (SD, HU)",
 }
 
@@ -105,7 +106,7 @@ def test_maps(cli, make_series, prior, tmp_path):
         assert "no CT image" in ds.ImageComments
         assert title in ds.DerivationDescription
         headers.append(ds)
-    assert len({ds.SeriesInstanceUID for ds in headers}) == len({ds.SeriesNumber for ds in headers}) == 4
+    assert len({ds.SeriesInstanceUID for ds in headers}) == len({ds.SeriesNumber for ds in headers}) == 5
     assert len({ds.StudyInstanceUID for ds in headers}) == 1
 
     assert cli(*words, "-o", tmp_path / "other", "--seed", 6).exit_code == 0

@@ -16,6 +16,8 @@ def test_local_rms_is_that_of_each_square():
     values = np.random.default_rng(0).normal(0, 10, (40, 50))
     found = local_rms(values, 2.0)  # 5 x 5 pixels
     assert found[20, 30] == pytest.approx(np.sqrt(np.mean(values[18:23, 28:33] ** 2)))
+    oblong = local_rms(values, (2.0, 5.0))  # 5 x 2 pixels
+    assert oblong[20, 30] == pytest.approx(np.sqrt(np.mean(values[18:23, 29:31] ** 2)))
     assert found[0, 0] == pytest.approx(np.sqrt(np.mean(values[:3, :3] ** 2)))
 
 
