@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -174,7 +174,7 @@ def benchmark(
                 progress=show.progress,
             )
             if tasks:
-                given = {"size": scan.size, "seed": seed, "models": models, "device": place}
+                given: dict[str, Any] = {"size": scan.size, "seed": seed, "models": models, "device": place}
                 write_tasks(out, measure_tasks(runs=runs, conditions=scans, **given, progress=show.progress))
         except KeyboardInterrupt:
             raise Stopped(f"interrupted; what was finished is kept in {out}: repeat the command to go on") from None

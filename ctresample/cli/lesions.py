@@ -89,11 +89,11 @@ def lesions(
         from ctresample.pipelines.benchmark.conditions import Condition
         from ctresample.pipelines.benchmark.models import load_models
         from ctresample.pipelines.benchmark.runs import runs_of
-        from ctresample.pipelines.lesions.lesion import check_lesions
+        from ctresample.pipelines.lesions.places import check_lesions
         from ctresample.pipelines.lesions.report import CSV_NAME, PAGE_NAME, write_study
         from ctresample.pipelines.lesions.study import SliceRow, study_facts, study_lesions
 
-        check_lesions(**kinds, shape=shape)
+        found = check_lesions(**kinds, shape=shape)
         shared = {one.name: getattr(scan, one.name) for one in fields(scan)}
         scans = [
             replace(
@@ -112,7 +112,7 @@ def lesions(
                     runs=runs,
                     conditions=scans,
                     **kinds,
-                    shape=shape,
+                    shape=found,
                     seed=seed,
                     size=scan.size,
                     models=models,

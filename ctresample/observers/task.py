@@ -121,7 +121,7 @@ def task_transfer(image_hu: Images, pixel_size_mm: float, *, radius_mm: float, a
     kept = frequency <= 0.5 / pixel_size_mm + 1e-9
     # the slope is taken over two steps, and each step is a mean over its width
     blur = np.sinc(2 * frequency[kept] * step) * np.sinc(frequency[kept] * step)
-    return Curve(frequency[kept], spectrum[kept] / spectrum[0] / blur)
+    return Curve(frequency[kept].astype(np.float64), spectrum[kept] / spectrum[0] / blur)
 
 
 def task_detectability(diameter_mm: float, contrast_hu: float, transfer: Curve, noise: Curve) -> float:
@@ -144,7 +144,7 @@ def task_detectability(diameter_mm: float, contrast_hu: float, transfer: Curve, 
     return float(seen.sum() / np.sqrt((seen * noise.at(f)).sum()))
 
 
-def _over_directions(frequency: NDArray[np.floating], values: NDArray[np.floating], step: float) -> Curve:
+def _over_directions(frequency: NDArray[np.float64], values: NDArray[np.float64], step: float) -> Curve:
     """Means over rings of one step, up to the highest frequency of the axes."""
     highest = frequency[0].max()
     rings = np.rint(frequency / step).astype(int)

@@ -29,9 +29,9 @@ from ctresample.operators import make_projector
 from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.markdown import table
 from ctresample.pipelines.benchmark.runs import Run
-from ctresample.pipelines.lesions.lesion import Lesion
 from ctresample.pipelines.reconstruction.methods import METHODS
 from ctresample.pipelines.reconstruction.reconstruct import reconstruct
+from ctresample.pipelines.scan.lesion import Lesion
 from ctresample.pipelines.scan.measure import REFINEMENT
 from ctresample.pipelines.work import Progress, Work
 from ctresample.sinogram import Sinogram
@@ -131,7 +131,7 @@ def measure_tasks(
         ideal = _ideal_per_hu(scan, replace(condition, size=size, photons=None, electronic_noise=0.0))
         for run in runs:
             work.start(f"{run.label}, phantom, {condition.name}", run.cost)
-            of_run = {"condition": condition.name, "method": run.method, "preset": run.preset}
+            of_run: dict[str, Any] = {"condition": condition.name, "method": run.method, "preset": run.preset}
             try:
                 images = reconstruct(
                     scan,
@@ -232,7 +232,7 @@ def _ideal_per_hu(scan: Sinogram, clean: Condition) -> float:
 
 
 def _rows(
-    images: NDArray[np.float32], grid: ImageGrid, of_run: Mapping[str, str], ideal_per_hu: float
+    images: NDArray[np.float32], grid: ImageGrid, of_run: Mapping[str, Any], ideal_per_hu: float
 ) -> list[TaskRow]:
     pixel_mm, mean = grid.pixel_size_mm, images.mean(0, dtype=np.float64)
     middle = slice(*(round((FIELD_MM + sign * UNIFORM_MM) / 2 / pixel_mm) for sign in (-1, 1)))
@@ -241,7 +241,7 @@ def _rows(
     for contrast_hu, (x, y) in zip(RODS_HU, _places_mm(), strict=True):
         at_px = ((FIELD_MM / 2 - y) / pixel_mm - 0.5, (FIELD_MM / 2 + x) / pixel_mm - 0.5)
         transfer = task_transfer(mean, pixel_mm, radius_mm=ROD_MM / 2, at_px=at_px)
-        figures = {"ttf50_per_mm": transfer.falls_to(0.5), "ttf10_per_mm": transfer.falls_to(0.1)}
+        figures: dict[str, Any] = {"ttf50_per_mm": transfer.falls_to(0.5), "ttf10_per_mm": transfer.falls_to(0.1)}
         if noise:
             figures |= {
                 "noise_hu": float(np.sqrt(images[:, middle, middle].var(0, ddof=1, dtype=np.float64).mean())),

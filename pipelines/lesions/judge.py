@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ctresample.pipelines.lesions.lesion import soft_tissue
+from ctresample.pipelines.lesions.places import soft_tissue
 
 ERASED = 0.5
 """A lesion is erased where less than this share of its contrast comes back."""

@@ -20,9 +20,10 @@ from ctresample.pipelines.benchmark.compare import check_contest, patient_number
 from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.runs import Run
 from ctresample.pipelines.lesions.judge import ERASED, FLAGGED, false_lesions, recovered
-from ctresample.pipelines.lesions.lesion import Lesion, Shape, check_lesions, places_mm
+from ctresample.pipelines.lesions.places import check_lesions, places_mm
 from ctresample.pipelines.reconstruction.methods import METHODS
 from ctresample.pipelines.reconstruction.reconstruct import reconstruct
+from ctresample.pipelines.scan.lesion import Lesion, Shape
 from ctresample.pipelines.scan.measure import REFINEMENT, scanned
 from ctresample.pipelines.work import Progress, Work
 from ctresample.sinogram import Sinogram
@@ -177,7 +178,7 @@ def study_lesions(
         for index, volume in enumerate(volumes):
             name = f"slice-{index + 1:0{digits}d}"
             work.start(f"scan {name}, {condition.name}", 100)
-            common = {
+            common: dict[str, Any] = {
                 "condition": condition.name,
                 "views": condition.n_views,
                 "slice": name,
@@ -253,7 +254,10 @@ def plant(
     order = generator.permutation(len(kinds))
     step = max(1, len(places))
     groups = [
-        [Lesion(*kinds[k], at, shape) for k, at in zip(order[first : first + step], places, strict=False)]
+        [
+            Lesion(kinds[k][0], kinds[k][1], at, shape)
+            for k, at in zip(order[first : first + step], places, strict=False)
+        ]
         for first in range(0, len(kinds), step)
         if places
     ]

@@ -7,7 +7,8 @@ import pytest
 
 from ctresample.errors import UsageError
 from ctresample.geometry import ImageGrid
-from ctresample.pipelines.lesions.lesion import APART_MM, MARGIN_MM, Lesion, check_lesions, places_mm
+from ctresample.pipelines.lesions.places import APART_MM, MARGIN_MM, check_lesions, places_mm
+from ctresample.pipelines.scan.lesion import Lesion
 
 GRID = ImageGrid((64, 64), 2.0)
 
