@@ -127,10 +127,10 @@ def _astra() -> Iterator[Finding]:
 
 def _simpleitk() -> Iterator[Finding]:
     if find_spec("SimpleITK") is None:
-        detail = "not installed, so JPEG Lossless DICOM cannot be read; pip install SimpleITK"
+        detail = "not installed, so JPEG Lossless and JPEG-LS DICOM cannot be read; pip install SimpleITK"
         yield Finding("SimpleITK", "warn", detail)
     else:
-        yield Finding("SimpleITK", "ok", f"{version('SimpleITK')}, reads JPEG Lossless DICOM")
+        yield Finding("SimpleITK", "ok", f"{version('SimpleITK')}, reads JPEG Lossless and JPEG-LS DICOM")
 
 
 def _codecs() -> Iterator[Finding]:
@@ -140,7 +140,6 @@ def _codecs() -> Iterator[Finding]:
     families = {
         "DICOM RLE": (uid.RLELossless, "pydicom"),
         "DICOM JPEG": (uid.JPEGBaseline8Bit, "pillow"),
-        "DICOM JPEG-LS": (uid.JPEGLSLossless, "pyjpegls"),
         "DICOM JPEG 2000": (uid.JPEG2000Lossless, "pylibjpeg pylibjpeg-openjpeg"),
         "DICOM HTJ2K": (uid.HTJ2KLossless, "pylibjpeg pylibjpeg-openjpeg"),
     }

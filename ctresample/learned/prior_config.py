@@ -10,6 +10,7 @@ from typing import Any
 
 from ctresample.bounded_files import read_json
 from ctresample.errors import PriorError, UsageError
+from ctresample.learned.trained_scans import TrainedScans
 from ctresample.paths import StrPath, as_path
 from ctresample.units import check_hu_range
 
@@ -36,6 +37,7 @@ class PriorConfig:
         condition_spread: root mean square distance in normalised latents between an image that agrees with a scan and
             the truth. Where it is stated, the denoiser takes the latents of such an image as its condition, in as many
             channels again; see `ctresample.learned.conditioning`.
+        condition_scans: the scans that such a denoiser was trained on; None where that is not known.
     """
 
     name: str
@@ -48,6 +50,7 @@ class PriorConfig:
     provenance: dict[str, Any] = field(default_factory=dict)
     coarse_from_step: int | None = None
     condition_spread: float | None = None
+    condition_scans: TrainedScans | None = None
 
     @classmethod
     def load(cls, folder: StrPath) -> PriorConfig:
@@ -69,6 +72,7 @@ class PriorConfig:
                 provenance=dict(raw["provenance"]),
                 coarse_from_step=None if raw.get("coarse_from_step") is None else int(raw["coarse_from_step"]),
                 condition_spread=None if raw.get("condition_spread") is None else float(raw["condition_spread"]),
+                condition_scans=TrainedScans.of(raw["condition_scans"]) if raw.get("condition_scans") else None,
             )
         except (OSError, UsageError, ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
             raise PriorError(f"{path} cannot be used: {type(error).__name__} {error}; expected a full config") from None

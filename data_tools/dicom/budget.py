@@ -16,8 +16,12 @@ from pydicom.datadict import dictionary_VR
 
 from ctresample.errors import DicomError
 
-MAX_ELEMENTS = 300_000
-"""And items, on all levels: an enhanced image of 5,000 frames has fewer."""
+MAX_ELEMENTS = 20_000
+"""And items, on all levels, of one image: with a reference to each of 2,000 others it has fewer."""
+MAX_ELEMENTS_OF_A_FRAME = 250
+"""More, of an enhanced image, which describes each of its frames."""
+MAX_ELEMENTS_OF_FRAMES = 300_000
+"""Of all frames together, for how many there are the file itself says."""
 _ITEM = 5
 """An item takes pydicom the time of so many elements, empty as it may be."""
 MAX_DEPTH = 20
@@ -27,6 +31,7 @@ MAX_SEQUENCE_BYTES = 2**30
 MAX_TEXT_BYTES = 2**20
 """Of an element that is no bulk data: its values are split, and each is made an object."""
 
+_NUMBER_OF_FRAMES = 0x0028_0008
 _BULK = {"OB", "OD", "OF", "OL", "OV", "OW", "OB or OW", "US or OW", "US or SS or OW", "UN", "SQ", "UT"}
 
 
@@ -39,15 +44,19 @@ class _Budget:
 
     def __init__(self, file: object) -> None:
         self._file, self.n_elements, self.n_bytes, self.depth = file, 0, 0, 0
+        self._most = MAX_ELEMENTS
 
     def take(self, element: Any = None) -> None:
         """Count an element, or the beginning of an item; `DicomError` where there are too many, or too much of it."""
         self.n_elements += 1 if element is not None else _ITEM
-        if self.n_elements > MAX_ELEMENTS:
-            raise self._too(f"has over {MAX_ELEMENTS:,} elements")
+        if self.n_elements > self._most:
+            raise self._too(f"has over {self._most:,} elements")
         if self.depth > MAX_DEPTH:
             raise self._too(f"has sequences over {MAX_DEPTH} levels deep")
         value = getattr(element, "value", None)
+        if self.depth == 1 and element is not None and element.tag == _NUMBER_OF_FRAMES and isinstance(value, bytes):
+            n_frames = int(value) if value.strip(b" \0").isdigit() else 0
+            self._most = MAX_ELEMENTS + min(MAX_ELEMENTS_OF_A_FRAME * n_frames, MAX_ELEMENTS_OF_FRAMES)
         if isinstance(value, bytes) and len(value) > MAX_TEXT_BYTES:
             vr = getattr(element, "VR", None) or _vr(int(element.tag))
             if vr == "SQ":

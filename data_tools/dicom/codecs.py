@@ -19,6 +19,8 @@ from pydicom.uid import (
     JPEGExtended12Bit,
     JPEGLossless,
     JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
     RLELossless,
     SecondaryCaptureImageStorage,
 )
@@ -26,11 +28,19 @@ from pydicom.uid import (
 from ctresample.data_tools.dicom.files import DicomFile
 from ctresample.errors import DicomError
 
-# JPEG Lossless is the commonest compression in archives; pydicom's decoders for it are not permissively licensed. The
-# last two, spectral selection and full progression, are long retired.
-_ONLY_GDCM = (JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1, "1.2.840.10008.1.2.4.53", "1.2.840.10008.1.2.4.55")
+# JPEG Lossless is the commonest compression in archives; pydicom's decoders for it are not permissively licensed, and
+# pyjpegls computes for seconds on some damaged streams. The last two, spectral selection and full progression, are
+# long retired.
+_BY_GDCM = (
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    "1.2.840.10008.1.2.4.53",
+    "1.2.840.10008.1.2.4.55",
+)
 _DECODERS = (  # start of the transfer syntax name, what to install
-    ("JPEG-LS", "pyjpegls"),
     ("JPEG 2000", "pylibjpeg pylibjpeg-openjpeg"),
     ("High-Throughput JPEG 2000", "pylibjpeg pylibjpeg-openjpeg"),
     ("JPEG Baseline", "pillow"),
@@ -71,7 +81,7 @@ def decode_frame(dataset: Dataset, index: int, n_frames: int, file: DicomFile) -
         if syntax.is_encapsulated:
             coded = get_frame(dataset.PixelData, index, number_of_frames=n_frames)
             _check_size(coded, dataset, file)
-            if syntax in _ONLY_GDCM:
+            if syntax in _BY_GDCM:
                 return _decode_by_gdcm(coded, dataset)
         return get_decoder(syntax).as_array(dataset, index=index)[0]
     except DicomError:
@@ -81,7 +91,7 @@ def decode_frame(dataset: Dataset, index: int, n_frames: int, file: DicomFile) -
 
 
 def _check_decoder(syntax: UID, file: DicomFile) -> None:
-    if syntax in _ONLY_GDCM:
+    if syntax in _BY_GDCM:
         return
     package = next((package for start, package in _DECODERS if syntax.name.startswith(start)), None)
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from ctresample.data_tools.dicom.files import quiet_pydicom
 from ctresample.data_tools.dicom_export.content import CT_IMAGE, Content
 from ctresample.data_tools.dicom_export.derived import PlacedSlice, derived_datasets, mendings
 from ctresample.data_tools.dicom_export.provenance import Provenance
+from ctresample.data_tools.moment import moment
 from ctresample.data_tools.upright import check_upright
 from ctresample.errors import DicomError, OutputError, UsageError
 from ctresample.files import as_output_error, whole_folder
@@ -70,7 +70,7 @@ def check_ct_series(affine: NDArray[np.float64], headers: Sequence[Mapping[str, 
     """
     empty = np.zeros((max(1, len(headers)), 1, 1), np.float32)
     slices = _slices_of_one_study(Volume(empty, affine, tuple(map(dict, headers))))
-    for _ in derived_datasets(slices, CT_IMAGE, "check", Provenance("", "check"), datetime.now().astimezone()):
+    for _ in derived_datasets(slices, CT_IMAGE, "check", Provenance("", "check"), moment()):
         pass
 
 
@@ -167,7 +167,7 @@ def _write(
     """Write each series; ``numbers`` says which file each of its slices becomes."""
     if not re.fullmatch(r"[^\\\x00-\x1f\x7f]{1,64}", description):
         raise UsageError(f"description is {description!r}; expected 1 to 64 characters without backslash or line break")
-    created = provenance.created or datetime.now().astimezone()
+    created = provenance.created or moment()
     datasets = (
         (index, dataset)
         for slices, members in zip(series, numbers, strict=True)

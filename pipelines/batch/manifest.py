@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ctresample.data_tools.plain_text import one_line
-from ctresample.errors import OutputError, UsageError
+from ctresample.data_tools.moment import moment
+from ctresample.errors import OutputError
 from ctresample.journal import Journal, read_journal, same_settings
 
 MANIFEST_NAME = "manifest.jsonl"
@@ -63,7 +61,7 @@ class Manifest(Journal):
         self.events = read_events(folder)
         if self.events:
             check_same(folder, self.events, settings)
-        begun = _moment_of_beginning().isoformat(timespec="seconds")
+        begun = moment().isoformat(timespec="seconds")
         super().__init__(folder / MANIFEST_NAME)
         if self.events:
             self.note(GO_ON)
@@ -131,15 +129,3 @@ def check_same(folder: Path, events: list[dict[str, Any]], settings: Mapping[str
 def last_events(events: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Of each series, the event that counts, by its key."""
     return {event["key"]: event for event in events if "key" in event}
-
-
-def _moment_of_beginning() -> datetime:
-    """Now, or the moment that reproducible builds give (reproducible-builds.org/specs/source-date-epoch)."""
-    stated = os.environ.get("SOURCE_DATE_EPOCH", "")
-    if not stated:
-        return datetime.now().astimezone()
-    if not re.fullmatch("[0-9]{1,11}", stated):
-        raise UsageError(
-            f"SOURCE_DATE_EPOCH is {one_line(stated, 40)!r}; expected whole seconds since 1970, or leave it unset"
-        )
-    return datetime.fromtimestamp(int(stated), UTC)

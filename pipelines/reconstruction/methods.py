@@ -19,6 +19,9 @@ if TYPE_CHECKING:  # the table alone costs no torch
     import torch
     from _typeshed import DataclassInstance
 
+    from ctresample.learned import LearnedModel
+    from ctresample.learned.trained_scans import TrainedScans
+
 Needs = Literal["", ModelKind]
 
 
@@ -82,6 +85,12 @@ class Method:
                 raise UsageError(f"preset is {preset!r}; expected one of {', '.join(presets)}")
             return presets[preset]
         return getattr(self._module(), self.settings)() if self.settings else None
+
+    def trained_scans(self, model: LearnedModel | None, settings: DataclassInstance | None) -> TrainedScans | None:
+        """Those of the denoiser that is shown the scan, where the method uses it with these settings."""
+        if model is None or not (self.way == "unrolled" or getattr(settings, "conditioned", False)):
+            return None
+        return getattr(model.config, "condition_scans", None)
 
     def load_solver(self) -> Callable[..., torch.Tensor]:
         """The function in its file."""

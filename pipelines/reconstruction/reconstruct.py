@@ -200,11 +200,11 @@ def reconstruct(
             keeping.put(kept, image_hu[kept], ratios[kept])
         if progress:
             progress(done / n)
-    doubts = findings(whole)
     residual_doubt = residual_finding(float(np.mean(ratios)), sinogram.geometry.n_views)
+    beyond = scans.beyond(whole) if (scans := chosen.trained_scans(model, settings)) else None
     return Reconstruction(
         image_hu=image_hu[wanted],
-        doubts=(*doubts, residual_doubt) if residual_doubt else doubts,
+        doubts=(*findings(whole), *filter(None, (beyond, residual_doubt))),
         sinogram=whole,
         residual_ratio=tuple(ratios[wanted].tolist()),
         residual_history=history.means(),

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ctresample.data_tools.dicom_export.write import headers_changed
+from ctresample.data_tools.moment import moment
 from ctresample.files import write_file
 from ctresample.finite_json import finite
 from ctresample.paths import StrPath, as_path
@@ -55,7 +56,7 @@ def write_record(
         "notes": list(notes),
         "device": result.device.partition(":")[0],  # which of several GPUs is no matter
         "versions": _versions(),
-        "created": (created or datetime.now().astimezone()).isoformat(timespec="seconds"),
+        "created": (created or moment()).isoformat(timespec="seconds"),
         **({} if seconds is None else {"seconds": dict(seconds)}),
         "residual_ratio": result.residual_ratio,
         "doubts": list(result.doubts),

@@ -14,6 +14,7 @@ from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.errors import PriorError, UsageError
 from ctresample.learned.conditioning import velocity_around, with_condition
 from ctresample.learned.latent_prior import LatentPrior
+from ctresample.learned.trained_scans import TrainedScans
 from ctresample.operators import Weighted
 from ctresample.pipelines.scan.measure import REFINEMENT
 from ctresample.pipelines.training.condition_settings import ConditionSettings
@@ -219,7 +220,8 @@ def made_conditioned(prior: LatentPrior, slices: TrainingSlices, settings: Diffu
     first = replace(_stated(settings), rounds=0)
     z_0, condition = examples(prior, slices, first, SPREAD_EXAMPLES, settings.whole_share, (settings.run.seed,))
     spread = float((z_0.float() - condition.float()).square().mean().sqrt())
-    config = replace(prior.config, condition_spread=spread)
+    scans = TrainedScans(first.n_views, first.photons, tuple(dict.fromkeys(first.beams)))
+    config = replace(prior.config, condition_spread=spread, condition_scans=scans)
     return prior.with_denoisers(with_condition(prior.unet), config=config)
 
 

@@ -186,10 +186,10 @@ def test_astra_that_projects_wrongly(astra):
 def test_codecs(monkeypatch):
     from pydicom.pixels.decoders import base
 
-    assert "pyjpegls" in found("DICOM JPEG-LS").detail
+    assert "pillow" in found("DICOM JPEG").detail
     assert found("DICOM RLE").state == "ok"
     monkeypatch.setattr(base, "get_decoder", lambda syntax: SimpleNamespace(available_plugins=()))
-    assert found("DICOM JPEG-LS") == Finding("DICOM JPEG-LS", "warn", "no decoder; pip install pyjpegls")
+    assert found("DICOM JPEG") == Finding("DICOM JPEG", "warn", "no decoder; pip install pillow")
     assert "pylibjpeg-openjpeg" in found("DICOM JPEG 2000").detail
 
 

@@ -53,9 +53,9 @@ def place(tmp_path, dicom):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (lambda: sequence(EMPTY * 100_000, closed=False), "over 300,000 elements"),
-        (lambda: sequence(item(ELEMENT * 400_000, closed=False), closed=False), "over 300,000 elements"),
-        (lambda: sequence(item(ELEMENT, closed=True) * 60_000, closed=False), "over 300,000 elements"),
+        (lambda: sequence(EMPTY * 100_000, closed=False), "over 20,000 elements"),
+        (lambda: sequence(item(ELEMENT * 400_000, closed=False), closed=False), "over 20,000 elements"),
+        (lambda: sequence(item(ELEMENT, closed=True) * 60_000, closed=False), "over 20,000 elements"),
         (lambda: nested(300, closed=False), "sequences over 20 levels deep"),
         (lambda: b"\x08\0\x19\1UR\0\0" + struct.pack("<I", 2**21) + b"a" * 2**21, "1 MiB"),
     ],
@@ -69,10 +69,19 @@ def test_too_much_at_once(place, more, message):
 
 def test_sequences_that_are_read_when_asked_for(place, monkeypatch):
     """Those with a length are left as bytes at first."""
-    monkeypatch.setattr(dicom_budget, "MAX_ELEMENTS", 20_000)
     found = find_series(place(sequence(EMPTY * 10_000, closed=True)))
     with pytest.raises(DicomError, match="over 20,000 elements"):
         load_series(found.series[0])
+
+
+@pytest.mark.parametrize(("n_frames", "most"), [(40, "30,000"), (10**9, "320,000")])
+def test_an_image_of_many_frames_may_have_more(place, n_frames, most):
+    stated = str(n_frames).encode().ljust(10)
+    number = b"\x28\0\x08\0IS" + struct.pack("<H", len(stated)) + stated
+    found = find_series(place(number + sequence(EMPTY * 5_000, closed=False)))
+    assert not any("elements" in reason for reason in found.damaged)
+    found = find_series(place(number + sequence(EMPTY * 70_000, closed=False)))
+    assert f"over {most} elements" in found.damaged[0]
 
 
 def test_levels_that_are_copied_again_and_again(monkeypatch, place):

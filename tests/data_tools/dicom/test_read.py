@@ -19,6 +19,7 @@ from pydicom.uid import (
     EnhancedCTImageStorage,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
+    JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGLosslessSV1,
     JPEGLSLossless,
@@ -460,9 +461,10 @@ def test_a_volume_that_does_not_fit(tmp_path, dicom, monkeypatch):
 
 
 def test_decoder_missing(tmp_path, dicom, monkeypatch):
-    dicom.make_series(tmp_path, n=1, edit=compress(JPEGLSLossless))
+    edits = (compress(RLELossless), retag(JPEG2000Lossless))
+    dicom.make_series(tmp_path, n=1, edit=lambda ds, z: [edit(ds, z) for edit in edits])
     monkeypatch.setattr(dicom_codecs, "get_decoder", lambda syntax: SimpleNamespace(is_available=False))
-    with pytest.raises(DicomError, match="000.dcm is compressed as JPEG-LS Lossless .*: pip install pyjpegls"):
+    with pytest.raises(DicomError, match="000.dcm is compressed as JPEG 2000 .*: pip install pylibjpeg"):
         read_ct_series(tmp_path)
 
 

@@ -470,9 +470,8 @@ def phase(number):
     return change
 
 
-@pytest.mark.parametrize("stated", ["yesterday", "9" * 30, "-1", "1e9", "\u00b2"])
-def test_a_moment_that_is_none(run, tmp_path, monkeypatch, stated):
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", stated)
+def test_a_moment_that_is_none(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
     with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH is .*; expected whole seconds since 1970"):
         run(tmp_path / "out")
 
