@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 import ctresample
+from ctresample.consistency import residual_ratio
 from ctresample.errors import CTResampleError, UsageError
 from ctresample.geometry import ImageGrid
 from ctresample.observers import ideal_detectability, misfit_score
@@ -51,7 +52,8 @@ class LesionRow:
         column: the same.
         recovered: share of its contrast in the image, see `ctresample.pipelines.lesions.judge.recovered`.
         erased: whether that is less than `ERASED`.
-        misfit_sd: how strongly the data ask for it beyond the image, see `ctresample.observers.misfit_score`.
+        misfit_sd: how strongly the data ask for it beyond the image, see `ctresample.observers.misfit_score`; in
+            standard deviations of the image's own misfit, where that is more than noise.
         flagged: whether that is `FLAGGED` and more.
         detectability: of the ideal observer in the sinogram: how strongly the data tell of it at all.
     """
@@ -303,10 +305,12 @@ def _judged(
         sigma = torch.from_numpy(sinogram.sigma()[k][None, None]).to(A.device)
         whitened, y = Weighted(A, 1 / sigma), torch.from_numpy(sinogram.values[k][None, None]).to(A.device) / sigma
         image = torch.from_numpy(hu_to_mu(images[k], water)[None, None]).to(A.device)
+        # an image that does not fit the data at all, as by FBP, has misfits everywhere: they speak for no lesion
+        level = max(1.0, float(residual_ratio(y - whitened(image))))
         for lesion, added_hu in group:
             signal = torch.from_numpy(added_hu[None, None]).to(A.device) * (water / 1000)
             share = recovered(images[k], images[0], added_hu)
-            score = float(misfit_score(image, y, signal, whitened))
+            score = float(misfit_score(image, y, signal, whitened)) / level
             row, column = np.unravel_index(np.abs(added_hu).argmax(), added_hu.shape)
             yield LesionRow(
                 **of_run,

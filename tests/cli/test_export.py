@@ -94,6 +94,7 @@ def test_maps(cli, make_series, prior, tmp_path):
     assert record["maps"]["uncertainty"]["seeds"] == [5, 6]
     main, found, headers = read_ct_series(out / "dicom"), {}, [dcmread(min((out / "dicom").iterdir()))]
     assert record["maps"]["origin"]["spread_hu"] == 40
+    page = (out / "report.html").read_text()
     for kind, title in TITLES.items():
         volume = found[kind] = read_ct_series(out / f"dicom-{kind}-map")
         exact = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(out / f"{kind}-map.nrrd")))
@@ -101,6 +102,7 @@ def test_maps(cli, make_series, prior, tmp_path):
         np.testing.assert_allclose(volume.affine, main.affine)
         assert record["maps"][kind]["rms_hu"] == pytest.approx(np.sqrt(np.mean(exact.astype(float) ** 2)))
         assert f"{kind} map" in done.stdout
+        assert f"{kind} map" in page
         ds = dcmread(min((out / f"dicom-{kind}-map").iterdir()))
         assert ds.SeriesDescription.startswith(title)
         assert "no CT image" in ds.ImageComments

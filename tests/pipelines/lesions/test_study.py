@@ -110,7 +110,7 @@ def test_what_a_method_erases_is_erased_and_the_misfit_asks_for_it(monkeypatch):
     assert [row.erased for row in lesions] == [True, True]
     for row in lesions:
         assert row.recovered == 0
-        assert row.misfit_sd == pytest.approx(row.detectability, abs=4)
+        assert 0.6 * row.detectability - 2 < row.misfit_sd < row.detectability + 2  # pixels add to the noise
         assert row.flagged
         assert not row.in_silence
 
