@@ -6,15 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctresample.pipelines.lesions.places import soft_tissue
+from ctresample.units import MATTERS_HU
 
 ERASED = 0.5
 """A lesion is erased where less than this share of its contrast comes back."""
 
 FLAGGED = 4.0
 """Standard deviations of `ctresample.observers.misfit_score` at which the data ask for the lesion: one false alarm in
-30 000 places."""
+30 000 places. Of a lesion whose detectability is less, the data do not tell with that certainty."""
 
-PROBE_MM, PROBE_HU = 8.0, 20.0
+PROBE_MM, PROBE_HU = 8.0, MATTERS_HU
 """A false lesion: a disc that differs from its surroundings by this much more, or less, than it does in the truth."""
 
 _RING_MM = (12.0, 20.0)

@@ -80,6 +80,11 @@ class LesionRow:
         return f"{self.method} {self.preset}".strip()
 
     @property
+    def though_told(self) -> bool:
+        """Whether it is erased, although the data tell of it: its detectability is `FLAGGED` and more."""
+        return self.erased and self.detectability >= FLAGGED
+
+    @property
     def in_silence(self) -> bool:
         """Whether it is erased, and the misfit to the data says nothing of it."""
         return self.erased and not self.flagged

@@ -38,6 +38,7 @@ class LesionSummary:
         recovered: share of the contrast.
         erased: share of the lesions.
         in_silence: share of them that is erased, and of which the misfit says nothing.
+        though_told: share of them that is erased, although the data tell of it.
     """
 
     condition: str
@@ -49,6 +50,7 @@ class LesionSummary:
     recovered: Mean
     erased: Mean
     in_silence: Mean
+    though_told: Mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,7 @@ def summarise_lesions(rows: Sequence[LesionRow | SliceRow]) -> tuple[list[Lesion
                     recovered=_mean(kind, lambda row: row.recovered),
                     erased=_mean(kind, lambda row: float(row.erased)),
                     in_silence=_mean(kind, lambda row: float(row.in_silence)),
+                    though_told=_mean(kind, lambda row: float(row.though_told)),
                 )
             )
         if clear := [row for row in slices if (row.condition, row.label) == (condition, label)]:

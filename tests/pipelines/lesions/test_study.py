@@ -112,7 +112,10 @@ def test_what_a_method_erases_is_erased_and_the_misfit_asks_for_it(monkeypatch):
         assert row.recovered == 0
         assert 0.6 * row.detectability - 2 < row.misfit_sd < row.detectability + 2  # pixels add to the noise
         assert row.flagged
+        assert row.though_told
         assert not row.in_silence
+        assert replace(row, flagged=False).in_silence
+        assert not replace(row, detectability=3.9).though_told
 
 
 def test_a_slice_without_room_and_a_method_that_fails_say_so_and_the_rest_goes_on(monkeypatch):
@@ -151,7 +154,7 @@ def test_false_lesions_are_those_that_stand_out_more_than_in_the_truth():
     truth = body().hu[0]
     assert false_lesions(truth, truth, 2.0) == 0
     image = truth + 100.0  # a level is no lesion
-    for row, column, hu in ((30, 30, 60), (50, 50, -60), (30, 50, 10)):
+    for row, column, hu in ((30, 30, 90), (50, 50, -90), (30, 50, 20)):
         y, x = np.mgrid[:80, :80]
         image[np.hypot(y - row, x - column) < 3] += hu
     assert false_lesions(image, truth, 2.0) == 2
