@@ -57,5 +57,5 @@ VOLUME_SUFFIXES = {"nifti": ".nii.gz", "nrrd": ".nrrd"}
 FORMATS = ("dicom", *VOLUME_SUFFIXES)
 """Of results."""
 
-MapKind = Literal["residual", "uncertainty"]
+MapKind = Literal["residual", "origin", "tv-difference", "uncertainty"]
 """Of maps beside a reconstruction."""

@@ -41,6 +41,7 @@ NOT_RUN = {
     "priors.md: ctresample prior import ldm.ckpt": "needs a model of others",
     "priors.md: ctresample prior import ddpm-folder": "needs a model of others",
     "speed.md: make bench-speed": "measures for many minutes; tests/benchmarks have the scripts",
+    "tasks.md: ctresample lesions": "takes a minute a slice; tests/cli/test_lesions.py runs it on little",
     "training.md: ctresample train autoencoder": "trains; tests/cli/test_train.py does so on little",
     "training.md: ctresample dataset": "needs scans of several patients",
     "training.md: ctresample train prior": "needs training data",

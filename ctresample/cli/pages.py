@@ -18,6 +18,7 @@ PAGES = {
     "reconstruct": "export.md",
     "batch": "batch.md",
     "benchmark": "resample.md",
+    "lesions": "tasks.md",
     "dataset": "training.md",
     "finetune": "training.md",
     "fetch": "pacs.md",

@@ -25,6 +25,7 @@ from ctresample.cli.fetch import fetch
 from ctresample.cli.finetune import finetune
 from ctresample.cli.import_ import import_
 from ctresample.cli.info import info
+from ctresample.cli.lesions import lesions
 from ctresample.cli.lower_dose import lower_dose
 from ctresample.cli.one_line_errors import DEBUG, QUIET, SHARE, OneLineErrors
 from ctresample.cli.pages import epilog
@@ -79,6 +80,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     reconstruct: "chest_ct/ -o result --views 25 --photons 1e5",
     batch: "export/ -o results --views 25 --photons 1e5",
     benchmark: "scans/ -o out --views 25,60 --photons 1e5",
+    lesions: "scans/ -o lesions --views 25,60",
     dataset: "chest_ct/ abdomen_ct/ -o shards --licence 'CC BY 4.0, TCIA'",
     finetune: "ct256 train/ --validation val/ -o run --lora 8",
     fetch: "hospital --date 20240301 --modality CT -o chest_ct",
@@ -86,7 +88,9 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     info: "scan.h5",
     doctor: "",
 }
-_LISTS: dict[Callable[..., None], str] = {verb: options.METHOD_LIST for verb in (reconstruct, batch, benchmark)}
+_LISTS: dict[Callable[..., None], str] = {
+    verb: options.METHOD_LIST for verb in (reconstruct, batch, benchmark, lesions)
+}
 for _verb, _example in _EXAMPLES.items():
     # typer would keep the line breaks of all but the first paragraph
     _help = "\n\n".join(" ".join(paragraph.split()) for paragraph in (_verb.__doc__ or "").split("\n\n"))

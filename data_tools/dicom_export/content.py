@@ -48,6 +48,26 @@ RESIDUAL_MAP = Content(
 )
 """Where a reconstruction disagrees with the data."""
 
+ORIGIN_MAP = Content(
+    comments="Map, no CT image: the part of the image in HU that the scan does not determine, and that came from "
+    f"elsewhere. {_NO_DIAGNOSIS}",
+    series_number=69000,
+    step_hu=0.1,
+    intercept_hu=0.0,
+    windows={"Not measured": (0.0, 200.0)},
+)
+"""What of a reconstruction the data did not decide."""
+
+TV_DIFFERENCE_MAP = Content(
+    comments="Map, no CT image: root mean square difference in HU, over a square centimetre, to the reconstruction of "
+    f"the same scan by total variation. {_NO_DIAGNOSIS}",
+    series_number=79000,
+    step_hu=0.1,
+    intercept_hu=0.0,
+    windows={"Difference to TV": (50.0, 100.0)},
+)
+"""Where a reconstruction may be worse than total variation."""
+
 UNCERTAINTY_MAP = Content(
     comments="Map, no CT image: standard deviation in HU between reconstructions that differ in their random numbers. "
     f"{_NO_DIAGNOSIS}",

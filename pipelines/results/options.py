@@ -29,6 +29,8 @@ class ResultOptions:
         seed: of methods that sample.
         formats: of `ctresample.choices.FORMATS`; kept in their order.
         residual_map: write where the image disagrees with the data.
+        origin_map: write what of the image the data do not determine.
+        tv_difference_map: write how far the image is from that of total variation, over square centimetres.
         uncertainty: reconstruct so often, with the seeds after the first, and write how the images differ.
         device: "auto", "cpu", "cuda" or one of several GPUs.
 
@@ -90,6 +92,20 @@ class ResultOptions:
         bool,
         Offered("Write where the image disagrees with the data: the smooth FBP of the misfit, in HU.", group=RESULTS),
     ] = False
+    origin_map: Annotated[
+        bool,
+        Offered(
+            "Write what of the image the data do not determine, so that it came from the method: in HU.", group=RESULTS
+        ),
+    ] = False
+    tv_difference_map: Annotated[
+        bool,
+        Offered(
+            "Write how far the image is from that of TV over each square centimetre, in HU: where it may be worse by "
+            "so much, and nowhere else.",
+            group=RESULTS,
+        ),
+    ] = False
     uncertainty: Annotated[
         int | None,
         Offered(
@@ -115,6 +131,10 @@ class ResultOptions:
         object.__setattr__(self, "clean", tuple(name for name in CLEANING if name in self.clean))
         if self.uncertainty is not None and self.uncertainty < 2:
             raise UsageError(f"uncertainty is {self.uncertainty}; expected 2 or more reconstructions to compare")
+        if self.tv_difference_map and self.method == "tv":
+            raise UsageError(
+                "tv_difference_map compares with tv, but the method is tv; leave it out, or choose another"
+            )
         if self.uncertainty and not chosen.is_random:
             raise UsageError(
                 f"uncertainty compares images of other random numbers, but {self.method} draws none; expected one of "
@@ -124,7 +144,7 @@ class ResultOptions:
     @property
     def n_images(self) -> int:
         """Volumes written in each format: the reconstruction and its maps."""
-        return 1 + self.residual_map + bool(self.uncertainty)
+        return 1 + self.residual_map + self.origin_map + self.tv_difference_map + bool(self.uncertainty)
 
     @property
     def n_runs(self) -> int:
