@@ -19,6 +19,7 @@ from ctresample.cli import beginning, options
 from ctresample.cli.align import align
 from ctresample.cli.batch import batch
 from ctresample.cli.benchmark import benchmark
+from ctresample.cli.calibrate import calibrate
 from ctresample.cli.dataset import dataset
 from ctresample.cli.demo import demo
 from ctresample.cli.doctor import doctor
@@ -77,6 +78,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     align: "ctresample align scan.h5 -o aligned.h5 --figure axis.png",
     lower_dose: "ctresample lower-dose scan.h5 -o low.h5 --fraction 0.25",
     reconstruct: "ctresample reconstruct chest_ct/ -o result --views 25 --photons 1e5",
+    calibrate: "ctresample calibrate ten_patients/ -o prior/calibration/25.json --views 25 --photons 1e5",
     batch: "ctresample batch export/ -o results --views 25 --photons 1e5",
     benchmark: "ctresample benchmark scans/ -o out --views 25,60 --photons 1e5",
     dataset: "ctresample dataset chest_ct/ abdomen_ct/ -o shards --licence 'CC BY 4.0, TCIA'",
@@ -86,7 +88,9 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     info: "ctresample info scan.h5",
     doctor: "ctresample doctor",
 }
-_LISTS: dict[Callable[..., None], str] = {verb: options.METHOD_LIST for verb in (reconstruct, batch, benchmark)}
+_LISTS: dict[Callable[..., None], str] = {
+    verb: options.METHOD_LIST for verb in (reconstruct, calibrate, batch, benchmark)
+}
 for _verb, _example in _EXAMPLES.items():
     # typer would keep the line breaks of all but the first paragraph
     _help = "\n\n".join(" ".join(paragraph.split()) for paragraph in (_verb.__doc__ or "").split("\n\n"))

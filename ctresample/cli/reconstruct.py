@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from ctresample.cli import deidentification, options
 from ctresample.cli.from_settings import with_settings
 from ctresample.cli.screen import say, screen
 from ctresample.pipelines.results.options import ResultOptions
+
+if TYPE_CHECKING:
+    from ctresample.pipelines.calibration.trust import Trust
 
 FIRST = "What is not yet a sinogram"
 ON_ANY_DEVICE = ResultOptions(device="auto")
@@ -175,6 +178,19 @@ def reconstruct(
             f"RMSE {mean['rmse_hu']:.1f} HU (means over slices)"
             + (f"; neighbours differ {made.metrics['flicker']:.2f} times as much as they should" if n > 1 else "")
         )
+    _tell_trust(made.trust)
     say(f"Pictures: {out / 'report.html'}")
     for one in made.maps:
-        say(f"{one.kind} map: root mean square {one.rms_hu:.1f} HU over the image")
+        if one.kind not in ("lower", "upper"):
+            say(f"{one.kind} map: root mean square {one.rms_hu:.1f} HU over the image")
+
+
+def _tell_trust(trust: Trust) -> None:
+    """Print what is known of the image without a truth; nothing where no calibration fits and none was asked for."""
+    if trust.bounds_in_words:
+        say(trust.bounds_in_words)
+    if trust.interval:
+        units = ", ".join(f"{name} {unit}" for name, unit in trust.interval.units.items())
+        say(f"{trust.interval.coverage} % intervals, mean half-width {trust.interval.mean_hu:.0f} HU, by {units}")
+    if trust.no_interval:
+        say(f"no interval: {trust.no_interval}")
