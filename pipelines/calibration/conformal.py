@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from ctresample.errors import CalibrationError
 
-N_QUANTILES = 1000
+N_QUANTILES = 500
 """A unit's values are kept as so many quantiles, so that every unit counts the same."""
 
-_LEVELS = 400
+_LEVELS = 200
 _ROUNDING = 1e-9
 
 Floats = NDArray[np.floating[Any]]
