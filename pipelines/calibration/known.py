@@ -20,6 +20,7 @@ from ctresample.pipelines.scan.measure import scanned
 from ctresample.pipelines.scan.scan import Scan
 from ctresample.sinogram import Sinogram
 from ctresample.units import hu_to_mu
+from ctresample.volume import Volume
 
 UNKNOWN_PATIENT = ""
 """Slices that say nothing of whose they are count as one patient's."""
@@ -28,6 +29,7 @@ MISFIT, TIMES_NOISE = 0.05, 3.0
 """A truth whose own scan is this share of the values away from the one at hand, and so many times the noise, is the
 truth of another: another slice of the same chest is 10 to 30 % away, the right one 1 to 2 %."""
 
+_PATIENT_ID, _STUDY_UID, _SERIES_UID, _IDENTITY_REMOVED = "00100020", "0020000D", "0020000E", "00120062"
 _SINOGRAMS = (".h5", ".hdf5", ".nxs")
 
 
@@ -103,14 +105,22 @@ def scans_with_truths(place: Path, truths: Path, *, on_warning: Warn | None = No
         for file in files:
             sinogram = read_sinogram(file)
             try:
-                truth = truth_for(sinogram, read_source(truths, sinogram, on_warning))
-                known = Known(sinogram, truth, _patient(sinogram.headers))
+                source = read_source(truths, sinogram, on_warning)
+                _check_series(sinogram, source)
+                known = Known(sinogram, truth_for(sinogram, source), _patient(sinogram.headers))
                 check_truth(known)
             except CTResampleError as error:
                 raise CalibrationError(f"{file} has no truth in {truths}: {error}") from error
             yield known
 
     return KnownScans(len(files), make)
+
+
+def _check_series(sinogram: Sinogram, source: Volume) -> None:
+    """`CalibrationError` if the headers say that it is another series, unless they had to be made anonymous."""
+    scanned_uid, uid = (_first(one.headers, _SERIES_UID) for one in (sinogram, source))
+    if scanned_uid and uid and scanned_uid != uid and _first(sinogram.headers, _IDENTITY_REMOVED) != "YES":
+        raise CalibrationError("the only CT series there is another one than was scanned; expected that one")
 
 
 def check_truth(known: Known) -> None:
@@ -133,9 +143,11 @@ def check_truth(known: Known) -> None:
 
 def _patient(headers: Sequence[Mapping[str, object]]) -> str:
     """PatientID, or else the study, of the first slice."""
-    for tag in ("00100020", "0020000D"):
-        element = headers[0].get(tag) if headers else None
-        values = element.get("Value") if isinstance(element, dict) else None
-        if values and values[0]:
-            return str(values[0])
-    return UNKNOWN_PATIENT
+    return _first(headers, _PATIENT_ID) or _first(headers, _STUDY_UID) or UNKNOWN_PATIENT
+
+
+def _first(headers: Sequence[Mapping[str, object]], tag: str) -> str:
+    """The value of an element of the first header; "" where there is none."""
+    element = headers[0].get(tag) if headers else None
+    values = element.get("Value") if isinstance(element, dict) else None
+    return str(values[0]) if values and values[0] else ""

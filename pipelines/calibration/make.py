@@ -104,7 +104,7 @@ class Seen:
                     np.mean([[one.error2[number], one.expected2[number]] for one in own], axis=0)
                     for own in patients.values()
                 ]
-                error2, expected2 = np.sum([one / one[1] for one in means], axis=0)
+                error2, expected2 = np.sum(means, axis=0)
                 found[name] = TissueErrors(float(np.sqrt(error2 / expected2)), factors)
         return found
 

@@ -98,7 +98,7 @@ class Trust:
         unit = self.calibration.rmse
         return (
             f"without a truth, at {BOUND} %: PSNR at least {np.mean(psnr):.1f} dB over {DATA_RANGE_HU:g} HU, RMSE at "
-            f"most {np.mean(rmse):.0f} HU{of_all}; calibrated on {unit.n} {unit.unit} of "
+            f"most {np.mean(rmse):.0f} HU{of_all}, {np.mean(self.expected_rmse_hu):.0f} HU expected; calibrated on {unit.n} {unit.unit} of "
             f"{self.calibration.n_patients} patients"
         )
 
