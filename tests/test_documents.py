@@ -38,6 +38,7 @@ NOT_RUN = {
     "priors.md: ctresample prior import MODEL_DIR": "needs a model of others; see tests/pipelines/prior_import",
     "priors.md: ctresample prior import ldm.ckpt": "needs a model of others",
     "priors.md: ctresample prior import ddpm-folder": "needs a model of others",
+    "trust.md: ctresample calibrate": "needs several patients; tests/cli/test_calibrate.py has some",
     "speed.md: make bench-speed": "measures for many minutes; tests/benchmarks have the scripts",
     "training.md: ctresample train autoencoder": "trains; tests/cli/test_train.py does so on little",
     "training.md: ctresample dataset": "needs scans of several patients",
@@ -62,6 +63,7 @@ SLOW = (
     "measured.md: .venv/bin/ctresample import",
     "measured.md: .venv/bin/ctresample reconstruct",
     "sinograms.md: ctresample import",
+    "trust.md: ctresample reconstruct",
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ctresample.errors import CalibrationError
-from ctresample.learned.folders import find_prior
+from ctresample.learned.folders import BUNDLED
 from ctresample.paths import StrPath
 from ctresample.pipelines.calibration.calibration import Calibration
 
@@ -15,11 +15,11 @@ FOLDER = "calibration"
 
 
 def calibrations_of(prior: StrPath | None, on_note: Callable[[str], None] | None = None) -> list[Calibration]:
-    """All of a prior, by name or folder, in the order of their files; one that cannot be read is told and left out."""
+    """All of a learned model, by name or folder; those that cannot be read are told and left out."""
     if prior is None:
         return []
-    found = []
-    for path in sorted((find_prior(prior) / FOLDER).glob("*.json")):
+    found, folder = [], Path(prior) if Path(prior).is_dir() else BUNDLED / str(prior)
+    for path in sorted((folder / FOLDER).glob("*.json")):
         try:
             found.append(Calibration.load(path))
         except CalibrationError as error:

@@ -98,8 +98,8 @@ class Trust:
         unit = self.calibration.rmse
         return (
             f"without a truth, at {BOUND} %: PSNR at least {np.mean(psnr):.1f} dB over {DATA_RANGE_HU:g} HU, RMSE at "
-            f"most {np.mean(rmse):.0f} HU{of_all}, {np.mean(self.expected_rmse_hu):.0f} HU expected; calibrated on {unit.n} {unit.unit} of "
-            f"{self.calibration.n_patients} patients"
+            f"most {np.mean(rmse):.0f} HU{of_all}; expected {np.mean(self.expected_rmse_hu):.0f} HU; calibrated on "
+            f"{unit.n} {unit.unit} of {self.calibration.n_patients} patients"
         )
 
     def record(self) -> dict[str, Any]:
