@@ -13,10 +13,11 @@ from ctresample.cli.from_settings import Without, with_settings
 from ctresample.cli.reconstruct import ON_ANY_DEVICE
 from ctresample.cli.screen import say, screen
 from ctresample.errors import UsageError
+from ctresample.offered import RESULTS
 from ctresample.pipelines.results.options import ResultOptions
 from ctresample.pipelines.scan.scan import Scan
 
-_OF_RESULTS = Without(frozenset({"formats", "residual_map", "uncertainty", "interval", "calibration"}))
+_OF_RESULTS = Without.under(ResultOptions, RESULTS)
 
 
 @with_settings

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ctresample.errors import CalibrationError
+from ctresample.learned.folders import find_prior, weights_sha256
 from ctresample.pipelines.calibration.calibration import Calibration
 from ctresample.pipelines.calibration.expected_error import FLOOR_HU, expected_error_hu
 from ctresample.pipelines.calibration.find import calibrations_of
@@ -15,6 +17,8 @@ from ctresample.pipelines.calibration.judge import Judge
 from ctresample.pipelines.calibration.lights import lights_of, overall
 from ctresample.pipelines.calibration.trust import Trust, interval_of
 from ctresample.pipelines.calibration.typical import FIGURES, Typical, figures_of
+from ctresample.pipelines.results.options import ResultOptions
+from ctresample.pipelines.results.run import make_result
 from ctresample.result import ModelIdentity
 
 from .conftest import by_fbp
@@ -132,8 +136,6 @@ def test_figures_do_not_depend_on_the_batch(toy_prior):
 
 def test_the_bundled_prior_has_calibrations_of_its_own_weights():
     """Of another prior of the same name they would never fit: after training, calibrate again."""
-    from ctresample.learned.folders import find_prior, weights_sha256
-
     found = calibrations_of("ct256")
     assert found
     for one in found:
@@ -181,3 +183,12 @@ def test_the_light_of_the_prior(result):
     assert lights_of(learned, strange)[1].colour == "red"
     assert seen.warning is None
     assert strange.warning.startswith("1 of 2 slices is unlike anything the prior has seen (slice 2: score 6.0")
+
+
+def test_the_warning_is_among_the_doubts_and_the_light_is_red(monkeypatch, tmp_path, sinogram):
+    monkeypatch.setattr(Judge, "trust", lambda *given, **more: Trust(why_not="none", scores=(9.0,), limit=5.0))
+    made = make_result(sinogram, ResultOptions(method="fbp"), tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert any("unlike anything the prior has seen" in doubt for doubt in made.reconstruction.doubts)
+    assert record["trust"]["unlike_the_prior"]["slices"] == [1]
+    assert "unlike anything the prior has seen" in (tmp_path / "out" / "report.html").read_text()
