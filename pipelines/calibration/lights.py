@@ -74,7 +74,7 @@ def _prior(result: Reconstruction, trust: Trust) -> Light:
         return Light(question, "green", "There is none: nothing here was learned from other patients.", result.method)
     if not trust.scores:
         return Light(question, "yellow", "Not known.", "the model has no calibration to compare with")
-    numbers = f"score up to {max(trust.scores):.1f}; calibration slices stay below {trust.limit:.1f}"
+    numbers = f"score up to {max(trust.scores):.1f}; of ordinary slices 95 % stay below {trust.limit:.1f}"
     if trust.unlike:
         n = len(trust.unlike)
         return Light(question, "red", f"No: {n} slice{'s are' if n > 1 else ' is'} {UNLIKE}.", numbers)

@@ -19,7 +19,7 @@ from ctresample.pipelines.calibration.expected_error import expected_error_hu, r
 from ctresample.pipelines.calibration.known import KnownScans
 from ctresample.pipelines.calibration.scan_kind import ScanKind
 from ctresample.pipelines.calibration.tissues import TISSUES, tissue_numbers
-from ctresample.pipelines.calibration.typical import Typical, figures_of
+from ctresample.pipelines.calibration.typical import FALSE_ALARMS, Typical, figures_of
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
 
@@ -125,7 +125,11 @@ class Seen:
         """What is typical of them; None without a latent prior, or of too few patients."""
         names = sorted({one.patient for one in self.slices})
         figures = [one.figures for one in self.slices if one.figures is not None]
-        if len(figures) < len(self.slices) or len(names) < _FEWEST_PATIENTS:
+        if (
+            len(figures) < len(self.slices)
+            or len(names) < _FEWEST_PATIENTS
+            or len(figures) < fewest_units(1 - FALSE_ALARMS)
+        ):
             return None
         return Typical.of(np.stack(figures), [names.index(one.patient) for one in self.slices])
 

@@ -83,7 +83,7 @@ class Trust:
         n, worst, one = len(self.scores), int(np.argmax(self.scores)), len(self.unlike) == 1
         which = "the image is" if n == 1 else f"{len(self.unlike)} of {n} slices {'is' if one else 'are'}"
         return (
-            f"{which} {UNLIKE} (slice {worst + 1}: score {self.scores[worst]:.1f}, calibration slices stay below "
+            f"{which} {UNLIKE} (slice {worst + 1}: score {self.scores[worst]:.1f}, of ordinary slices 95 % stay below "
             f"{self.limit:.1f}): what it fills in may be wrong in any way; compare with tv, which has no prior"
         )
 

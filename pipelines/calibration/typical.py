@@ -4,7 +4,7 @@ A few figures of a slice tell how the prior takes it: what its autoencoder loses
 its latents are, what its denoiser loses at little and at much noise, and how much of the body is dense. Their distance
 from those of the calibration slices, in standard deviations along every direction (Mahalanobis), is the score: a
 plastic disc, a head or metal lies far from chests and abdomens. It is two-sided, for what is simpler than any anatomy
-is as strange. The figures were chosen on validation slices (none beyond 0.8 of the limit), a disc, a head and metal.
+is as strange. The figures were chosen on validation slices, which stay below the limit, a disc, a head and metal.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ctresample.learned.latent_prior import LatentPrior
 from ctresample.metrics.regions import BODY_HU
+from ctresample.pipelines.calibration.conformal import rank_bound
 from ctresample.pipelines.calibration.tissues import EDGES_HU
 
 FIGURES = (
@@ -38,8 +39,8 @@ LEVELS = (0.01, 0.3)
 DENSE_HU, LEAST_SHARE = EDGES_HU[-1], 0.01
 """Above it is bone, contrast agent and metal; of their share a hundredth more or less is no matter."""
 
-TOLERATED = 1.1
-"""The limit, in units of the largest score that a calibration slice has among the slices of the other patients."""
+FALSE_ALARMS = 0.05
+"""Share of ordinary slices that the limit lets be called unlike, as the conformal bound has it."""
 
 _SHRINKAGE = 0.1
 """Of the covariance towards its diagonal: few patients do not tell every correlation."""
@@ -70,14 +71,13 @@ class Typical:
 
         Args:
             figures: ``[slice, figure]``.
-            patients: a number a slice, the same for slices of one patient; of three patients or more.
+            patients: a number a slice, the same for slices of one patient; of three patients or more, and 19 slices.
         """
         numbers = np.asarray(patients)
-        left_out = [
-            _around(figures[numbers != one]).scores(figures[numbers == one]).max() for one in sorted(set(patients))
-        ]
+        left_out = [_around(figures[numbers != one]).scores(figures[numbers == one]) for one in set(patients)]
         found = _around(figures)
-        return cls(found.mean, found.covariance, TOLERATED * float(max(left_out)))
+        limit = rank_bound(np.concatenate(left_out).tolist(), 1 - FALSE_ALARMS)
+        return cls(found.mean, found.covariance, limit)
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Typical:
