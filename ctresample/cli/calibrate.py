@@ -67,8 +67,8 @@ def calibrate(
     with screen() as show:
         show.progress(0, "loading")
         from ctresample.cleaning import cleaned
-        from ctresample.pipelines.calibration.known import scans_of_images, scans_with_truths
         from ctresample.pipelines.calibration.make import make_calibration
+        from ctresample.pipelines.results.known_scans import scans_of_images, scans_with_truths
         from ctresample.pipelines.results.run import load_model, on_its_device, reconstructed
 
         result = on_its_device(result)

@@ -70,14 +70,15 @@ class Seen:
         """
         for k, (image, truth, expected) in enumerate(zip(image_hu, truth_hu, expected_hu, strict=True)):
             error, tissue = np.abs(image - truth).astype(np.float64), tissue_numbers(image).ravel()
-            sums = [
+            error2, expected2 = (
                 np.bincount(tissue, weights=values.astype(np.float64).ravel() ** 2, minlength=len(TISSUES))
+                / values.size
                 for values in (error, expected)
-            ]
+            )
             ratio, count = (error / expected).ravel(), np.bincount(tissue, minlength=len(TISSUES))
             kept = {t: quantiles_of(ratio[tissue == t]) for t in range(len(TISSUES)) if count[t] >= ENOUGH_PIXELS}
             own = None if figures is None else figures[k]
-            self.slices.append(_Slice(patient, kept, *(one / error.size for one in sums), rmse_hu(image, truth), own))
+            self.slices.append(_Slice(patient, kept, error2, expected2, rmse_hu(image, truth), own))
 
     def tissues(self) -> dict[str, TissueErrors]:
         """The factors of each tissue that enough units have."""
