@@ -14,9 +14,10 @@ from ctresample.operators import make_projector
 from ctresample.sinogram import Sinogram
 from ctresample.units import hu_to_mu
 
-MISFIT, TIMES_NOISE = 0.05, 3.0
-"""A truth whose own scan is this share of the values away from the one at hand, and so many times the noise, is the
-truth of another."""
+MISFIT = 0.03
+"""A truth whose own scan differs from the one at hand by this share of the values, beyond the noise, is the truth of
+another. On a chest in slices of 3 mm (validation, 25 views, 1e5 photons) the right one is 0.003 away, its neighbour
+0.024, the next 0.04; scatter and beam hardening of a measured scan must have room."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,13 +49,14 @@ def check_truth(known: Known) -> None:
     A = make_projector(sinogram.geometry, sinogram.grid)
     x = hu_to_mu(torch.from_numpy(known.truth_hu), sinogram.mu_water_per_mm)
     scan = sinogram.geometry.as_slices(A(sinogram.geometry.as_batch(x))).numpy()
-    misfit = np.sqrt(np.mean((scan - sinogram.values) ** 2, axis=(1, 2)))
-    level = np.sqrt(np.mean(sinogram.values.astype(np.float64) ** 2, axis=(1, 2)))
-    noise = np.sqrt(np.mean(sinogram.sigma().astype(np.float64) ** 2, axis=(1, 2)))
-    bad = np.flatnonzero((misfit > MISFIT * level) & (misfit > TIMES_NOISE * noise))
-    if len(bad):
-        k = int(bad[0])
+    misfit2, level2, noise2 = (
+        np.mean(values.astype(np.float64) ** 2, axis=(1, 2))
+        for values in (scan - sinogram.values, sinogram.values, sinogram.sigma())
+    )
+    away = np.sqrt(np.maximum(misfit2 - noise2, 0) / level2)
+    if away.max() > MISFIT:
+        k = int(away.argmax())
         raise CalibrationError(
-            f"the image of slice {k + 1} is not what was scanned: its scan is {misfit[k] / level[k]:.0%} away from the "
-            f"one given; expected at most {MISFIT:.0%}"
+            f"the image of slice {k + 1} is not what was scanned: its scan is {away[k]:.0%} away from the one given; "
+            f"expected at most {MISFIT:.0%}"
         )
