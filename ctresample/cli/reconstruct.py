@@ -190,7 +190,13 @@ def _tell_trust(trust: Trust) -> None:
     if trust.bounds_in_words:
         say(trust.bounds_in_words)
     if trust.interval:
-        units = ", ".join(f"{name} {unit}" for name, unit in trust.interval.units.items())
-        say(f"{trust.interval.coverage} % intervals, mean half-width {trust.interval.mean_hu:.0f} HU, by {units}")
+        units = trust.interval.units
+        over = (
+            [f"{name} {unit}" for name, unit in units.items()] if len({*units.values()}) > 1 else [*units.values()][:1]
+        )
+        say(
+            f"{trust.interval.coverage} % intervals, mean half-width {trust.interval.mean_hu:.0f} HU, calibrated over "
+            f"{', '.join(over)}"
+        )
     if trust.no_interval:
         say(f"no interval: {trust.no_interval}")

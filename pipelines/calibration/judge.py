@@ -104,7 +104,8 @@ class Judge:
         if calibration is None and self.file is not None:
             raise misfit(self.file, self.calibrations[0], why_not)
         trust = Trust(calibration=calibration, why_not=why_not)
-        typicals = [one.typical for one in self.calibrations if one.typical and self._same_weights(one)]
+        asked = self.calibrations if calibration is None else (calibration,)
+        typicals = [one.typical for one in asked if one.typical and self._identity == one.prior]
         if typicals and isinstance(self.model, LatentPrior):
             figures = figures_of(result.image_hu, self.model, batch_size=batch_size)
             scores, limit = nearest_scores(typicals, figures)
@@ -132,9 +133,6 @@ class Judge:
         return calibration.why_not(
             method=self.method, preset=self.preset, prior=self._identity, scan=self.kind, settings=settings
         )
-
-    def _same_weights(self, calibration: Calibration) -> bool:
-        return self._identity == calibration.prior
 
     @property
     def _identity(self) -> ModelIdentity | None:
