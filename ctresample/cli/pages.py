@@ -19,6 +19,7 @@ PAGES = {
     "batch": "batch.md",
     "benchmark": "resample.md",
     "lesions": "tasks.md",
+    "calibrate": "trust.md",
     "dataset": "training.md",
     "finetune": "training.md",
     "fetch": "pacs.md",

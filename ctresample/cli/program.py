@@ -18,6 +18,7 @@ from ctresample.cli import beginning, options
 from ctresample.cli.align import align
 from ctresample.cli.batch import batch
 from ctresample.cli.benchmark import benchmark
+from ctresample.cli.calibrate import calibrate
 from ctresample.cli.dataset import dataset
 from ctresample.cli.demo import demo
 from ctresample.cli.doctor import doctor
@@ -78,6 +79,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     align: "scan.h5 -o aligned.h5 --figure axis.png",
     lower_dose: "scan.h5 -o low.h5 --fraction 0.25",
     reconstruct: "chest_ct/ -o result --views 25 --photons 1e5",
+    calibrate: "ten_patients/ -o prior/calibration/25.json --views 25 --photons 1e5",
     batch: "export/ -o results --views 25 --photons 1e5",
     benchmark: "scans/ -o out --views 25,60 --photons 1e5",
     lesions: "scans/ -o lesions --views 25,60",
@@ -89,7 +91,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     doctor: "",
 }
 _LISTS: dict[Callable[..., None], str] = {
-    verb: options.METHOD_LIST for verb in (reconstruct, batch, benchmark, lesions)
+    verb: options.METHOD_LIST for verb in (reconstruct, calibrate, batch, benchmark, lesions)
 }
 for _verb, _example in _EXAMPLES.items():
     # typer would keep the line breaks of all but the first paragraph

@@ -17,6 +17,7 @@ VERBS = (
     "align",
     "lower-dose",
     "reconstruct",
+    "calibrate",
     "batch",
     "benchmark",
     "lesions",
