@@ -53,7 +53,7 @@ def calibrate(
     method, preset and kind of scan. Take patients whom the prior has not been trained on, ten or more: with nine the
     90 % intervals hold on average over new patients, with fewer over slices only.
     """
-    options.check_effect(context, result.method)
+    options.check_effect(context, [result.method])
     options.check_noise(scan.photons, scan.electronic_noise)
     if against is not None:
         for name in ("slices", "views", "photons", "geometry"):
