@@ -72,7 +72,7 @@ def measured(
             )
         _refuse([option for option in extra if option == "--geometry"], f"{place} holds CT images")
         volume = read_ct_volume(place, series_uid=series, on_warning=on_note, **vars(reading))
-        step = f"scanning {len(volume.hu)} slices, {n_views} views"
+        step = f"scanning {len(volume.hu)} slice{'s'[: len(volume.hu) > 1]}, {n_views} views"
         told = None if progress is None else (lambda share: progress(share, step))
         return Measured(Scan(n_views=n_views, photons=photons).scan(volume, seed=seed, progress=told), volume)
     _refuse([option for option in extra if option != "--geometry"], f"{place} holds no CT images")
