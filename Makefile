@@ -39,6 +39,7 @@ lint: $(VENV)/.set-up-lint
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.set-up-docs
+	$(BIN)/python benchmarks/docs/tables.py --check
 	$(BIN)/python -m mkdocs build --quiet
 
 bench-speed: $(VENV)/.set-up-bench

@@ -26,7 +26,7 @@ def read_json(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
         ValueError: it is too large, no JSON, nested too deeply, or has a key twice.
     """
     try:
-        return json.loads(_text(path, max_bytes), object_pairs_hook=_once)
+        return json.loads(read_text(path, max_bytes=max_bytes), object_pairs_hook=_once)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -40,7 +40,7 @@ def read_yaml(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
         OSError: it cannot be read.
         ValueError: it is too large, no YAML, nested too deeply, or has a key twice or an alias.
     """
-    text = _text(path, max_bytes)
+    text = read_text(path, max_bytes=max_bytes)
     try:
         _check_events(text)
         return yaml.load(text, _Loader)  # noqa: S506 - safe
@@ -48,7 +48,13 @@ def read_yaml(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
         raise ValueError(" ".join(str(error).split())) from None
 
 
-def _text(path: Path, max_bytes: int) -> str:
+def read_text(path: Path, *, max_bytes: int = MAX_BYTES) -> str:
+    """The content of a text file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is too large, or no UTF-8.
+    """
     with path.open("rb") as file:
         content = file.read(max_bytes + 1)
     if len(content) > max_bytes:

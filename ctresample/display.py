@@ -15,6 +15,7 @@ from ctresample.units import WINDOWS
 
 CAUTION = "For research, not for diagnosis."
 
+_LUNG_BELOW_HU, _BONE_ABOVE_HU = -300.0, 300.0
 _LARGEST = 512
 """Pixels of a picture along each side at most: a notebook keeps every one it has shown."""
 
@@ -41,6 +42,12 @@ def scan_picture(values: NDArray[np.floating[Any]]) -> str:
     """Line integrals ``[view, detector]`` as an HTML figure, black at 0."""
     most = float(values.max())
     return _figure(values, 0.0, most, f"middle slice: a view a row, line integrals of 0 to {most:.3g}")
+
+
+def telling_window(hu: NDArray[np.floating[Any]]) -> str:
+    """The window, by its name in `ctresample.units.WINDOWS`, in which a part of an image is neither black nor white."""
+    typical = float(np.nanmedian(hu))
+    return "lung" if typical < _LUNG_BELOW_HU else "bone" if typical > _BONE_ABOVE_HU else "soft tissue"
 
 
 def as_html(title: str, figure: str, facts: Mapping[str, object]) -> str:

@@ -32,4 +32,5 @@ class Offered:
 
 
 SCANNER, DOSE, RESULTS = "Scanner", "Dose", "Results"
+METHOD, READING, RARE = "Finer points of methods", "CT series that are not even stacks", "Rarely needed"
 """Headings."""

@@ -50,7 +50,7 @@ def plot_slices(
     level, width = WINDOWS[window]
     extent = (0, columns * spacing_mm[0], rows * spacing_mm[1], 0)
     size = (_PANEL_INCHES * len(stacks) + 0.8, _PANEL_INCHES)
-    figure, axes = pyplot.subplots(1, len(stacks), figsize=size, squeeze=False, sharey=True, layout="constrained")
+    figure, axes = pyplot.subplots(1, len(stacks), figsize=size, squeeze=False, sharey=True, layout="compressed")
     for axis, (title, hu) in zip(axes[0], stacks.items(), strict=True):
         drawn = axis.imshow(hu[number], cmap="gray", vmin=level - width / 2, vmax=level + width / 2, extent=extent)
         axis.set(title=f"{title}, slice {number}", xlabel="mm")

@@ -14,6 +14,7 @@ import numpy as np
 
 import ctresample
 from ctresample.bounded_files import read_json
+from ctresample.data_tools.describe_results import describe_map, describe_results
 from ctresample.data_tools.plain_text import one_line
 from ctresample.errors import CTResampleError, DicomError, PriorError, UsageError
 from ctresample.paths import StrPath, as_path
@@ -30,7 +31,7 @@ PRIOR_CONFIG = "prior.json"
 WEIGHT_FILES = (".ckpt", ".pt", ".pth", ".safetensors")
 BUNDLED_PRIORS = Path(ctresample.__file__).parent / "priors"
 
-RESULT_RECORD = "run.json"  # as in ctresample.pipelines.results.record
+UNET_CONFIG = "fbp-unet.json"  # as in ctresample.learned.image_unet
 
 PATIENT_IDENTITY_REMOVED = "00120062"
 
@@ -59,11 +60,13 @@ def describe(path: StrPath, *, one_series: bool = False, any_class: bool = False
         PriorError: a prior whose config cannot be read, or a model that is not yet a prior.
     """
     path = as_path(path, "path")
-    record = path / RESULT_RECORD if path.is_dir() else path
-    if record.name == RESULT_RECORD and record.is_file():
-        facts = _result(record)
+    bundled = BUNDLED_PRIORS / path
+    if path.exists() and (found := describe_results(path)):
+        facts = found
     elif (path / PRIOR_CONFIG).is_file():
         facts = _prior(path)
+    elif (path / UNET_CONFIG).is_file():
+        facts = _unet(path)
     elif (path / "model_index.json").is_file() or (path / "unet").is_dir():
         raise PriorError(
             f"{path} is a diffusers pipeline, not a prior of ctresample; `ctresample prior import` makes a prior of it"
@@ -76,55 +79,24 @@ def describe(path: StrPath, *, one_series: bool = False, any_class: bool = False
         facts = _folder(path, one_series, any_class)
     elif path.is_file():
         facts = _file(path, one_series, any_class)
-    elif str(path) in bundled_priors():
-        facts = _prior(BUNDLED_PRIORS / path)
+    elif len(path.parts) == 1 and (bundled / PRIOR_CONFIG).is_file():
+        facts = _prior(bundled)
+    elif len(path.parts) == 1 and (bundled / UNET_CONFIG).is_file():
+        facts = _unet(bundled)
     else:
-        bundled = ", ".join(bundled_priors()) or "none"
+        names = ", ".join(sorted(one.name for one in BUNDLED_PRIORS.glob("*"))) or "none"
         raise UsageError(
             f"{path} is no file, folder or name of a prior; expected a sinogram file, a DICOM file or folder, a result "
-            f"folder, a prior folder or a bundled prior ({bundled})"
+            f"folder, a prior folder or a bundled prior ({names})"
         )
+    if about := describe_map(path):
+        facts = about | {name: value for name, value in facts.items() if name not in about and "note" not in name}
     return {one_line(name, 40): one_line(value, 1000) for name, value in facts.items()}
 
 
 def bundled_priors() -> list[str]:
     """Names of the priors that come with ctresample."""
     return sorted(config.parent.name for config in BUNDLED_PRIORS.glob(f"*/{PRIOR_CONFIG}"))
-
-
-# ---------------------------------------------------------------- results
-
-
-def _result(record: Path) -> Facts:
-    """What a result folder's record says, and what lies beside it."""
-    try:
-        run: dict[str, Any] = read_json(record)
-        scan, ratios = dict(run["scan"]), [float(ratio) for ratio in run["residual_ratio"]]
-        facts = {
-            "kind": "result of a reconstruction",
-            "method": " ".join(filter(None, (str(run["method"]), run["preset"]))),
-            "slices": f"{len(ratios)} of {_by(tuple(int(side) for side in scan['image'][-2:]))} pixels",
-            "scan": f"{scan['geometry']}, {scan['views']} views",
-            "data residual": f"{sum(ratios) / len(ratios):.3g} of what the noise predicts",
-            "seed": str(run["seed"]),
-        }
-        if run["prior"]:
-            facts["prior"] = f"{run['prior']['name']}, weights {str(run['prior']['weights_sha256'])[:12]}"
-        if run["metrics"]:
-            mean = {name: float(value) for name, value in run["metrics"]["mean"].items()}
-            facts["against the truth"] = (
-                f"PSNR {mean['psnr_db']:.2f} dB, SSIM {mean['ssim']:.3f}, RMSE {mean['rmse_hu']:.1f} HU"
-            )
-        facts |= {f"{kind} map": f"RMS {float(one['rms_hu']):.3g} HU" for kind, one in dict(run["maps"]).items()}
-        facts |= {f"doubt {number}": str(doubt) for number, doubt in enumerate(run["doubts"], 1)}
-        facts["made"] = f"{run['created']}, ctresample {run['versions']['ctresample']}"
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, ZeroDivisionError) as error:
-        raise UsageError(
-            f"{record} cannot be used: {type(error).__name__} {one_line(str(error))}; expected the record of a "
-            "reconstruction, as `ctresample reconstruct` writes it"
-        ) from error
-    beside = sorted(one.name + "/" * one.is_dir() for one in record.parent.iterdir() if one != record)
-    return facts | {"beside it": ", ".join(beside) or "nothing"}
 
 
 # ---------------------------------------------------------------- sinograms
@@ -400,8 +372,31 @@ def _prior(folder: Path) -> Facts:
     return facts
 
 
-def _weights(folder: Path) -> str:
-    files = {part: sorted((folder / part).glob("*.safetensors")) for part in ("vae", "unet")}
+def _unet(folder: Path) -> Facts:
+    path = folder / UNET_CONFIG
+    try:
+        config: dict[str, Any] = read_json(path)
+        photons, side = config["photons"], int(config["image_size"])
+        dose = "no noise" if photons is None else f"{_range(np.array(photons, float))} photons a ray"
+        facts = {
+            "kind": "U-Net on FBP images, of one kind of scan",
+            "name": str(config["name"]),
+            "scan": f"{config['beam']}, {int(config['n_views'])} views over {math.degrees(config['arc_rad']):.4g} "
+            f"degrees, {dose}",
+            "image size": _by((side, side)),
+            "weights": _weights(folder, ("network",)),
+        }
+        for name, value in dict(config["provenance"]).items():
+            facts.setdefault(str(name), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
+        raise PriorError(
+            f"{path} cannot be used: {type(error).__name__} {one_line(str(error))}; expected a full config"
+        ) from error
+    return facts
+
+
+def _weights(folder: Path, parts: tuple[str, ...] = ("vae", "unet")) -> str:
+    files = {part: sorted((folder / part).glob("*.safetensors")) for part in parts}
     missing = [part for part, found in files.items() if not found]
     if missing:
         return f"missing: {' and '.join(missing)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ import ctresample
 from ctresample.data_tools.ct_slices import read_ct_slices
 from ctresample.data_tools.dicom_export.write import write_ct_slices
 from ctresample.errors import CTResampleError
+from ctresample.files import write_file
 from ctresample.learned import LearnedModel
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.benchmark.compare import Outcome, compare
@@ -17,14 +19,46 @@ from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.outputs import facts_of, write_table_and_report
 from ctresample.pipelines.benchmark.pictures import Pictures
 from ctresample.pipelines.benchmark.runs import Run
+from ctresample.pipelines.reconstruction.reconstruct import reconstruct
 from ctresample.pipelines.results.provenance import DICOM_FOLDER, method_label, provenance_of
+from ctresample.pipelines.scan.measure import scanned
 from ctresample.pipelines.work import Progress
+from ctresample.plots import plot_slices
 from ctresample.result import ResultRow
 
 SLICES = Path(ctresample.__file__).parent / "demo_data"
 VIEWS = 25
 SIZE = 256
 SCAN = Condition(n_views=VIEWS, photons=1e5)
+_FIRST = 8  # a chest with vessels, soft tissue and bone
+
+
+def first_picture(path: StrPath, *, slices: StrPath = SLICES, seed: int = 0) -> None:
+    """Draw one slice as soon as can be, long before the demo is done: the truth, FBP and TV.
+
+    Args:
+        path: the PNG file to write.
+        slices: folder of DICOM slices, of which one in the middle is taken.
+        seed: of the noise.
+
+    Raises:
+        CTResampleError: the sample slices are missing, or the picture cannot be written.
+    """
+    from matplotlib import pyplot
+
+    path, names = as_path(path, "path"), sorted(as_path(slices, "slices").glob("*.dcm"))
+    if not names:
+        raise CTResampleError(f"{slices}, the folder of sample slices, is missing; install ctresample anew")
+    volume = read_ct_slices(names[_FIRST % len(names)])[0]
+    scan = SCAN.scan(volume, seed=seed)
+    images = {"truth": scanned(volume, SIZE).hu}
+    for method, title in (("fbp", "filtered back projection"), ("tv", "total variation")):
+        images[title] = reconstruct(scan, method=method).image_hu
+    figure = plot_slices(images, scanned(volume, SIZE).spacing_mm)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=100)
+    pyplot.close(figure)
+    write_file(path, content.getbuffer())
 
 
 def demo(

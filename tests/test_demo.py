@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from PIL import Image
 from pydicom import dcmread
 
 from ctresample.data_tools.ct_slices import read_ct_slices
+from ctresample.errors import CTResampleError
 from ctresample.pipelines.benchmark.table import COLUMNS
 from ctresample.pipelines.demo import SLICES, demo
 from ctresample.pipelines.reconstruction.learned_models import load_model
@@ -106,6 +108,34 @@ def test_report_needs_nothing_else(output):
     text = (output / "report.html").read_text(encoding="utf-8")
     assert "data:image/png" in text
     assert 'src="http' not in text
+
+
+def test_a_picture_comes_first_and_goes_when_the_report_is_there(tmp_path, monkeypatch):
+    """Of the samples, before any prior is loaded; the demo itself is stood in for."""
+    from typer.testing import CliRunner
+
+    from ctresample.cli import app
+    from ctresample.pipelines import demo as module
+    from ctresample.pipelines.reconstruction import learned_models
+
+    first, seen = tmp_path / "out-first.png", []
+
+    def stopped(*_names, **_options):
+        if not seen:
+            with Image.open(first) as picture:
+                seen.append(picture.size)
+        raise CTResampleError("stopped here")
+
+    monkeypatch.setattr(learned_models, "load_model", stopped)
+    done = CliRunner().invoke(app, ["demo", "-o", str(tmp_path / "out")])
+    assert "stopped here" in done.stderr
+    assert str(first) in done.stderr
+    assert seen[0][0] > 2 * seen[0][1]  # three slices beside each other
+    assert list(tmp_path.iterdir()) == []
+    first.write_text("of somebody else")
+    monkeypatch.setattr(module, "first_picture", None)  # not even called
+    CliRunner().invoke(app, ["demo", "-o", str(tmp_path / "out")])
+    assert first.read_text() == "of somebody else"
 
 
 def test_every_slice_that_comes_along_can_be_read():

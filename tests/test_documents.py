@@ -35,9 +35,12 @@ NOT_RUN = {
     "pacs.md: study 1.2": "is output",
     "pacs.md: ctresample fetch hospital --series": "needs an image archive",
     "pacs.md: ctresample send": "needs an image archive",
+    "start.md: pip install .": "installs from package indexes; tests/test_packaging.py reads the recipes",
+    "start.md: ctresample doctor\nctresample demo": "tests/test_demo.py runs it",
     "priors.md: ctresample prior import MODEL_DIR": "needs a model of others; see tests/pipelines/prior_import",
     "priors.md: ctresample prior import ldm.ckpt": "needs a model of others",
     "priors.md: ctresample prior import ddpm-folder": "needs a model of others",
+    "trust.md: ctresample calibrate": "needs several patients; tests/cli/test_calibrate.py has some",
     "speed.md: make bench-speed": "measures for many minutes; tests/benchmarks have the scripts",
     "tasks.md: ctresample lesions": "takes a minute a slice; tests/cli/test_lesions.py runs it on little",
     "training.md: ctresample train autoencoder": "trains; tests/cli/test_train.py does so on little",
@@ -63,6 +66,7 @@ SLOW = (
     "measured.md: .venv/bin/ctresample import",
     "measured.md: .venv/bin/ctresample reconstruct",
     "sinograms.md: ctresample import",
+    "trust.md: ctresample reconstruct",
 )
 
 

@@ -66,3 +66,18 @@ def test_what_cannot_be_drawn(volume):
         volume.plot(slice_number=3)
     with pytest.raises(UsageError, match="expected 0 to 0"):
         simulate(Volume(np.zeros((1, 16, 16)), np.diag([4, 4, 2, 1])), n_views=4, size=16).plot(slice_number=1)
+
+
+@pytest.mark.parametrize("shape", [(1, 32, 32), (1, 20, 60), (1, 60, 20)])
+@pytest.mark.parametrize("n", [1, 3])
+def test_nothing_is_cut_off(shape, n):
+    from matplotlib import pyplot
+
+    from ctresample.plots import plot_slices
+
+    figure = plot_slices({f"method {k}": np.zeros(shape) for k in range(n)}, (1.0, 1.0, 1.0))
+    figure.canvas.draw()
+    width, height = figure.get_size_inches() * figure.dpi
+    boxes = [axis.get_tightbbox(figure.canvas.get_renderer()) for axis in figure.axes]
+    assert min(min(box.x0, box.y0, width - box.x1, height - box.y1) for box in boxes) >= 0
+    pyplot.close(figure)

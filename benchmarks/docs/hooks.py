@@ -7,16 +7,20 @@ themselves, and the gallery's pictures from running its scripts, so that none of
 from __future__ import annotations
 
 import ast
+import contextlib
 import html
 import io
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 
 matplotlib.use("agg")
+sys.path.append(str(Path(__file__).parent))  # mkdocs loads this file alone
 
+import tables
 import typer
 from matplotlib import pyplot
 
@@ -36,6 +40,7 @@ def on_files(files: Any, config: Any) -> Any:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     add("index.md", _LINK.sub(_from_readme, readme))
     add("commands.md", commands_page())
+    add("reference.md", reference_page())
     pages = [example_page(script, add) for script in sorted(EXAMPLES.glob("*.py"))]
     add(
         "gallery.md",
@@ -45,8 +50,9 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """Links to files of the repository, which are no pages, become their names."""
-    return _LINK.sub(lambda link: _outside(link) if link[2].startswith("../") else link[0], markdown)
+    """Tables say what file they are of; links to files of the repository, which are no pages, become their names."""
+    text = tables.with_origins(markdown)
+    return _LINK.sub(lambda link: _outside(link) if link[2].startswith("../") else link[0], text)
 
 
 def commands_page() -> str:
@@ -58,6 +64,22 @@ def commands_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def reference_page() -> str:
+    """Every public name with its docstring, in the order of the package's own contents."""
+    import ctresample
+
+    contents, modules = ctresample.__doc__ or "", dict(ctresample._EXPORTS)
+    parts = ["# Python reference\n\nWhat comes straight from `ctresample`, in the words of `help`."]
+    for section in contents.split("\n\n")[2:]:
+        heading, _, lines = section.partition("\n")
+        names = [name for name in re.findall(r"\b\w+\b", lines) if name in modules]
+        named = [f"::: ctresample.{modules.pop(name)}.{name}" for name in dict.fromkeys(names) if name in modules]
+        parts += [f"## {heading}", *named] if named else []
+    if modules:
+        raise ValueError(f"the contents in ctresample/__init__.py do not name {', '.join(modules)}")
+    return "\n\n".join(parts) + "\n"
+
+
 def verbs(command: Any, words: tuple[str, ...] = ("ctresample",)) -> list[tuple[str, Any]]:
     """All commands below a group, with the words that call them."""
     if hasattr(command, "commands"):
@@ -66,15 +88,19 @@ def verbs(command: Any, words: tuple[str, ...] = ("ctresample",)) -> list[tuple[
 
 
 def example_page(script: Path, add: Any) -> str:
-    """Run a script cell by cell; its text, its code, and what each cell drew."""
+    """Run a script cell by cell; its text, its code, and what each cell printed and drew."""
     source = script.read_text(encoding="utf-8")
     about = ast.get_docstring(ast.parse(source)) or script.stem
     title, _, text = about.partition(": ")
     parts, names = [f"## {title}\n\n{text[0].upper()}{text[1:]}"], {"__name__": "__main__"}
     for number, cell in enumerate(re.split(r"^# %% ", source, flags=re.MULTILINE)[1:]):
         heading, _, code = cell.partition("\n")
-        exec(compile(code, str(script), "exec"), names)  # noqa: S102  # our own examples
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(code, str(script), "exec"), names)  # noqa: S102  # our own examples
         parts.append(f"**{heading}**\n\n```python\n{code.strip()}\n```")
+        if said := printed.getvalue().strip():
+            parts.append(f"```\n{said}\n```")
         for drawn in pyplot.get_fignums():
             content = io.BytesIO()
             pyplot.figure(drawn).savefig(content, format="png", dpi=80)
@@ -86,12 +112,16 @@ def example_page(script: Path, add: Any) -> str:
 
 
 def _command(words: str, command: Any) -> str:
+    from ctresample.cli import pages
+
     paragraphs = _MARKUP.sub("**", html.escape(command.help or "", quote=False))
     context = command.make_context(words, [], resilient_parsing=True)
     rows = [row for parameter in command.params if (row := _parameter(parameter, context))]
-    example = _MARKUP.sub("", command.epilog or "").removeprefix("Example: ")
+    example = pages.example_of(command.epilog or "")
+    page = pages.PAGES[words.removeprefix("ctresample ")]
+    more = f"```\n{example}\n```\n\nMore: [{page}]({page}).\n\n"
     table = "| argument | |\n|---|---|\n" + "\n".join(rows)
-    return f"## {words}\n\n{paragraphs}\n\n" + (f"```\n{example}\n```\n\n" if example else "") + table
+    return f"## {words}\n\n{paragraphs}\n\n{more}{table}"
 
 
 def _parameter(parameter: Any, context: Any) -> str:

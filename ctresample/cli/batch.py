@@ -12,6 +12,7 @@ from ctresample.cli import deidentification, options
 from ctresample.cli.from_settings import with_settings
 from ctresample.cli.reconstruct import ON_ANY_DEVICE
 from ctresample.cli.screen import Screen, clock, say, screen
+from ctresample.data_tools.reading import PLAIN, Reading
 from ctresample.errors import Stopped, UsageError
 from ctresample.pipelines.results.options import ResultOptions
 from ctresample.pipelines.scan.scan import Scan
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 _FILE_WIDTH = 200  # of the plan where it is no terminal's
 
 MACHINES = "Processes and machines"
-
-
-DEFAULT_SCAN = Scan(n_views=25)
 
 
 @with_settings
@@ -56,11 +54,6 @@ def batch(
             "--trust-sizes", help="Of finished series look at sizes and times only; else every byte is compared."
         ),
     ] = False,
-    allow_gaps: options.AllowGaps = False,
-    resample_tilt: options.ResampleTilt = False,
-    even_steps: options.EvenSteps = None,
-    one_series: options.OneSeries = False,
-    any_class: options.AnyClass = False,
     every: options.Every = 1,
     batch_size: options.BatchSize = 8,
     workers: Annotated[
@@ -75,7 +68,8 @@ def batch(
             metavar="tcp://HOST:PORT", help="Of dask.distributed, whose workers do the work.", rich_help_panel=MACHINES
         ),
     ] = None,
-    scan: Scan = DEFAULT_SCAN,
+    scan: Scan = options.DEFAULT_SCAN,
+    reading: Reading = PLAIN,
     deidentify: deidentification.Deidentify = False,
     deidentification_key: deidentification.DeidentificationKey = None,
     retain_device: deidentification.RetainDevice = False,
@@ -96,7 +90,7 @@ def batch(
     if deidentify != (deidentification_key is not None):
         raise UsageError("--deidentify and --deidentification-key go together in a batch: all of it needs one key")
     deidentification.check_retain_device(deidentify, retain_device)
-    options.check_effect(context, result.method)
+    options.check_effect(context, [result.method])
     options.check_noise(scan.photons, scan.electronic_noise)
     with screen() as show:
         show.progress(0, "loading")
@@ -107,11 +101,7 @@ def batch(
             scan=scan,
             every=every,
             **{one.name: getattr(result, one.name) for one in fields(result)},
-            allow_gaps=allow_gaps,
-            resample_tilt=resample_tilt,
-            even_steps_mm=even_steps,
-            one_series=one_series,
-            any_class=any_class,
+            **vars(reading),
             deidentification_key=deidentification_key,
             retain_device=retain_device,
         )
@@ -127,7 +117,7 @@ def batch(
                 workers=workers,
                 scheduler=scheduler,
                 progress=show.progress,
-                on_plan=lambda plan, pace, n_workers: _tell(plan, pace, out, n_workers),
+                on_plan=lambda plan, pace, n_workers: _tell(plan, pace, out, n_workers, scan),
                 on_outcome=lambda *ended: _tell_end(show, *ended),
             )
         except KeyboardInterrupt:
@@ -147,7 +137,7 @@ def batch(
         raise typer.Exit(options.SOME_FAILED)
 
 
-def _tell(plan: Plan, pace: Pace, out: Path, n_workers: int) -> None:
+def _tell(plan: Plan, pace: Pace, out: Path, n_workers: int, scan: Scan) -> None:
     """Print the plan."""
     from rich.console import Console
 
@@ -157,6 +147,8 @@ def _tell(plan: Plan, pace: Pace, out: Path, n_workers: int) -> None:
     if not console.is_terminal:
         console.width = _FILE_WIDTH
     print_plan(plan, pace, out, n_workers, console)
+    if scan.photons is None and any(row.found.facing != "sinogram" for row in plan.to_run):
+        say(f"images are scanned with {scan.n_views} views{options.without_noise(None)}")
 
 
 def _tell_end(show: Screen, outcome: Outcome, number: int, total: int, left_s: float) -> None:

@@ -23,13 +23,12 @@ if TYPE_CHECKING:
 
 SCANS, MODELS, TABLE = "Scans: every combination of these", "Learned models", "Table and report"
 
-
 _LISTED = frozenset({"n_views", "beam", "photons", "stagger"})
-DEFAULT_SCAN = Scan(n_views=25)
 
 
 @with_settings
 def benchmark(
+    context: typer.Context,
     dicom: options.DicomImages,
     out: Annotated[
         Path, typer.Option("-o", "--out", metavar="DIR", help="Folder for the results: new, empty, or to go on with.")
@@ -41,7 +40,10 @@ def benchmark(
         str, typer.Option(metavar="NAME,...", help=f"Of ReSample, one or more: {', '.join(PRESETS)}.")
     ] = "fast",
     views: Annotated[
-        str | None, typer.Option(metavar="N,N,...", help="Numbers of views. Default: 25.", rich_help_panel=SCANS)
+        str | None,
+        typer.Option(
+            metavar="N,N,...", help=f"Numbers of views. Default: {options.DEFAULT_SCAN.n_views}.", rich_help_panel=SCANS
+        ),
     ] = None,
     geometry: Annotated[
         str | None,
@@ -68,7 +70,7 @@ def benchmark(
     draws: Annotated[
         int, typer.Option(min=1, metavar="N", help="Noise draws: seeds from --seed on.", rich_help_panel=SCANS)
     ] = 1,
-    scan: Annotated[Scan, Without(_LISTED)] = DEFAULT_SCAN,
+    scan: Annotated[Scan, Without(_LISTED)] = options.DEFAULT_SCAN,
     max_slices: Annotated[int | None, typer.Option(min=1, help="Take only so many slices, in order of path.")] = None,
     slices_of: Annotated[
         str | None,
@@ -139,6 +141,12 @@ def benchmark(
         all_known("--methods", options.words("--methods", methods), METHODS),
         all_known("--preset", options.words("--preset", preset), PRESETS),
     )
+    options.check_effect(context, names)
+    if draws > 1 and all(one.photons is None for one in scans) and not any(METHODS[name].is_random for name in names):
+        raise UsageError(
+            f"--draws is {draws}, but without --photons there is no noise to draw, and {', '.join(names)} draw none "
+            "either: every draw would be the same; add --photons, or leave --draws out"
+        )
     limits = options.numbers_by_name("--slices-of", slices_of) if slices_of else {}
     region = _zoom(zoom) if zoom else None
 
@@ -183,6 +191,8 @@ def benchmark(
     from ctresample.pipelines.benchmark.console import print_summary
 
     print_summary(rows, Console())
+    if n_without := sum(one.photons is None for one in scans):
+        say(f"{n_without} of {len(scans)} scans{options.without_noise(None)}")
     measured = f", {out / 'tasks.md'}" if tasks else ""
     say(f"Pictures: {out / 'report.html'}   Tables: {out / 'results.md'}, {out / 'results.csv'}{measured}")
     if failed := [row for row in rows if row.failure]:
@@ -201,7 +211,7 @@ def _conditions(
     """Published scans by name, or every combination of views, beams and doses."""
     given: dict[str, object] = {"--views": views, "--geometry": geometry, "--photons": photons}
     if names is not None:
-        given["a scanner's option"] = scan != replace(DEFAULT_SCAN, size=scan.size)
+        given["a scanner's option"] = scan != replace(options.DEFAULT_SCAN, size=scan.size)
         for option, value in given.items():
             if value:
                 raise UsageError(f"--conditions names whole scans, so that {option} has no place; leave one out")

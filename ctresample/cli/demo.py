@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ctresample.cli import options
-from ctresample.cli.screen import say, screen
+from ctresample.cli.screen import Screen, say, screen
+from ctresample.errors import OutputError
 from ctresample.pipelines.reconstruction.methods import DEFAULT_PRIOR
 
 # An earlier demo is recognised by these and replaced.
 RESULTS = frozenset({"results.csv", "report.html", "dicom"})
+
+
+@contextmanager
+def _first_picture(out: Path, seed: int, show: Screen) -> Iterator[None]:
+    """Something to look at while the demo works: beside the folder, which is there whole or not at all."""
+    from ctresample.pipelines.demo import first_picture
+
+    path = out.absolute().with_name(f"{out.absolute().name}-first.png")
+    if path.exists():  # somebody's own
+        yield
+        return
+    try:
+        with suppress(OutputError):  # the demo needs no place beside its folder
+            show.progress(0, "a first picture")
+            first_picture(path, seed=seed)
+            show.note(f"a first picture, until the report is there: {path}")
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def demo(
@@ -38,7 +60,8 @@ def demo(
         from ctresample.pipelines.reconstruction.learned_models import load_model
 
         place = pick_device(device)
-        rows = run_demo(folder, prior=load_model(prior, place), seed=seed, device=place, progress=show.progress)
+        with _first_picture(out, seed, show):
+            rows = run_demo(folder, prior=load_model(prior, place), seed=seed, device=place, progress=show.progress)
     from rich.console import Console
 
     from ctresample.pipelines.benchmark.console import print_summary

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,6 +54,7 @@ def fetch(
     details: Annotated[
         bool, typer.Option("--details", help="List names, dates and descriptions, too: patient data on the screen.")
     ] = False,
+    as_json: options.AsJson = False,
     config: options.ArchiveConfig = None,
 ) -> None:
     """Fetch series from an image archive (PACS), by DICOM networking or DICOMweb.
@@ -79,7 +81,10 @@ def fetch(
                     archive, found, folder, place=settings.place, progress=show.progress, on_warning=show.note
                 )
     if out is None:
-        _list(_some(found, settings.place), details)
+        _list(_some(found, settings.place), details, as_json)
+        return
+    if as_json:
+        options.print_json({"out": str(out), "series": len(found), "images": n})
         return
     say(f"{out}: {len(found)} series, {n} images")
 
@@ -90,8 +95,13 @@ def _some(found: list[ArchivedSeries], place: str) -> list[ArchivedSeries]:
     return found
 
 
-def _list(found: list[ArchivedSeries], details: bool) -> None:
+def _list(found: list[ArchivedSeries], details: bool, as_json: bool) -> None:
     """Lines of text, as a table that fits no screen would cut the UIDs in two."""
+    if as_json:
+        options.print_json(
+            [{name: value for name, value in asdict(one).items() if details or name != "details"} for one in found]
+        )
+        return
     before = None
     for series in found:
         if series.study_uid != before:

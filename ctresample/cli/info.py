@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +19,7 @@ def info(
             help="Draw a sinogram: the scan's axes and signs, and its middle slice. A new file.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+    as_json: options.AsJson = False,
     one_series: options.OneSeries = False,
     any_class: options.AnyClass = False,
 ) -> None:
@@ -43,7 +42,7 @@ def info(
 
         write_scan_figure(path, figure)
     if as_json:
-        typer.echo(json.dumps(facts, indent=1))  # in ASCII: no name can make the terminal do anything
+        options.print_json(facts)
         return
     table = Table.grid(padding=(0, 2))
     for name, value in facts.items():

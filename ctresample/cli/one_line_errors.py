@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from ctresample.cli.elsewhere import elsewhere
 from ctresample.cli.screen import quiet, say
 from ctresample.errors import CTResampleError
 
@@ -48,7 +49,7 @@ class OneLineErrors(TyperGroup):
             if debug:
                 traceback.print_exc()
             line, status = _line_and_status(error)
-            _complain(line)
+            _complain(line + elsewhere(line, words, self))
         else:
             if status == _INTERRUPTED:
                 _complain("interrupted; no result was written")
@@ -67,7 +68,7 @@ def _line_and_status(error: Exception) -> tuple[str, int]:
         hint = f" (see {context.command_path} --help)" if context else ""
         return f"{error.format_message().rstrip('.')}{hint}", getattr(error, "exit_code", 1)
     if isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY):
-        return "memory ran out; take fewer slices together (--batch-size), a smaller --size, or a larger machine", 1
+        return "memory ran out; take fewer slices, views or pixels at a time, or a larger machine", 1
     return f"{type(error).__name__}: {error} (unexpected; add {DEBUG} to see where it happened)", 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +11,14 @@ from typing import Annotated, TypeVar
 import typer
 
 from ctresample.errors import UsageError
+from ctresample.offered import RARE
 from ctresample.pipelines.reconstruction.methods import METHODS, methods_that_need
+from ctresample.pipelines.scan.scan import Scan
 
 Name = TypeVar("Name", bound=str)
+
+DEFAULT_SCAN = Scan(n_views=25)
+"""Where a verb scans and nothing else is said."""
 
 SOME_FAILED = 3
 """Exit status where some of the work failed and the rest is there."""
@@ -55,20 +61,6 @@ Series = Annotated[
     str | None,
     typer.Option(metavar="UID|KEY", help="Which series, where there are several: `ctresample info DICOM` lists them."),
 ]
-AllowGaps = Annotated[
-    bool, typer.Option("--allow-gaps", help="Take series whose slices are not evenly spaced, each where it lies.")
-]
-ResampleTilt = Annotated[
-    bool, typer.Option("--resample-tilt", help="Take series of a tilted gantry: slices are shifted upright.")
-]
-EvenSteps = Annotated[
-    float | None,
-    typer.Option(
-        "--even-steps",
-        metavar="MM",
-        help="Interpolate series whose slices are not evenly spaced, to steps of MM mm.",
-    ),
-]
 OneSeries = Annotated[
     bool,
     typer.Option(
@@ -91,8 +83,12 @@ Device = Annotated[
 LatentPrior = Annotated[
     str, typer.Option(metavar="NAME_OR_DIR", help="Prior of the latent methods: a bundled one, or a folder.")
 ]
-BatchSize = Annotated[int, typer.Option(min=1, help="Slices computed together: more is faster and takes more memory.")]
+BatchSize = Annotated[
+    int,
+    typer.Option(min=1, help="Slices computed together: more is faster and takes more memory.", rich_help_panel=RARE),
+]
 
+AsJson = Annotated[bool, typer.Option("--json", help="The answer as JSON, for programs.")]
 ArchiveNode = Annotated[str, typer.Argument(metavar="NODE", help="An archive by its name in the config file.")]
 ArchiveConfig = Annotated[
     Path | None,
@@ -100,6 +96,11 @@ ArchiveConfig = Annotated[
         "--config", metavar="FILE", help="Where the archives are described. Without it: pacs.toml in your settings."
     ),
 ]
+
+
+def print_json(answer: object) -> None:
+    """An answer for programs, in ASCII: no name can make the terminal do anything."""
+    typer.echo(json.dumps(answer, indent=1))
 
 
 def archive_config(given: Path | None) -> Path:
@@ -180,20 +181,31 @@ def check_noise(photons: float | None, electronic_noise: float) -> None:
         raise UsageError(f"--electronic-noise is {electronic_noise:g}, but without --photons there is no noise; add it")
 
 
-def check_effect(context: typer.Context, method: str) -> None:
-    """`UsageError` for an option that was given, but that the method has no use for."""
-    chosen = METHODS[method]
-    idle = {
-        "preset": not chosen.has_presets,
-        "window": method != "fbp",
-        "view_weights": method != "fbp",
-        "prior": not chosen.needs,
+def check_effect(context: typer.Context, methods: Sequence[str]) -> None:
+    """`UsageError` for an option that was given, but that none of the methods has a use for."""
+    chosen = [METHODS[name] for name in methods]
+    needed = {one.needs for one in chosen}
+    of_verb = {parameter.name for parameter in context.command.params}
+    useful = {
+        "preset": any(one.has_presets for one in chosen),
+        "window": "fbp" in methods,
+        "view_weights": "fbp" in methods,
+        "prior": "latent prior" in needed if "pixel_prior" in of_verb else needed != {""},
+        "pixel_prior": "pixel prior" in needed,
+        "fbp_unet": "fbp-unet" in needed,
     }
-    for name, is_idle in idle.items():
-        source = context.get_parameter_source(name)
-        if is_idle and source is not None and source.name == "COMMANDLINE":
+    for name in of_verb & useful.keys():
+        if not useful[name] and was_given(context, name):
             option = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{option} has no effect on {method}; leave it out, or choose a method that it is for")
+            raise UsageError(
+                f"{option} has no effect on {', '.join(methods)}; leave it out, or choose a method that it is for"
+            )
+
+
+def was_given(context: typer.Context, name: str) -> bool:
+    """Whether an option, by the name of its parameter, stands on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def without_noise(photons: float | None) -> str:

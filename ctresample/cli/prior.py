@@ -8,15 +8,17 @@ from typing import Annotated
 import typer
 
 from ctresample.cli.options import Device, Seed
+from ctresample.cli.pages import epilog
 from ctresample.cli.screen import say, screen
 
-prior = typer.Typer(help="Make a prior of a diffusion model that others have trained, or a model card of a prior.")
+prior = typer.Typer(
+    help="Make a prior of a diffusion model that others have trained, or a model card of a prior, or publish it."
+)
 
 
 @prior.command(
     "import",
-    epilog="Example: [bold]ctresample prior import lodochallenge/ -o my-prior --hu-range -1024 3071 "
-    "--validation val/[/bold]",
+    epilog=epilog("prior import", "lodochallenge/ -o my-prior --hu-range -1024 3071 --validation val/"),
 )
 def import_(
     source: Annotated[
@@ -81,9 +83,7 @@ def import_(
     say(f"{out}: error {most:.4g} HU (most noise) to {least:.4g} HU (least); use it with --prior {out}")
 
 
-@prior.command(
-    epilog="Example: [bold]ctresample prior card run/prior --training train/ --validation val/ --run run -o card[/bold]"
-)
+@prior.command(epilog=epilog("prior card", "run/prior --training train/ --validation val/ --run run -o card"))
 def card(
     prior_dir: Annotated[str, typer.Argument(metavar="PRIOR_DIR", help="Folder of a prior, or a bundled one's name.")],
     training: Annotated[
@@ -151,3 +151,26 @@ def card(
             on_note=show.note,
         )
     say(f"{out / 'README.md'}: {concluded}")
+
+
+@prior.command(epilog=epilog("prior push", "run/prior my-lab/chest-ct --dry-run"))
+def push(
+    prior_dir: Annotated[str, typer.Argument(metavar="PRIOR_DIR", help="Folder of a prior, or a bundled one's name.")],
+    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="On the Hugging Face hub; made if missing.")],
+    private: Annotated[bool, typer.Option("--private", help="Of a repository that is made: only you see it.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the files that would be pushed.")] = False,
+) -> None:
+    """Publish a prior on the Hugging Face hub, with its model card.
+
+    Weights, configs, card and the card's pictures, which show slices: what the licences of the training data allow is
+    for you to know. Needs `hf auth login` once. To use it elsewhere: `hf download OWNER/NAME`, then --prior OWNER/NAME;
+    nothing is downloaded unasked.
+    """
+    with screen() as show:
+        show.progress(0, "gathering the files")
+        from ctresample.pipelines.hub import push as push_prior
+
+        files, url = push_prior(prior_dir, repository, private=private, dry_run=dry_run, on_progress=show.progress)
+    for name in files:
+        say(name)
+    say(f"{len(files)} files; nothing was pushed" if dry_run else f"{len(files)} files: {url}")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import warnings
 from collections.abc import Callable
 from types import FrameType
 from typing import Annotated
@@ -19,6 +18,7 @@ from ctresample.cli import beginning, options
 from ctresample.cli.align import align
 from ctresample.cli.batch import batch
 from ctresample.cli.benchmark import benchmark
+from ctresample.cli.calibrate import calibrate
 from ctresample.cli.dataset import dataset
 from ctresample.cli.demo import demo
 from ctresample.cli.doctor import doctor
@@ -29,6 +29,7 @@ from ctresample.cli.info import info
 from ctresample.cli.lesions import lesions
 from ctresample.cli.lower_dose import lower_dose
 from ctresample.cli.one_line_errors import DEBUG, QUIET, SHARE, OneLineErrors
+from ctresample.cli.pages import epilog
 from ctresample.cli.prior import prior
 from ctresample.cli.reconstruct import reconstruct
 from ctresample.cli.send import send
@@ -72,39 +73,38 @@ def _all_verbs(
 
 
 _EXAMPLES: dict[Callable[..., None], str] = {
-    demo: "ctresample demo -o demo-output",
-    simulate: "ctresample simulate chest_ct/ -o scan.h5 --views 25 --photons 1e5",
-    import_: "ctresample import scan.npy -o scan.h5 --geometry geometry.json",
-    align: "ctresample align scan.h5 -o aligned.h5 --figure axis.png",
-    lower_dose: "ctresample lower-dose scan.h5 -o low.h5 --fraction 0.25",
-    reconstruct: "ctresample reconstruct chest_ct/ -o result --views 25 --photons 1e5",
-    batch: "ctresample batch export/ -o results --views 25 --photons 1e5",
-    benchmark: "ctresample benchmark scans/ -o out --views 25,60 --photons 1e5",
-    lesions: "ctresample lesions scans/ -o lesions --views 25,60",
-    dataset: "ctresample dataset chest_ct/ abdomen_ct/ -o shards --licence 'CC BY 4.0, TCIA'",
-    finetune: "ctresample finetune ct256 train/ --validation val/ -o run --lora 8",
-    fetch: "ctresample fetch hospital --date 20240301 --modality CT -o chest_ct",
-    send: "ctresample send hospital result/dicom",
-    info: "ctresample info scan.h5",
-    doctor: "ctresample doctor",
+    demo: "-o demo-output",
+    simulate: "chest_ct/ -o scan.h5 --views 25 --photons 1e5",
+    import_: "scan.npy -o scan.h5 --geometry geometry.json",
+    align: "scan.h5 -o aligned.h5 --figure axis.png",
+    lower_dose: "scan.h5 -o low.h5 --fraction 0.25",
+    reconstruct: "chest_ct/ -o result --views 25 --photons 1e5",
+    calibrate: "ten_patients/ -o prior/calibration/25.json --views 25 --photons 1e5",
+    batch: "export/ -o results --views 25 --photons 1e5",
+    benchmark: "scans/ -o out --views 25,60 --photons 1e5",
+    lesions: "scans/ -o lesions --views 25,60",
+    dataset: "chest_ct/ abdomen_ct/ -o shards --licence 'CC BY 4.0, TCIA'",
+    finetune: "ct256 train/ --validation val/ -o run --lora 8",
+    fetch: "hospital --date 20240301 --modality CT -o chest_ct",
+    send: "hospital result/dicom",
+    info: "scan.h5",
+    doctor: "",
 }
 _LISTS: dict[Callable[..., None], str] = {
-    verb: options.METHOD_LIST for verb in (reconstruct, batch, benchmark, lesions)
+    verb: options.METHOD_LIST for verb in (reconstruct, calibrate, batch, benchmark, lesions)
 }
 for _verb, _example in _EXAMPLES.items():
     # typer would keep the line breaks of all but the first paragraph
     _help = "\n\n".join(" ".join(paragraph.split()) for paragraph in (_verb.__doc__ or "").split("\n\n"))
     _help += f"\n\n{_LISTS[_verb]}" if _verb in _LISTS else ""
     _name = _verb.__name__.rstrip("_").replace("_", "-")
-    app.command(_name, help=_help, epilog=f"Example: [bold]{_example}[/bold]")(_verb)
+    app.command(_name, help=_help, epilog=epilog(_name, _example))(_verb)
 app.add_typer(train, name="train")
 app.add_typer(prior, name="prior")
 
 
 def main() -> None:
     """Run the command line; see `OneLineErrors` for the exit status."""
-    # torch says so at the first sparse matrix of a process; it tells a user nothing
-    warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state", UserWarning)
     signal.signal(signal.SIGTERM, _stop)
     app()
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ctresample.cli import deidentification, options
 from ctresample.cli.from_settings import with_settings
 from ctresample.cli.screen import say, screen
+from ctresample.data_tools.reading import PLAIN, Reading
+from ctresample.offered import RARE
 from ctresample.pipelines.results.options import ResultOptions
 
-FIRST = "What is not yet a sinogram"
+if TYPE_CHECKING:
+    from ctresample.pipelines.calibration.trust import Trust
+
+FIRST, HELICAL = "What is not yet a sinogram", "Helical scans"
 ON_ANY_DEVICE = ResultOptions(device="auto")
 
 
@@ -55,6 +60,11 @@ def reconstruct(
         str | None,
         typer.Option(metavar="UID|KEY", help="Of CT images, and --against: which, of several.", rich_help_panel=FIRST),
     ] = None,
+    result: ResultOptions = ON_ANY_DEVICE,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="DICOM", exists=True, help="Where the scanned series is, to compute PSNR, SSIM, RMSE."),
+    ] = None,
     every: options.Every = 1,
     size: Annotated[
         int | None,
@@ -63,32 +73,37 @@ def reconstruct(
             help="Rows and columns of the image. By default those of the file; learned methods need multiples of 32.",
         ),
     ] = None,
-    pixel_size: Annotated[
-        float | None,
-        typer.Option(
-            "--pixel-size", min=1e-6, metavar="MM", help="Of the image. By default, what keeps the field of view."
-        ),
-    ] = None,
     z_range: Annotated[
         str | None,
         typer.Option(
-            "--z-range", metavar="LOW:HIGH", help="Of a helical scan: the slices between these heights, in mm."
+            "--z-range", metavar="LOW:HIGH", help="The slices between these heights, in mm.", rich_help_panel=HELICAL
         ),
     ] = None,
     slice_step: Annotated[
         float | None,
-        typer.Option("--slice-step", min=1e-3, metavar="MM", help="Of a helical scan: from slice to slice."),
+        typer.Option("--slice-step", min=1e-3, metavar="MM", help="From slice to slice.", rich_help_panel=HELICAL),
     ] = None,
     rebin: Annotated[
         bool,
         typer.Option(
-            "--rebin", help="Of a helical scan: each slice as a fan beam, by single-slice rebinning. A quick preview."
+            "--rebin",
+            help="Each slice as a fan beam, by single-slice rebinning. A quick preview.",
+            rich_help_panel=HELICAL,
         ),
     ] = False,
-    result: ResultOptions = ON_ANY_DEVICE,
-    against: Annotated[
-        Path | None,
-        typer.Option(metavar="DICOM", exists=True, help="Where the scanned series is, to compute PSNR, SSIM, RMSE."),
+    deidentify: deidentification.Deidentify = False,
+    deidentification_key: deidentification.DeidentificationKey = None,
+    retain_device: deidentification.RetainDevice = False,
+    reading: Reading = PLAIN,
+    pixel_size: Annotated[
+        float | None,
+        typer.Option(
+            "--pixel-size",
+            min=1e-6,
+            metavar="MM",
+            help="Of the image. By default, what keeps the field of view.",
+            rich_help_panel=RARE,
+        ),
     ] = None,
     batch_size: options.BatchSize = 8,
     resume: Annotated[
@@ -97,11 +112,9 @@ def reconstruct(
             metavar="DIR",
             file_okay=False,
             help="Keep finished slabs of slices here while at work: after a stop, the same command goes on from them.",
+            rich_help_panel=RARE,
         ),
     ] = None,
-    deidentify: deidentification.Deidentify = False,
-    deidentification_key: deidentification.DeidentificationKey = None,
-    retain_device: deidentification.RetainDevice = False,
 ) -> None:
     """Reconstruct a sinogram into a DICOM series; or scan CT images with few views, reconstruct and compare.
 
@@ -115,7 +128,7 @@ def reconstruct(
     with --deidentify OUT/deidentification.json.
     """
     began = time.perf_counter()
-    options.check_effect(context, result.method)
+    options.check_effect(context, [result.method])
     from ctresample.files import check_new_folder
 
     check_new_folder(out)
@@ -132,6 +145,7 @@ def reconstruct(
             photons=photons,
             sidecar=geometry,
             series=None if against else series,
+            reading=reading,
             seed=result.seed,
             on_note=show.note,
             progress=show.progress,
@@ -175,6 +189,25 @@ def reconstruct(
             f"RMSE {mean['rmse_hu']:.1f} HU (means over slices)"
             + (f"; neighbours differ {made.metrics['flicker']:.2f} times as much as they should" if n > 1 else "")
         )
+    _tell_trust(made.trust)
     say(f"Pictures: {out / 'report.html'}")
     for one in made.maps:
-        say(f"{one.kind} map: root mean square {one.rms_hu:.1f} HU over the image")
+        if one.kind not in ("lower", "upper"):
+            say(f"{one.kind} map: root mean square {one.rms_hu:.1f} HU over the image")
+
+
+def _tell_trust(trust: Trust) -> None:
+    """Print what is known of the image without a truth; nothing where no calibration fits and none was asked for."""
+    if trust.bounds_in_words:
+        say(trust.bounds_in_words)
+    if trust.interval:
+        units = trust.interval.units
+        over = (
+            [f"{name} {unit}" for name, unit in units.items()] if len({*units.values()}) > 1 else [*units.values()][:1]
+        )
+        say(
+            f"{trust.interval.coverage} % intervals, mean half-width {trust.interval.mean_hu:.0f} HU, calibrated over "
+            f"{', '.join(over)}"
+        )
+    if trust.no_interval:
+        say(f"no interval: {trust.no_interval}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _LEAST_FRACTION = 0.02  # before this an estimate is no better than a guess
-_STEADY = 0.2  # of the way to a new estimate of the end is gone at once: steps of unequal pace make it jump
+_STEADY = 0.15  # of the time so far: so slowly follows the estimate of the end, as steps of unequal pace make it jump
 _SILENCE_S = 30.0  # without a terminal a line comes at least so often, where there is progress
 _quiet = False
 
@@ -33,12 +34,13 @@ class Screen:
     def __init__(self, console: Console, bar: tuple[Progress, TaskID] | None) -> None:
         self._console, self._bar = console, bar
         self._began, self._step, self._end = time.monotonic(), "", math.nan
-        self._last_line = self._began
+        self._last_line = self._estimated = self._began
+        self._fraction = 0.0
 
     def progress(self, fraction: float, step: str) -> None:
         """Show the fraction done, from 0 to 1, and what is being done."""
         now = time.monotonic()
-        if fraction <= 0:
+        if fraction <= 0 and step != self._step:
             self._began, self._end = now, math.nan  # loading does not count: the estimate is for the work
         left = self._left_s(fraction, now) if _LEAST_FRACTION <= fraction < 1 else None
         if self._bar:
@@ -47,13 +49,25 @@ class Screen:
             bar.update(task, completed=fraction, description=shown(step), end=end)
         elif not _quiet and (step != self._step or now - self._last_line >= _SILENCE_S):
             self._last_line = now
-            estimate = "" if left is None else f" ({fraction:.0%} done, about {clock(left)} left)"
+            so_far = "" if step != self._step else f" ({clock(now - self._began)} so far)"
+            estimate = so_far if left is None else f" ({fraction:.0%} done, about {clock(left)} left)"
             self.note(f"{step}{estimate}")
-        self._step = step
+        self._fraction, self._step = fraction, step
+
+    def still(self) -> None:
+        """Say again what is being done, if it has been silent for long; of a step that tells of no progress itself."""
+        silent_s = time.monotonic() - self._last_line
+        if self._step and silent_s >= _SILENCE_S:
+            self.progress(self._fraction, self._step)
 
     def _left_s(self, fraction: float, now: float) -> float:
-        end = self._began + (now - self._began) / fraction
-        self._end = end if math.isnan(self._end) else self._end + _STEADY * (end - self._end)
+        so_far, since = now - self._began, now - self._estimated
+        end = self._began + so_far / fraction
+        if math.isnan(self._end):
+            self._end = end
+        elif so_far > 0:
+            self._end += (1 - math.exp(-since / (_STEADY * so_far))) * (end - self._end)
+        self._estimated = now
         return max(0.0, self._end - now)
 
     def doubt(self, message: str) -> None:
@@ -76,7 +90,8 @@ def screen() -> Iterator[Screen]:
 
     console = Console(stderr=True)
     if _quiet or not console.is_terminal:
-        yield Screen(console, None)
+        with _never_silent(Screen(console, None)) as lines:
+            yield lines
         return
     from rich.progress import (
         BarColumn,
@@ -99,6 +114,24 @@ def screen() -> Iterator[Screen]:
     columns = (TextColumn("{task.description}"), BarColumn(20), TaskProgressColumn(), TimeElapsedColumn(), TimeLeft())
     with Progress(*columns, console=console, transient=True, refresh_per_second=4) as bar:
         yield Screen(console, (bar, bar.add_task("starting", total=1.0, end=None)))
+
+
+@contextmanager
+def _never_silent(lines: Screen) -> Iterator[Screen]:
+    """Another thread says what is being done where the work does not."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_SILENCE_S / 30):
+            lines.still()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield lines
+    finally:
+        ended.set()
+        thread.join()
 
 
 def say(message: str = "", *, err: bool = False) -> None:

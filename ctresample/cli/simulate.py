@@ -5,6 +5,7 @@ from __future__ import annotations
 from ctresample.cli import deidentification, options
 from ctresample.cli.from_settings import with_settings
 from ctresample.cli.screen import say, screen
+from ctresample.data_tools.reading import PLAIN, Reading
 from ctresample.pipelines.scan.scan import Scan
 
 
@@ -12,14 +13,10 @@ from ctresample.pipelines.scan.scan import Scan
 def simulate(
     dicom: options.DicomPlace,
     out: options.NewSinogram,
-    scan: Scan,
+    scan: Scan = options.DEFAULT_SCAN,
     series: options.Series = None,
-    allow_gaps: options.AllowGaps = False,
-    resample_tilt: options.ResampleTilt = False,
-    even_steps: options.EvenSteps = None,
-    one_series: options.OneSeries = False,
-    any_class: options.AnyClass = False,
     seed: options.Seed = 0,
+    reading: Reading = PLAIN,
     deidentify: deidentification.Deidentify = False,
     deidentification_key: deidentification.DeidentificationKey = None,
     retain_device: deidentification.RetainDevice = False,
@@ -47,12 +44,8 @@ def simulate(
         volume = read_ct_volume(
             dicom,
             series_uid=series,
-            allow_gaps=allow_gaps,
-            resample_tilt=resample_tilt,
-            even_steps_mm=even_steps,
-            one_series=one_series,
-            any_class=any_class,
             on_warning=show.note,
+            **vars(reading),
         )
         if deidentifier:
             volume = deidentifier.volume(volume)

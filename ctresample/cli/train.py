@@ -10,6 +10,7 @@ import typer
 
 from ctresample.choices import SliceBeam
 from ctresample.cli import options, screen
+from ctresample.cli.pages import epilog
 from ctresample.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ OnlyTry = Annotated[
 ]
 
 
-@train.command(epilog="Example: [bold]ctresample train autoencoder train/ --validation val/ -o run --recipe toy[/bold]")
+@train.command(epilog=epilog("train autoencoder", "train/ --validation val/ -o run --recipe toy"))
 def autoencoder(
     slices_dir: Slices, validation: Validation, out: Out, recipe: Recipe = "ct256", dry_run: OnlyTry = False
 ) -> None:
@@ -63,10 +64,7 @@ def autoencoder(
     say(f"{out / 'vae'}: next, ctresample train prior ... --autoencoder {out}")
 
 
-@train.command(
-    epilog="Example: [bold]ctresample train prior train/ --validation val/ --autoencoder run -o run/diffusion"
-    " --recipe toy[/bold]"
-)
+@train.command(epilog=epilog("train prior", "train/ --validation val/ --autoencoder run -o run/diffusion --recipe toy"))
 def prior(
     slices_dir: Slices,
     validation: Validation,
@@ -94,10 +92,7 @@ def prior(
     say(f"{out / 'prior'}: use it with --prior {out / 'prior'}")
 
 
-@train.command(
-    epilog="Example: [bold]ctresample train coarse run/diffusion/prior train/ --validation val/ -o run/coarse"
-    " --recipe toy[/bold]"
-)
+@train.command(epilog=epilog("train coarse", "run/diffusion/prior train/ --validation val/ -o run/coarse --recipe toy"))
 def coarse(
     prior: Annotated[
         str, typer.Argument(metavar="PRIOR", help="The prior to add it to: a bundled one's name, or a folder.")
@@ -130,9 +125,7 @@ def coarse(
     say(f"{out / 'prior'}: use it with --prior {out / 'prior'}")
 
 
-@train.command(
-    epilog="Example: [bold]ctresample train pixel-prior train/ --validation val/ -o pixel-run --recipe toy[/bold]"
-)
+@train.command(epilog=epilog("train pixel-prior", "train/ --validation val/ -o pixel-run --recipe toy"))
 def pixel_prior(
     slices_dir: Slices, validation: Validation, out: Out, recipe: Recipe = "ct256", dry_run: OnlyTry = False
 ) -> None:
@@ -152,10 +145,7 @@ def pixel_prior(
     say(f"{out / 'prior'}: use it with --method dds --prior {out / 'prior'}")
 
 
-@train.command(
-    epilog="Example: [bold]ctresample train fbp-unet train/ --validation val/ --views 25 --photons 1e5 -o unet-run"
-    "[/bold]"
-)
+@train.command(epilog=epilog("train fbp-unet", "train/ --validation val/ --views 25 --photons 1e5 -o unet-run"))
 def fbp_unet(
     slices_dir: Slices,
     validation: Validation,

@@ -63,7 +63,10 @@ def import_projections(
     mu = mu_water_per_mm or series.scanner.mu_water_per_mm
     if mu is None:
         mu = MU_WATER_PER_MM
-        on_note(f"WaterAttenuationCoefficient is missing: {mu:g} per mm is taken; HU are off where that is; --mu-water")
+        on_note(
+            f"WaterAttenuationCoefficient is missing: {mu:g} per mm is taken, and HU are as wrong as that; "
+            "import --mu-water"
+        )
     diameter = _field_of_view_mm(series.geometry, facts["field of view"])
     geometry = _at_origin(series.geometry)
     grid = default_grid(geometry, diameter)

@@ -54,7 +54,7 @@ def read_hdf5(path: Path, preset: str | None, scan: Facts, on_note: Note) -> Rea
         detector = _nxtomo_detector(file, path)
         if detector:
             return _nxtomo(file, detector, path, scan, on_note)
-        hint = "; is it LoDoPaB-CT? add --preset lodopab" if child(file, "/data", path) is not None else ""
+        hint = "; is it LoDoPaB-CT? then import --preset lodopab" if child(file, "/data", path) is not None else ""
     raise SinogramError(f"{path} is HDF5, but neither DXchange, NXtomo nor a Helsinki file{hint}; or save it as NPY")
 
 

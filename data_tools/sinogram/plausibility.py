@@ -135,8 +135,8 @@ def _truncation(sinogram: Sinogram) -> Iterator[str]:
     if share > 0.05:
         yield (
             f"in {share:.0%} of the views the object reaches beyond the detector: HU are too high near its edge unless "
-            "the image covers the whole object (import without image, or --size and --pixel-size); FBP goes on with a "
-            "cylinder of water"
+            "the image covers the whole object (import without image, or reconstruct --size and --pixel-size); FBP "
+            "goes on with a cylinder of water"
         )
 
 

@@ -16,13 +16,14 @@ class Figure:
         name: the column, an attribute of ``ResultRow``.
         heading: with its unit.
         decimals: shown in tables; the CSV keeps six significant digits.
-        best: the highest value, the lowest, or the one nearest to 1 by its logarithm.
+        best: the highest value, the lowest, or the one nearest to 1 by its logarithm; "none" of what is a price, and
+            no merit.
     """
 
     name: str
     heading: str
     decimals: int
-    best: Literal["high", "low", "one"] = "low"
+    best: Literal["high", "low", "one", "none"] = "low"
 
     def text(self, value: float) -> str:
         """The value as shown to a reader: fixed decimals, a dash where there is none."""
@@ -39,7 +40,7 @@ class Figure:
         return [len(costs) > 1 and cost < math.inf and cost == min(costs) for cost in costs]
 
     def _cost(self, value: float) -> float:
-        if math.isnan(value):
+        if math.isnan(value) or self.best == "none":
             return math.inf
         shown = round(value, self.decimals)
         if self.best == "one":
@@ -53,7 +54,7 @@ MAIN = (
     Figure("rmse_hu", "RMSE HU", 1),
     Figure("soft_tissue_rmse_hu", "Soft RMSE HU", 1),
     Figure("residual_ratio", "Residual ratio", 2, "one"),
-    Figure("seconds", "Seconds", 2),
+    Figure("seconds", "Seconds", 2, "none"),
 )
 """What a reader wants first."""
 
@@ -94,5 +95,5 @@ COSTS = (
 """What a slice takes; the calls do not depend on the machine."""
 
 FIGURES = MAIN + REGIONS + STRUCTURES + ORIGINS + COSTS
-COMPARED = tuple(figure for figure in MAIN if figure.best != "one" and figure.name != "seconds")
+COMPARED = tuple(figure for figure in MAIN if figure.best in ("high", "low"))
 """Figures whose differences to a baseline are shown."""

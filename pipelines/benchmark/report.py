@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctresample import metrics, units
+from ctresample.display import telling_window
 from ctresample.errors import UsageError
 from ctresample.files import write_file
 from ctresample.paths import StrPath, as_path
@@ -26,7 +27,7 @@ from ctresample.pipelines.benchmark.slice_images import SliceImages
 from ctresample.pipelines.benchmark.summary import SummaryRow, best_rows
 from ctresample.pipelines.benchmark.viewed import benchmark_scene
 from ctresample.pipelines.page import filled
-from ctresample.pipelines.viewer.embed import embed
+from ctresample.pipelines.viewer.embed import embed, full_colour_hu
 from ctresample.pipelines.viewer.zoom import Zoom
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ WINDOWS = ("soft tissue", "lung")
 """Display windows of the pictures, by their names in ``ctresample.units.WINDOWS``."""
 
 DIFFERENCE_HU = 200.0
-"""Differences to the truth are drawn from minus to plus this; beyond it the end colours stand."""
+"""Differences to the truth are drawn from minus to plus this. Those of a method that errs by more, as FBP does, have a
+scale of their own, which is said below them, or they would be all end colours."""
 
 OPEN_SLICES = 1
 """So many slices are unfolded on screen; print unfolds them all."""
@@ -143,13 +145,17 @@ def _slice(name: str, images: SliceImages, data_range_hu: float) -> dict[str, An
     zoom = images.zoom and _zoom(images.zoom, shown)
     # In float64: stored integers would wrap around.
     differences = [np.subtract(hu, truth, dtype=np.float64) for hu in images.by_method.values()]
+    scales = [max(DIFFERENCE_HU, full_colour_hu(difference)) for difference in differences]
     return {
         "name": name,
         "condition": images.condition,
         "columns": columns,
         "strips": strips,
         "zoom": zoom,
-        "differences": [_data_uri(_difference_picture(difference)) for difference in differences],
+        "differences": [
+            {"source": _data_uri(_difference_picture(difference, scale)), "own_hu": scale > DIFFERENCE_HU and scale}
+            for difference, scale in zip(differences, scales, strict=True)
+        ],
         "height": truth.shape[0],
         "width": truth.shape[1],
     }
@@ -159,8 +165,10 @@ def _zoom(zoom: Zoom, shown: Sequence[NDArray[np.floating[Any]]]) -> dict[str, A
     """The enlarged parts, and the place of the frame in hundredths of the picture."""
     rows, columns = shown[0].shape
     zoom.check(shown[0].shape)
-    level, width = units.WINDOWS[WINDOWS[0]]
+    window = telling_window(zoom.cut(shown[0]))
+    level, width = units.WINDOWS[window]
     return {
+        "window": window,
         "note": f"{zoom.size} × {zoom.size} pixels from row {zoom.row}, column {zoom.column}",
         "sources": [_data_uri(_window_picture(zoom.cut(hu), level, width)) for hu in shown],
         "frame": {
@@ -202,12 +210,12 @@ def _window_picture(hu: NDArray[np.floating[Any]], level: float, width: float) -
     return Image.fromarray(_levels(hu, level - width / 2, level + width / 2, 256))
 
 
-def _difference_picture(difference_hu: NDArray[np.floating[Any]]) -> Image.Image:
+def _difference_picture(difference_hu: NDArray[np.floating[Any]], scale_hu: float = DIFFERENCE_HU) -> Image.Image:
     """Blue (too low) through white (right) to red (too high), with a palette: a third the size of RGB."""
     from matplotlib import colormaps
     from PIL import Image
 
-    picture = Image.fromarray(_levels(difference_hu, -DIFFERENCE_HU, DIFFERENCE_HU, _DIFFERENCE_LEVELS))
+    picture = Image.fromarray(_levels(difference_hu, -scale_hu, scale_hu, _DIFFERENCE_LEVELS))
     colours = colormaps["RdBu_r"](np.linspace(0, 1, _DIFFERENCE_LEVELS), bytes=True)[:, :3]
     picture.putpalette(colours.tobytes())
     return picture

@@ -16,6 +16,7 @@ from ctresample.files import write_file
 from ctresample.finite_json import finite
 from ctresample.learned.latent_prior import LatentPrior
 from ctresample.paths import StrPath, as_path
+from ctresample.pipelines.hub import with_front_matter
 from ctresample.pipelines.model_card.autoencoder import round_trip
 from ctresample.pipelines.model_card.card import Card
 from ctresample.pipelines.model_card.nearest import in_line
@@ -79,7 +80,8 @@ def write_card(
     for name, png in pictures.items():
         write_file(folder / name, png)
     write_file(folder / FIGURES, (json.dumps(finite(figures(card)), indent=1) + "\n").encode())
-    write_file(folder / README, render(card, text, shown_role="test" if "test" in sets else "validation").encode())
+    readme = render(card, text, shown_role="test" if "test" in sets else "validation")
+    write_file(folder / README, with_front_matter(readme, prior.config).encode())
 
 
 def figures(card: Card) -> dict[str, Any]:

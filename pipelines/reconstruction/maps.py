@@ -138,7 +138,7 @@ def _mapped(
 ) -> NDArray[np.float32]:
     """A map in HU, batch by batch, of an attenuation that ``make`` computes of images, data, noise and projector."""
     if sinogram.geometry.name == "helical":
-        raise UsageError(f"{what} of a helical scan is not there yet; leave it out, or use --rebin")
+        raise UsageError(f"{what} of a helical scan is not there yet; leave it out, or use reconstruct --rebin")
     if sinogram.angle_shifts_rad is not None:  # slices of equal angles together
         found = np.empty_like(image_hu, np.float32)
         shifts = np.array(sinogram.angle_shifts_rad)

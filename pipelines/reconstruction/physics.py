@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from ctresample.choices import MODELS, Model
 from ctresample.errors import UsageError
-from ctresample.offered import Offered
+from ctresample.offered import METHOD, Offered
 from ctresample.pipelines.reconstruction.methods import METHODS
 
 if TYPE_CHECKING:  # the choice alone must cost no torch
@@ -29,11 +29,12 @@ class Physics:
             None for one energy.
     """
 
-    model: Annotated[Model, Offered("What to fit: line integrals, or photon counts (better where few arrive).")] = (
-        "line-integrals"
-    )
+    model: Annotated[
+        Model, Offered("What to fit: line integrals, or photon counts (better where few arrive).", group=METHOD)
+    ] = "line-integrals"
     tube_kilovolts: Annotated[
-        float | None, Offered("Undo the beam hardening of a tube at this voltage in water and bone.", "KV")
+        float | None,
+        Offered("Undo the beam hardening of a tube at this voltage in water and bone.", "KV", group=METHOD),
     ] = None
 
     @property

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 
 from ctresample.errors import UsageError
 from ctresample.geometry import ImageGrid, VolumeGrid
+from ctresample.pipelines.machine_memory import memory_bytes
 
 _COPIES = 8
 """Of one slice, or of a cone beam's volume, in single precision: fewer than any method holds at a time."""
@@ -23,7 +23,7 @@ def slab_bytes(grid: ImageGrid | VolumeGrid, n_slices: int) -> int:
 
 def check_room(grid: ImageGrid | VolumeGrid, slab: int = 0) -> None:
     """`UsageError` if not even one slice of a grid, or a slab of so many, fits into the memory of this machine."""
-    shape, room = grid.shape, _memory_bytes()
+    shape, room = grid.shape, memory_bytes()
     if not grid.is_volume and slab > 1 and slab_bytes(grid, slab) > room:
         raise UsageError(
             f"a slab of {slab} coupled slices of {' x '.join(map(str, shape))} pixels takes up to "
@@ -36,10 +36,3 @@ def check_room(grid: ImageGrid | VolumeGrid, slab: int = 0) -> None:
             f"an image of {' x '.join(map(str, shape))} takes over {needed / 1e9:.0f} GB to reconstruct, and this "
             f"machine has {room / 1e9:.0f} GB; choose a smaller grid when the scan is simulated or imported"
         )
-
-
-def _memory_bytes() -> float:
-    try:
-        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, OSError, ValueError):  # Windows does not say so here
-        return math.inf

@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from ctresample.choices import VOLUME_SUFFIXES, MapKind
 from ctresample.data_tools.dicom_export.content import (
     CT_IMAGE,
+    HALF_WIDTH,
+    LOWER_BOUND,
     ORIGIN_MAP,
     RESIDUAL_MAP,
     TV_DIFFERENCE_MAP,
     UNCERTAINTY_MAP,
+    UPPER_BOUND,
     Content,
 )
 from ctresample.data_tools.dicom_export.write import check_ct_series, write_ct_series
@@ -67,6 +70,9 @@ _MAPS: dict[MapKind, _Kind] = {
         "Difference to TV (RMS over 1 cm2, HU)", "dicom-tv-difference-map", "tv-difference-map", TV_DIFFERENCE_MAP
     ),
     "uncertainty": _Kind("Uncertainty map (SD, HU)", "dicom-uncertainty-map", "uncertainty-map", UNCERTAINTY_MAP),
+    "lower": _Kind("Lower bound", "dicom-lower", "lower", LOWER_BOUND),
+    "upper": _Kind("Upper bound", "dicom-upper", "upper", UPPER_BOUND),
+    "half-width": _Kind("Half-width (HU)", "dicom-half-width", "half-width", HALF_WIDTH),
 }
 
 

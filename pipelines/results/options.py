@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from ctresample.choices import CLEANING, FORMATS, Cleaning, ViewWeights, Window
+from ctresample.choices import CLEANING, FORMATS, INTERVALS, Cleaning, ViewWeights, Window
 from ctresample.errors import UsageError
-from ctresample.offered import RESULTS, Offered
+from ctresample.offered import METHOD, RESULTS, Offered
 from ctresample.pipelines.reconstruction.coupling_strength import coupling_strength
 from ctresample.pipelines.reconstruction.methods import BUNDLED, METHODS, PRESETS, method_named, methods_that_need
 from ctresample.pipelines.reconstruction.physics import LINEAR, Physics
@@ -32,6 +32,8 @@ class ResultOptions:
         origin_map: write what of the image the data do not determine.
         tv_difference_map: write how far the image is from that of total variation, over square centimetres.
         uncertainty: reconstruct so often, with the seeds after the first, and write how the images differ.
+        interval: coverage in per cent, of `ctresample.choices.INTERVALS`, of the intervals to write.
+        calibration: file that intervals and bounds are taken from; None for those of the prior's folder.
         device: "auto", "cpu", "cuda" or one of several GPUs.
 
     Raises:
@@ -48,10 +50,13 @@ class ResultOptions:
             choices=PRESETS,
         ),
     ] = "fast"
-    window: Annotated[Window, Offered("Of FBP: how much noise it damps, least to most.")] = "hann"
+    window: Annotated[Window, Offered("Of FBP: how much noise it damps, least to most.", group=METHOD)] = "hann"
     view_weights: Annotated[
         ViewWeights,
-        Offered("Of FBP: a view counts by the arc to its neighbours, or (views in bursts, gated) all the same."),
+        Offered(
+            "Of FBP: a view counts by the arc to its neighbours, or (views in bursts, gated) all the same.",
+            group=METHOD,
+        ),
     ] = "arcs"
     clean: Annotated[
         tuple[Cleaning, ...],
@@ -59,6 +64,7 @@ class ResultOptions:
             f"What the detector got wrong, to be taken out first: of {', '.join(CLEANING)}, with commas between, or "
             "none. run.json says what was found.",
             "LIST",
+            group=METHOD,
         ),
     ] = ()
     physics: Physics = LINEAR
@@ -68,6 +74,7 @@ class ResultOptions:
             "How strongly neighbouring slices help each other (resample, tv, wls, pnp): auto, where they are less than "
             "5 mm apart; none; or a strength, 1 being that of auto. Never over a gap or where steps are uneven.",
             "auto|none|STRENGTH",
+            group=METHOD,
         ),
     ] = "auto"
     prior: Annotated[
@@ -111,6 +118,21 @@ class ResultOptions:
             group=RESULTS,
         ),
     ] = None
+    interval: Annotated[
+        int | None,
+        Offered(
+            f"Write in which HU the truth of each pixel lies at so many per cent ({', '.join(map(str, INTERVALS))}): "
+            "lower and upper end and half-width. Of scans that a calibration fits; see calibrate.",
+            "PERCENT",
+            group=RESULTS,
+        ),
+    ] = None
+    calibration: Annotated[
+        str | None,
+        Offered(
+            "Of `ctresample calibrate`, for intervals and bounds; default: the prior's own.", "FILE", group=RESULTS
+        ),
+    ] = None
     device: Annotated[str, Offered("Where to compute. auto: the GPU where there is one.", "auto|cpu|cuda")] = "cpu"
 
     def __post_init__(self) -> None:
@@ -136,10 +158,14 @@ class ResultOptions:
                 f"{', '.join(name for name, one in METHODS.items() if one.is_random)}"
             )
 
+        if self.interval is not None and self.interval not in INTERVALS:
+            raise UsageError(f"interval is {self.interval}; expected one of {', '.join(map(str, INTERVALS))} per cent")
+
     @property
     def n_images(self) -> int:
         """Volumes written in each format: the reconstruction and its maps."""
-        return 1 + self.residual_map + self.origin_map + self.tv_difference_map + bool(self.uncertainty)
+        maps = self.residual_map + self.origin_map + self.tv_difference_map + bool(self.uncertainty)
+        return 1 + maps + 3 * (self.interval is not None)
 
     @property
     def n_runs(self) -> int:

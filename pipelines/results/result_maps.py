@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Any
 
 from ctresample.metrics.places import SQUARE_MM
+from ctresample.pipelines.calibration.trust import Trust
 from ctresample.pipelines.reconstruction import maps
 from ctresample.pipelines.reconstruction.reconstruct import reconstruct
 from ctresample.pipelines.results.images import ResultMap
@@ -39,6 +40,20 @@ def result_maps(
         seeds = [options.seed + number for number in range(options.uncertainty)]
         made.append(ResultMap("uncertainty", spread, {"seeds": seeds}))
     return made
+
+
+def interval_maps(result: Reconstruction, trust: Trust) -> list[ResultMap]:
+    """Lower and upper end and half-width of the interval of every pixel; none where there is no interval."""
+    found = trust.interval
+    if found is None:
+        return []
+    facts = {"percent": found.coverage, "units": dict(found.units), "not_calibrated": list(found.not_calibrated)}
+    half = found.half_width_hu
+    return [
+        ResultMap("lower", result.image_hu - half, facts),
+        ResultMap("upper", result.image_hu + half, facts),
+        ResultMap("half-width", half, facts),
+    ]
 
 
 def maps_of_one(

@@ -28,9 +28,9 @@ def with_slices(
     Raises:
         UsageError: no helical scan; a range without a slice, or where the scan did not see all directions.
     """
-    geometry, grid = _of_helix(sinogram, "--z-range and --slice-step choose slices")
     if z_range_mm is None and slice_step_mm is None:
         return sinogram
+    geometry, grid = _of_helix(sinogram, "--z-range and --slice-step choose slices")
     step = slice_step_mm or grid.slice_step_mm
     low, high = z_range_mm or (float(grid.z_mm[0]), float(grid.z_mm[-1]))
     if not (step > 0 and high >= low):
@@ -129,7 +129,7 @@ def check_field_of_view(geometry: HelicalBeam, grid: VolumeGrid) -> None:
     if widest > 1.02 * seen:
         raise UsageError(
             f"the image reaches {widest:.1f} mm from the axis, the scan's field of view {seen:.1f} mm; choose a "
-            "smaller --size or --pixel-size"
+            "smaller size, or smaller pixels"
         )
 
 

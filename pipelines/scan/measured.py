@@ -10,6 +10,7 @@ from ctresample.data_tools.dicom.discovery import find_series
 from ctresample.data_tools.dicom.series import Warn
 from ctresample.data_tools.importers import import_sinogram
 from ctresample.data_tools.importers.formats import format_of
+from ctresample.data_tools.reading import PLAIN, Reading
 from ctresample.data_tools.sinogram.file import read_sinogram
 from ctresample.errors import SinogramError, UsageError
 from ctresample.pipelines.scan.scan import Scan
@@ -33,6 +34,7 @@ def measured(
     photons: float | None = None,
     sidecar: Path | None = None,
     series: str | None = None,
+    reading: Reading = PLAIN,
     seed: int = 0,
     on_note: Warn = lambda message: None,
     progress: Progress | None = None,
@@ -45,6 +47,7 @@ def measured(
         photons: of that scan along each ray; None for no noise.
         sidecar: what a scan of another program leaves unsaid; for these alone.
         series: which of several series of CT images.
+        reading: how far these may be from an even stack; for these alone.
         seed: of the scan's noise.
         on_note: called with one line for each thing worth knowing.
         progress: told the fraction done, and what is being done.
@@ -55,6 +58,7 @@ def measured(
     """
     given = {"--views": n_views, "--photons": photons, "--series": series, "--geometry": sidecar}
     extra = [option for option, value in given.items() if value is not None]
+    extra += [f"--{name.removesuffix('_mm').replace('_', '-')}" for name in reading.given()]
     found = format_of(place) if place.is_file() else None
     kind = found.name if found else None
     if kind == "HDF5" and sidecar is None:
@@ -67,7 +71,7 @@ def measured(
                 "first"
             )
         _refuse([option for option in extra if option == "--geometry"], f"{place} holds CT images")
-        volume = read_ct_volume(place, series_uid=series, on_warning=on_note)
+        volume = read_ct_volume(place, series_uid=series, on_warning=on_note, **vars(reading))
         step = f"scanning {len(volume.hu)} slices, {n_views} views"
         told = None if progress is None else (lambda share: progress(share, step))
         return Measured(Scan(n_views=n_views, photons=photons).scan(volume, seed=seed, progress=told), volume)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from ctresample.choices import CircularBeam
 from ctresample.noise import PLAIN, Scanner
 from ctresample.offered import DOSE, SCANNER, Offered
+from ctresample.pipelines.scan.room import check_room
 
 if TYPE_CHECKING:  # the choice alone must cost no torch
     from ctresample.geometry import Geometry, Grid
@@ -37,7 +38,7 @@ class Scan:
         scanner: its bow-tie filter, tube-current modulation, blur and crosstalk.
     """
 
-    n_views: Annotated[int, Offered("Projection angles, equally spaced.", name="views", minimum=1, group=SCANNER)]
+    n_views: Annotated[int, Offered("Projection angles, equally spaced.", name="views", minimum=1)]
     beam: Annotated[
         CircularBeam,
         Offered(
@@ -72,7 +73,7 @@ class Scan:
         ),
     ] = 1
     photons: Annotated[
-        float | None, Offered("Photons sent along each ray, such as 1e5. Without it: no noise.", "N", group=DOSE)
+        float | None, Offered("Photons sent along each ray, such as 1e5. Without it: no noise.", "N")
     ] = None
     electronic_noise: Annotated[
         float, Offered("Read-out noise of the detector in photons; counts with --photons only.", "SD", group=DOSE)
@@ -114,6 +115,7 @@ class Scan:
         from ctresample.pipelines.scan.geometry import reconstruction_grid
         from ctresample.pipelines.scan.measure import measure
 
+        check_room(len(volume.hu), self.size, self.n_views)
         grid, _ = reconstruction_grid(volume, self.size, self.beam)
         return measure(
             volume,

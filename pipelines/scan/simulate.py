@@ -11,6 +11,7 @@ from ctresample.geometry import Geometry
 from ctresample.noise import PLAIN, Scanner
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.scan.measure import measure
+from ctresample.pipelines.scan.room import check_room
 from ctresample.pipelines.scan.scan import Scan
 from ctresample.sinogram import Sinogram
 from ctresample.volume import Volume
@@ -98,6 +99,7 @@ def simulate(
         raise UsageError(
             "geometry has its own views, beam, arc, offsets and distances; leave n_views, beam and the others out"
         )
+    check_room(len(volume.hu), size, geometry.n_views)
     return measure(
         volume,
         geometry,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ctresample.finite_json import finite
 from ctresample.pipelines.page import filled
@@ -88,13 +89,13 @@ def _about(layer: Layer, truth: Layer | None) -> dict[str, Any]:
     worst = [zoom and (zoom.row, zoom.column, zoom.size) for zoom in layer.worst]
     about = {"label": layer.label, "role": layer.role, "of": layer.of, "worst": worst, "rmse_hu": list(layer.rmse_hu)}
     if layer.role == "map":
-        return {**about, "full_hu": _full_colour_hu(layer.hu)}
+        return {**about, "full_hu": full_colour_hu(layer.hu)}
     if layer.role == "image" and truth is not None:
-        return {**about, "full_hu": _full_colour_hu(np.subtract(layer.hu, truth.hu, dtype=np.float32))}
+        return {**about, "full_hu": full_colour_hu(np.subtract(layer.hu, truth.hu, dtype=np.float32))}
     return about
 
 
-def _full_colour_hu(values: np.ndarray[Any, Any]) -> float:
+def full_colour_hu(values: NDArray[np.floating[Any]]) -> float:
     """A round number of HU that nearly all values stay below."""
     known = np.abs(values[np.isfinite(values)])
     most = float(np.quantile(known, _LARGEST_DIFFERENCE_SHARE)) if known.size else 0.0

@@ -17,6 +17,7 @@ VERBS = (
     "align",
     "lower-dose",
     "reconstruct",
+    "calibrate",
     "batch",
     "benchmark",
     "lesions",
@@ -42,6 +43,56 @@ def test_help_of_a_verb(cli, verb):
     done = cli(verb, "--help")
     assert done.exit_code == 0
     assert f"Example: ctresample {verb}" in done.stdout
+
+
+def test_every_verb_names_its_page():
+    import typer.main
+
+    from ctresample.cli import app, pages
+
+    def verbs(group, path=()):
+        if not hasattr(group, "commands"):
+            return {" ".join(path): group}
+        return {k: v for name, one in group.commands.items() for k, v in verbs(one, (*path, name)).items()}
+
+    found = verbs(typer.main.get_command(app))
+    assert found.keys() == pages.PAGES.keys()
+    for verb, command in found.items():
+        page = pages.DOCS / pages.PAGES[verb]
+        assert command.epilog.endswith(f"More: {page}")
+        assert f"ctresample {verb}" in page.read_text(encoding="utf-8"), verb  # and the page knows the verb
+        assert pages.example_of(command.epilog).startswith(f"ctresample {verb}")
+
+
+def test_rare_options_stand_last(cli):
+    text = cli("reconstruct", "--help").stdout
+    places = [text.index(words) for words in ("--out ", "--method ", "--views ", "--allow-gaps ", "--batch-size ")]
+    assert places == sorted(places)
+
+
+def test_options_named_in_messages_exist():
+    """Whatever option a message advises, some verb has; `elsewhere` says which where the called one has not."""
+    import ast
+
+    import typer.main
+
+    from ctresample.cli import app, elsewhere
+
+    def options(command):
+        own = {name for parameter in command.params for name in parameter.opts}
+        return own.union(*map(options, getattr(command, "commands", {}).values()))
+
+    known = options(typer.main.get_command(app))
+    others = {"--help", "--raw", "--nthreads"}  # of every verb, of gdcmconv, of dask
+    for folder in ("data_tools", "pipelines", "ctresample/cli"):
+        for file in (PROJECT.parent / folder).rglob("*.py"):
+            texts = [
+                node.value
+                for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+                if isinstance(node, ast.Constant) and isinstance(node.value, str)
+            ]
+            named = {name for text in texts for name in elsewhere._OPTION.findall(text)}
+            assert named <= known | others, (file, named - known)
 
 
 @pytest.mark.parametrize("verb", ["reconstruct", "benchmark", "lesions"])

@@ -65,6 +65,62 @@ def test_options_without_effect_are_refused(cli, scan, series, tmp_path, words, 
         assert f"{option} has no effect on {words[1]}" in line
 
 
+@pytest.mark.parametrize(
+    ("words", "complaint_"),
+    [
+        (("--preset", "quality"), "--preset has no effect on fbp"),
+        (("--prior", "ct256"), "--prior has no effect on fbp"),
+        (("--pixel-prior", "mine"), "--pixel-prior has no effect on fbp"),
+        (("--fbp-unet", "mine"), "--fbp-unet has no effect on fbp"),
+        (("--draws", "2"), "every draw would be the same"),
+    ],
+)
+def test_a_benchmark_refuses_options_without_effect(cli, series, tmp_path, words, complaint_):
+    line = complaint(cli("benchmark", series, "-o", tmp_path / "out", "--methods", "fbp", *words))
+    assert complaint_ in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_series_that_are_no_even_stacks(cli, make_series, scan, tmp_path):
+    gappy = make_series(tmp_path / "gappy", n=5)
+    (gappy / "1-002.dcm").unlink()
+    words = ("-o", tmp_path / "out", "--views", 12, "--size", 32, *FBP)
+    assert "--allow-gaps" in complaint(cli("reconstruct", gappy, *words))
+    done = cli("reconstruct", gappy, *words, "--allow-gaps")
+    assert done.exit_code == 0, done.output
+    line = complaint(cli("reconstruct", scan, "-o", tmp_path / "other", "--allow-gaps", *FBP))
+    assert "leave --allow-gaps out" in line
+
+
+def test_a_message_says_where_an_option_is_that_the_verb_lacks(cli, scan, tmp_path):
+    line = complaint(cli("demo", "-o", tmp_path / "out", "--views", 10))
+    assert "--views is an option of simulate, reconstruct, batch, benchmark" in line
+    line = complaint(cli("reconstruct", scan, "-o", tmp_path / "out", "--rebin", *FBP))
+    assert "--rebin makes fan beams of helical scans" in line
+    assert "is an option of" not in line  # it has it itself
+
+
+def test_a_scan_that_no_machine_holds(cli, series, tmp_path):
+    for option, value in (("--size", 100_000), ("--views", 100_000_000)):
+        done = cli("simulate", series, "-o", tmp_path / "scan.h5", option, value)
+        assert "this machine has" in complaint(done)
+    assert not (tmp_path / "scan.h5").exists()
+
+
+def test_views_have_one_default(cli, series, tmp_path):
+    assert cli("simulate", series, "-o", tmp_path / "scan.h5", "--size", 32).exit_code == 0
+    told = json.loads(cli("info", tmp_path / "scan.h5", "--json").stdout)
+    assert told["views"].startswith("25,")
+    for verb in ("simulate", "batch", "benchmark"):
+        assert "25" in cli(verb, "--help").stdout.partition("--views ")[2].partition("--")[0]
+
+
+def test_answers_for_programs(cli):
+    found = json.loads(cli("doctor", "--json").stdout)
+    assert {"name", "state", "detail"} == found[0].keys()
+    assert "Python" in {one["name"] for one in found}
+
+
 def test_names_in_any_case_and_near_misses(cli, scan, tmp_path):
     done = cli("reconstruct", scan, "-o", tmp_path / "out", "--method", "FBP", "--window", "Ramp", "--device", "cpu")
     assert done.exit_code == 0, done.output
@@ -85,8 +141,42 @@ def test_quiet_leaves_the_answer(cli, scan, tmp_path):
 
 
 def test_a_scan_without_noise_says_so(cli, series, tmp_path):
-    done = cli("simulate", series, "-o", tmp_path / "scan.h5", "--views", 5, "--size", 32)
-    assert "no noise at all (--photons" in done.stdout
+    said = "no noise at all (--photons"
+    words = ("--views", 5, "--size", 32)
+    assert said in cli("simulate", series, "-o", tmp_path / "scan.h5", *words).stdout
+    for verb, method in (("batch", "--method"), ("benchmark", "--methods")):
+        done = cli(verb, series, "-o", tmp_path / verb, *words, method, "fbp")
+        assert said in done.stdout
+        done = cli(verb, series, "-o", tmp_path / f"{verb}2", *words, method, "fbp", "--photons", "1e5")
+        assert said not in done.stdout
+
+
+def test_info_knows_batches_benchmarks_and_maps(cli, series, tmp_path):
+    words = (series, "-o", tmp_path / "b", "--views", 5, "--size", 32)
+    assert cli("batch", *words, "--method", "fbp", "--residual-map", "--format", "dicom,nifti").exit_code == 0
+    for place in (tmp_path / "b", tmp_path / "b" / "summary.csv"):
+        told = json.loads(cli("info", place, "--json").stdout)
+        assert told["kind"] == "results of a batch"
+        assert told["series"] == "1 done"
+        assert told["scan of images"] == "parallel, 5 views, no noise"
+    (result,) = (tmp_path / "b" / "series").iterdir()
+    for name in ("dicom-residual-map", "residual-map.nii.gz"):
+        told = json.loads(cli("info", result / name, "--json").stdout)
+        assert told["kind"] == "residual map of a reconstruction, no CT image"
+        assert told["matrix"] == "32 x 32"
+    told = json.loads(cli("info", result / "reconstruction.nii.gz", "--json").stdout)
+    assert told["kind"].startswith("CT volume (NIfTI")
+
+    words = (series, "-o", tmp_path / "m", "--views", 5, "--size", 32)
+    assert cli("benchmark", *words, "--methods", "fbp").exit_code == 0
+    for place in (tmp_path / "m", tmp_path / "m" / "results.json"):
+        told = json.loads(cli("info", place, "--json").stdout)
+        assert told["kind"] == "results of a benchmark"
+        assert told["row 1"].startswith("fbp, 5 views, parallel, no noise: PSNR ")
+    (tmp_path / "m" / "results.json").write_text("{}")
+    assert "expected the results of a benchmark" in complaint(cli("info", tmp_path / "m"))
+    told = json.loads(cli("info", "fbp-unet-25", "--json").stdout)
+    assert told["kind"] == "U-Net on FBP images, of one kind of scan"
 
 
 def test_info_knows_results(cli, scan, series, tmp_path):

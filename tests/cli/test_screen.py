@@ -35,6 +35,39 @@ def test_lines_without_a_terminal(monkeypatch):
     ]
 
 
+def test_the_time_left_does_not_jump(monkeypatch):
+    """Steps of unequal pace: however often one tells, the estimate moves by little at a time."""
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    ends = []
+    for often in (1, 100):
+        show = Screen(Console(file=io.StringIO()), None)
+        now[0] = 0.0
+        show.progress(0, "a")
+        seen = []
+        for step in range(100):  # 10 s for the first half, 90 s for the second
+            for part in range(often):
+                now[0] += (0.2 if step < 50 else 1.8) / often
+                show.progress((step + (part + 1) / often) / 100 * 0.99, "a")
+            seen.append(show._end)
+        moves = [abs(after - before) for before, after in zip(seen[3:], seen[4:], strict=False)]
+        assert max(moves) < 3
+        ends.append(seen[3:])
+    assert ends[0] == pytest.approx(ends[1], rel=0.1)
+
+
+def test_silent_work_is_told_of(monkeypatch, capsys):
+    monkeypatch.setattr(module, "_SILENCE_S", 0.05)
+    with screen() as show:
+        show.progress(0, "a long step that tells nothing")
+        for _ in range(500):  # ends as soon as it has been seen
+            time.sleep(0.01)
+            seen = capsys.readouterr().err
+            if "so far)" in seen:
+                break
+    assert "a long step that tells nothing (0:00 min so far)" in seen
+
+
 def test_bar_on_a_terminal(monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")

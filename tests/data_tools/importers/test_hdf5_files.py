@@ -169,7 +169,7 @@ def test_lodopab(tmp_path):
 
 def test_lodopab_must_be_named(tmp_path):
     lodopab(tmp_path / "a.hdf5", (1, 10, 10))
-    with pytest.raises(SinogramError, match="is it LoDoPaB-CT\\? add --preset lodopab"):
+    with pytest.raises(SinogramError, match="is it LoDoPaB-CT\\? then import --preset lodopab"):
         import_sinogram(tmp_path / "a.hdf5")
     with pytest.raises(SinogramError, match=r"/data has shape \(1, 10, 10\); expected \(slices, 1000, 513\)"):
         import_sinogram(tmp_path / "a.hdf5", preset="lodopab")

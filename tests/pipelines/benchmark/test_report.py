@@ -132,13 +132,12 @@ def test_captions_are_the_figures_of_that_slice_and_method(tmp_path: Path) -> No
 
 def test_the_best_of_each_column_is_marked(tmp_path: Path) -> None:
     assert report(tmp_path).best == [
-        "0.10",
         "32.50",
         "0.870",
         "84.6",
         "80.0",
         "1.10",
-    ]  # FBP is the faster, TV the better
+    ]  # TV; FBP is the faster, which is no merit
 
 
 def test_it_needs_nothing_outside_itself(tmp_path: Path) -> None:
@@ -230,6 +229,30 @@ def test_differences_and_failures_are_told(tmp_path: Path) -> None:
     assert "Differences to fbp default are paired, with 95 % intervals by bootstrap over slices" in page.text
     assert "Failures tv, s3: PriorError: diverged" in page.text
     assert "Differences" not in report(tmp_path).text
+
+
+def test_tables_say_what_they_are(tmp_path: Path) -> None:
+    page = report(tmp_path, baseline="fbp default")
+    assert len(page.all("caption")) == len(page.all("table")) == 2
+    assert all(head.get("scope") in {"col", "colgroup", "row", "rowgroup"} for head in page.all("th"))
+
+
+def test_a_method_that_errs_by_more_has_a_scale_of_its_own(tmp_path: Path) -> None:
+    truth = phantom()
+    wrong = truth + np.where(np.arange(32) % 2, 450.0, 0.0)
+    page = report(tmp_path, images={"s1": SliceImages(truth, {"FBP": wrong, "TV": truth + 3}, "25 views")})
+    assert page.text.count("a scale of its own: −500 to +500 HU") == 1
+    red = np.asarray(page.picture("FBP minus truth").convert("RGB")).astype(int)[5, 5]
+    bar = np.asarray(page.picture("Colour bar from blue over white to red").convert("RGB")).astype(int)
+    assert red.tolist() != bar[0, -1].tolist()  # 450 of 500 is not the end of the scale
+
+
+def test_the_enlarged_part_of_a_lung_is_seen_in_the_lung_window(tmp_path: Path) -> None:
+    truth = np.full((32, 32), 40.0)
+    truth[8:14, 4:10] = np.linspace(-900, -700, 36).reshape(6, 6)
+    page = report(tmp_path, images={"s1": SliceImages(truth, {"TV": truth}, "25 views", Zoom(8, 4, 6))})
+    assert "lung window, 6 × 6 pixels" in page.text
+    assert len(np.unique(np.asarray(page.picture("Truth, enlarged part")))) > 20
 
 
 def test_only_the_first_slices_are_unfolded(tmp_path: Path) -> None:

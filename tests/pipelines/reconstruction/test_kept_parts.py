@@ -100,7 +100,7 @@ def test_a_finished_result_leaves_no_parts(scan, tmp_path):
 
 
 def test_slabs_that_no_machine_holds(monkeypatch):
-    monkeypatch.setattr("ctresample.pipelines.reconstruction.room._memory_bytes", lambda: 4e9)
+    monkeypatch.setattr("ctresample.pipelines.reconstruction.room.memory_bytes", lambda: 4e9)
     check_room(ImageGrid((512, 512), 1.0), 72)
     with pytest.raises(
         UsageError, match="a slab of 72 coupled slices of 1024 x 1024.*smaller batch size, or z_coupling"

@@ -8,7 +8,7 @@ from ctresample.pipelines.reconstruction import room
 
 
 def test_images_that_do_not_fit(monkeypatch):
-    monkeypatch.setattr(room, "_memory_bytes", lambda: 16e9)
+    monkeypatch.setattr(room, "memory_bytes", lambda: 16e9)
     room.check_room(ImageGrid((4096, 4096), 0.1))
     with pytest.raises(UsageError, match="32768 x 32768 takes over 34 GB to reconstruct, and this machine has 16 GB"):
         room.check_room(ImageGrid((32768, 32768), 0.1))
@@ -17,4 +17,4 @@ def test_images_that_do_not_fit(monkeypatch):
 
 
 def test_this_machine_has_memory():
-    assert room._memory_bytes() > 1e8
+    assert room.memory_bytes() > 1e8
