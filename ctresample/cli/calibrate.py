@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from ctresample.cli import options
-from ctresample.cli.batch import DEFAULT_SCAN
 from ctresample.cli.from_settings import Without, with_settings
 from ctresample.cli.reconstruct import ON_ANY_DEVICE
 from ctresample.cli.screen import say, screen
@@ -46,7 +45,7 @@ def calibrate(
     ] = 4,
     result: Annotated[ResultOptions, _OF_RESULTS] = ON_ANY_DEVICE,
     batch_size: options.BatchSize = 8,
-    scan: Scan = DEFAULT_SCAN,
+    scan: Scan = options.DEFAULT_SCAN,
 ) -> None:
     """Learn how far off reconstructions of one kind of scan are, from patients whose truth is known.
 
@@ -54,7 +53,7 @@ def calibrate(
     method, preset and kind of scan. Take patients whom the prior has not been trained on, ten or more: with nine the
     90 % intervals hold on average over new patients, with fewer over slices only.
     """
-    options.check_effect(context, result.method)
+    options.check_effect(context, [result.method])
     options.check_noise(scan.photons, scan.electronic_noise)
     if against is not None:
         for name in ("slices", "views", "photons", "geometry"):

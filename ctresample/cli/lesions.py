@@ -18,7 +18,6 @@ from ctresample.pipelines.scan.scan import Scan
 SCANS, LESIONS, MODELS = "Scans: every combination of these", "Lesions: every combination of these", "Learned models"
 
 _LISTED = frozenset({"n_views", "photons", "stagger"})
-DEFAULT_SCAN = Scan(n_views=25)
 
 
 @with_settings
@@ -42,7 +41,7 @@ def lesions(
     photons: Annotated[
         str, typer.Option(metavar="N,N,...", help="Sent along each ray; none for no noise.", rich_help_panel=SCANS)
     ] = "1e5",
-    scan: Annotated[Scan, Without(_LISTED)] = DEFAULT_SCAN,
+    scan: Annotated[Scan, Without(_LISTED)] = options.DEFAULT_SCAN,
     max_slices: Annotated[int | None, typer.Option(min=1, help="Take only so many slices, in order of path.")] = None,
     prior: Annotated[
         str, typer.Option(metavar="NAME_OR_DIR", help=f"Of {options.LATENT_METHODS}.", rich_help_panel=MODELS)
