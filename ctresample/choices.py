@@ -57,5 +57,8 @@ VOLUME_SUFFIXES = {"nifti": ".nii.gz", "nrrd": ".nrrd"}
 FORMATS = ("dicom", *VOLUME_SUFFIXES)
 """Of results."""
 
-MapKind = Literal["residual", "uncertainty"]
+MapKind = Literal["residual", "origin", "tv-difference", "uncertainty", "lower", "upper", "half-width"]
 """Of maps beside a reconstruction."""
+
+INTERVALS = (68, 80, 90, 95)
+"""Coverages in per cent that intervals are calibrated for."""

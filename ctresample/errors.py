@@ -43,6 +43,10 @@ class PriorError(CTResampleError):
     """A prior folder that is incomplete, or does not fit the data."""
 
 
+class CalibrationError(CTResampleError):
+    """A calibration that cannot be made of what is given, cannot be read, or is of other results than these."""
+
+
 class ArchiveError(CTResampleError):
     """An image archive (PACS) that is not described, cannot be reached, refuses, or breaks off."""
 

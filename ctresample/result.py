@@ -49,6 +49,9 @@ class ResultRow:
         worst_region_rmse_hu: of `ctresample.metrics.structure_errors`, as are the next two.
         dense_spots: see above.
         lost_spots: see above.
+        measured_rmse_hu: root mean square over the whole slice of that part of the error that the data could have told,
+            in HU; see `ctresample.consistency.open_part`.
+        invented_rmse_hu: of the rest, which the data leave open and the method filled in.
         residual_ratio: observed data residual over the one the noise predicts. About 1 when the
             image fits the data as well as the true one would, below 1 when it fits noise.
         seconds: wall time for this slice.
@@ -86,6 +89,8 @@ class ResultRow:
     worst_region_rmse_hu: float = math.nan
     dense_spots: float = math.nan
     lost_spots: float = math.nan
+    measured_rmse_hu: float = math.nan
+    invented_rmse_hu: float = math.nan
     residual_ratio: float = math.nan
     seconds: float = math.nan
     denoiser_calls: float = math.nan

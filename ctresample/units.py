@@ -25,6 +25,9 @@ AIR_HU = -1000.0
 WINDOWS = {"soft tissue": (40.0, 400.0), "lung": (-600.0, 1500.0), "bone": (400.0, 1800.0), "brain": (40.0, 80.0)}
 """Display windows as (level, width) in HU."""
 
+MATTERS_HU = 40.0
+"""A contrast that matters in soft tissue, such as that of a lesion in the liver."""
+
 
 def hu_to_mu(hu: T, mu_water_per_mm: float = MU_WATER_PER_MM) -> T:
     """Attenuation in 1/mm of a value in HU. Below -1000 HU the result is negative: clip first if that matters.

@@ -40,7 +40,9 @@ NOT_RUN = {
     "priors.md: ctresample prior import MODEL_DIR": "needs a model of others; see tests/pipelines/prior_import",
     "priors.md: ctresample prior import ldm.ckpt": "needs a model of others",
     "priors.md: ctresample prior import ddpm-folder": "needs a model of others",
+    "trust.md: ctresample calibrate": "needs several patients; tests/cli/test_calibrate.py has some",
     "speed.md: make bench-speed": "measures for many minutes; tests/benchmarks have the scripts",
+    "tasks.md: ctresample lesions": "takes a minute a slice; tests/cli/test_lesions.py runs it on little",
     "training.md: ctresample train autoencoder": "trains; tests/cli/test_train.py does so on little",
     "training.md: ctresample dataset": "needs scans of several patients",
     "training.md: ctresample train prior": "needs training data",
@@ -64,6 +66,7 @@ SLOW = (
     "measured.md: .venv/bin/ctresample import",
     "measured.md: .venv/bin/ctresample reconstruct",
     "sinograms.md: ctresample import",
+    "trust.md: ctresample reconstruct",
 )
 
 

@@ -10,7 +10,6 @@ import argparse
 import statistics
 import sys
 import tempfile
-import warnings
 from pathlib import Path
 
 from corpus import SIZE, write_series
@@ -34,7 +33,6 @@ def peak_mb() -> float:
 
 def main() -> None:
     """Print peaks and times of the first and the last quarter."""
-    warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--series", type=int, default=200)
     parser.add_argument("--slices", type=int, default=4)

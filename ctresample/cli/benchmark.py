@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -109,6 +109,14 @@ def benchmark(
             rich_help_panel=TABLE,
         ),
     ] = None,
+    tasks: Annotated[
+        bool,
+        typer.Option(
+            "--tasks",
+            help="Measure each method on a phantom, too: transfer at three contrasts, noise power, d' (AAPM TG-233).",
+            rich_help_panel=TABLE,
+        ),
+    ] = False,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     batch_size: options.BatchSize = 8,
@@ -122,7 +130,8 @@ def benchmark(
     Takes every axial CT slice found there, each on its own: patients and series may be mixed. Scans it,
     reconstructs it by each method and compares with the original. Writes OUT/results.csv and results.json (a row a
     slice, method and noise draw), results.md (mean, standard deviation, paired differences with confidence intervals)
-    and report.html (pictures). None names a patient; the pictures are of the patients.
+    and report.html (pictures); with --tasks tasks.csv, tasks.json and tasks.md. None names a patient; the pictures are
+    of the patients.
 
     A benchmark that was stopped goes on when the command is repeated; what failed is tried again with --retry-failed
     only. Exit status 3: some reconstructions failed, which the report says; the rest is there.
@@ -148,7 +157,10 @@ def benchmark(
         from ctresample.pipelines.benchmark.models import load_models
         from ctresample.pipelines.benchmark.resumable import run_benchmark
         from ctresample.pipelines.benchmark.runs import runs_of
+        from ctresample.pipelines.benchmark.tasks import check_size, measure_tasks, write_tasks
 
+        if tasks:
+            check_size(scan.size)
         runs, place = runs_of(names, presets, limits), pick_device(device)
         reference = ("tv" if "tv" in names else "") if baseline is None else baseline
         models = load_models(runs, {"latent prior": prior, "pixel prior": pixel_prior, "fbp-unet": fbp_unet}, place)
@@ -169,6 +181,9 @@ def benchmark(
                 retry_failed=retry_failed,
                 progress=show.progress,
             )
+            if tasks:
+                given: dict[str, Any] = {"size": scan.size, "seed": seed, "models": models, "device": place}
+                write_tasks(out, measure_tasks(runs=runs, conditions=scans, **given, progress=show.progress))
         except KeyboardInterrupt:
             raise Stopped(f"interrupted; what was finished is kept in {out}: repeat the command to go on") from None
     from rich.console import Console
@@ -178,7 +193,8 @@ def benchmark(
     print_summary(rows, Console())
     if n_without := sum(one.photons is None for one in scans):
         say(f"{n_without} of {len(scans)} scans{options.without_noise(None)}")
-    say(f"Pictures: {out / 'report.html'}   Tables: {out / 'results.md'}, {out / 'results.csv'}")
+    measured = f", {out / 'tasks.md'}" if tasks else ""
+    say(f"Pictures: {out / 'report.html'}   Tables: {out / 'results.md'}, {out / 'results.csv'}{measured}")
     if failed := [row for row in rows if row.failure]:
         first = failed[0]
         say(

@@ -21,6 +21,12 @@ class Without:
 
     names: frozenset[str]
 
+    @classmethod
+    def under(cls, kind: type, heading: str) -> Without:
+        """The options of a settings class that stand under a heading of the help."""
+        found = {one.place[0] for one in _options_of(kind, MISSING, ()) if one.offered.group == heading}
+        return cls(frozenset(found))
+
 
 def with_settings(verb: Callable[..., None]) -> Callable[..., None]:
     """A verb whose parameters that are settings dataclasses become the options of their fields.

@@ -132,6 +132,17 @@ def whole_numbers(option: str, text: str) -> list[int]:
     return list(dict.fromkeys(map(int, parts)))
 
 
+def numbers(option: str, text: str) -> list[float]:
+    """The finite numbers of a comma-separated list, each once."""
+    try:
+        found = [float(part) for part in words(option, text)]
+    except ValueError:
+        found = [math.nan]
+    if not all(map(math.isfinite, found)):
+        raise UsageError(f"{option} is {text!r}; expected numbers with commas between, such as 4,8")
+    return list(dict.fromkeys(found))
+
+
 def doses(option: str, text: str) -> list[float | None]:
     """Photons a ray in a comma-separated list, each once; None for the word ``none``."""
     found: list[float | None] = []

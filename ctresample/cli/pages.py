@@ -18,6 +18,8 @@ PAGES = {
     "reconstruct": "export.md",
     "batch": "batch.md",
     "benchmark": "resample.md",
+    "lesions": "tasks.md",
+    "calibrate": "trust.md",
     "dataset": "training.md",
     "finetune": "training.md",
     "fetch": "pacs.md",

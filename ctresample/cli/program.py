@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import warnings
 from collections.abc import Callable
 from types import FrameType
 from typing import Annotated
@@ -19,6 +18,7 @@ from ctresample.cli import beginning, options
 from ctresample.cli.align import align
 from ctresample.cli.batch import batch
 from ctresample.cli.benchmark import benchmark
+from ctresample.cli.calibrate import calibrate
 from ctresample.cli.dataset import dataset
 from ctresample.cli.demo import demo
 from ctresample.cli.doctor import doctor
@@ -26,6 +26,7 @@ from ctresample.cli.fetch import fetch
 from ctresample.cli.finetune import finetune
 from ctresample.cli.import_ import import_
 from ctresample.cli.info import info
+from ctresample.cli.lesions import lesions
 from ctresample.cli.lower_dose import lower_dose
 from ctresample.cli.one_line_errors import DEBUG, QUIET, SHARE, OneLineErrors
 from ctresample.cli.pages import epilog
@@ -78,8 +79,10 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     align: "scan.h5 -o aligned.h5 --figure axis.png",
     lower_dose: "scan.h5 -o low.h5 --fraction 0.25",
     reconstruct: "chest_ct/ -o result --views 25 --photons 1e5",
+    calibrate: "ten_patients/ -o prior/calibration/25.json --views 25 --photons 1e5",
     batch: "export/ -o results --views 25 --photons 1e5",
     benchmark: "scans/ -o out --views 25,60 --photons 1e5",
+    lesions: "scans/ -o lesions --views 25,60",
     dataset: "chest_ct/ abdomen_ct/ -o shards --licence 'CC BY 4.0, TCIA'",
     finetune: "ct256 train/ --validation val/ -o run --lora 8",
     fetch: "hospital --date 20240301 --modality CT -o chest_ct",
@@ -87,7 +90,9 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     info: "scan.h5",
     doctor: "",
 }
-_LISTS: dict[Callable[..., None], str] = {verb: options.METHOD_LIST for verb in (reconstruct, batch, benchmark)}
+_LISTS: dict[Callable[..., None], str] = {
+    verb: options.METHOD_LIST for verb in (reconstruct, calibrate, batch, benchmark, lesions)
+}
 for _verb, _example in _EXAMPLES.items():
     # typer would keep the line breaks of all but the first paragraph
     _help = "\n\n".join(" ".join(paragraph.split()) for paragraph in (_verb.__doc__ or "").split("\n\n"))
@@ -100,8 +105,6 @@ app.add_typer(prior, name="prior")
 
 def main() -> None:
     """Run the command line; see `OneLineErrors` for the exit status."""
-    # torch says so at the first sparse matrix of a process; it tells a user nothing
-    warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state", UserWarning)
     signal.signal(signal.SIGTERM, _stop)
     app()
 

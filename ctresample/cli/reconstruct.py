@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from ctresample.cli.screen import say, screen
 from ctresample.data_tools.reading import PLAIN, Reading
 from ctresample.offered import RARE
 from ctresample.pipelines.results.options import ResultOptions
+
+if TYPE_CHECKING:
+    from ctresample.pipelines.calibration.trust import Trust
 
 FIRST, HELICAL = "What is not yet a sinogram", "Helical scans"
 ON_ANY_DEVICE = ResultOptions(device="auto")
@@ -186,6 +189,25 @@ def reconstruct(
             f"RMSE {mean['rmse_hu']:.1f} HU (means over slices)"
             + (f"; neighbours differ {made.metrics['flicker']:.2f} times as much as they should" if n > 1 else "")
         )
+    _tell_trust(made.trust)
     say(f"Pictures: {out / 'report.html'}")
     for one in made.maps:
-        say(f"{one.kind} map: root mean square {one.rms_hu:.1f} HU over the image")
+        if one.kind not in ("lower", "upper"):
+            say(f"{one.kind} map: root mean square {one.rms_hu:.1f} HU over the image")
+
+
+def _tell_trust(trust: Trust) -> None:
+    """Print what is known of the image without a truth; nothing where no calibration fits and none was asked for."""
+    if trust.bounds_in_words:
+        say(trust.bounds_in_words)
+    if trust.interval:
+        units = trust.interval.units
+        over = (
+            [f"{name} {unit}" for name, unit in units.items()] if len({*units.values()}) > 1 else [*units.values()][:1]
+        )
+        say(
+            f"{trust.interval.coverage} % intervals, mean half-width {trust.interval.mean_hu:.0f} HU, calibrated over "
+            f"{', '.join(over)}"
+        )
+    if trust.no_interval:
+        say(f"no interval: {trust.no_interval}")

@@ -22,6 +22,7 @@ from ctresample.consistency.linearisation import gauss_newton, linearised_proble
 from ctresample.consistency.misfit import spread_of_misfit
 from ctresample.consistency.neighbours import Neighbours
 from ctresample.consistency.noise_matching import match_noise
+from ctresample.consistency.origin import open_part
 
 __all__ = [
     "Neighbours",
@@ -35,6 +36,7 @@ __all__ = [
     "linearised_problem",
     "match_noise",
     "noise_ratio",
+    "open_part",
     "per_slice",
     "proximal_step",
     "residual_ratio",

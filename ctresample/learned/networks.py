@@ -100,7 +100,7 @@ def _check_size(kind: type[Network], folder: Path) -> None:
 
 
 def load_scheduler(folder: StrPath) -> DDIMScheduler:
-    """A noise schedule; `PriorError` if it has more steps than any, else errors as `load_network`."""
+    """A noise schedule; `PriorError` if it has more steps than any, or entries of which none can be made."""
     folder = as_path(folder, "folder")
     config = read_json(folder / "scheduler_config.json")
     n_steps = config.get("num_train_timesteps") if isinstance(config, dict) else None
@@ -108,7 +108,10 @@ def load_scheduler(folder: StrPath) -> DDIMScheduler:
         raise PriorError(f"{folder}: num_train_timesteps is {n_steps}; expected 1 to {_MOST_STEPS:,}")
     from diffusers import DDIMScheduler
 
-    return DDIMScheduler.from_pretrained(folder, local_files_only=True)
+    try:
+        return DDIMScheduler.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # whatever it makes of entries that it was never meant to get
+        raise PriorError(f"{folder}/scheduler_config.json describes no schedule: {reason_of(error)}") from None
 
 
 def reason_of(error: Exception) -> str:

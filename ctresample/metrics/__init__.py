@@ -1,6 +1,7 @@
 """Image quality against a known truth: whole slices, windows and the body."""
 
 from ctresample.metrics.image import DATA_RANGE_HU, flicker, mae_hu, psnr_db, rmse_hu, ssim
+from ctresample.metrics.places import local_rms, worse_places
 from ctresample.metrics.regions import REGIONS, body_mask, region_masks
 from ctresample.metrics.structures import StructureErrors, structure_errors, worst_square
 
@@ -10,11 +11,13 @@ __all__ = [
     "StructureErrors",
     "body_mask",
     "flicker",
+    "local_rms",
     "mae_hu",
     "psnr_db",
     "region_masks",
     "rmse_hu",
     "ssim",
     "structure_errors",
+    "worse_places",
     "worst_square",
 ]

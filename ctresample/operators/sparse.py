@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from functools import cached_property
 from typing import TypeAlias
 
@@ -15,6 +16,9 @@ from ctresample.errors import GeometryError
 from ctresample.geometry import Geometry, Grid
 from ctresample.operators.joseph import joseph_blocks
 from ctresample.operators.projector import Projector
+
+# torch says so at the first sparse matrix of a process; the projector needs no more than products
+warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state", UserWarning)
 
 _TILE = 8
 """Inside the matrix pixels are counted tile by tile of this many rows and columns, so that the pixels along a ray lie

@@ -48,6 +48,47 @@ RESIDUAL_MAP = Content(
 )
 """Where a reconstruction disagrees with the data."""
 
+ORIGIN_MAP = Content(
+    comments="Map, no CT image: the part of the image in HU that the scan does not determine, and that came from "
+    f"elsewhere. {_NO_DIAGNOSIS}",
+    series_number=69000,
+    step_hu=0.1,
+    intercept_hu=0.0,
+    windows={"Not measured": (0.0, 200.0)},
+)
+"""What of a reconstruction the data did not decide."""
+
+TV_DIFFERENCE_MAP = Content(
+    comments="Map, no CT image: root mean square difference in HU, over a square centimetre, to the reconstruction of "
+    f"the same scan by total variation. {_NO_DIAGNOSIS}",
+    series_number=79000,
+    step_hu=0.1,
+    intercept_hu=0.0,
+    windows={"Difference to TV": (50.0, 100.0)},
+)
+"""Where a reconstruction may be worse than total variation."""
+
+LOWER_BOUND, UPPER_BOUND = (
+    Content(
+        comments=f"{which} end of an interval of HU in every pixel, no CT image. {_NO_DIAGNOSIS}",
+        series_number=number,
+        step_hu=1.0,
+        intercept_hu=-1024.0,
+        windows=CT_IMAGE.windows,
+    )
+    for which, number in (("Lower", 39000), ("Upper", 49000))
+)
+"""Where the truth lies at a coverage that the settings state, from `ctresample.pipelines.calibration`."""
+
+HALF_WIDTH = Content(
+    comments=f"Map, no CT image: half the width in HU of an interval that the truth lies in. {_NO_DIAGNOSIS}",
+    series_number=59000,
+    step_hu=0.1,
+    intercept_hu=0.0,
+    windows={"Half-width": (100.0, 200.0)},
+)
+"""Of the same interval."""
+
 UNCERTAINTY_MAP = Content(
     comments="Map, no CT image: standard deviation in HU between reconstructions that differ in their random numbers. "
     f"{_NO_DIAGNOSIS}",

@@ -7,7 +7,6 @@ import logging
 import os
 import secrets
 import signal
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -96,8 +95,6 @@ def _own_workers(workers: int, own_keys: Any, local_cluster: Any, client_of: Any
 def _keep_quiet() -> None:
     """Runs in each worker that shares our terminal: Ctrl-C reaches it, too, and would end it in a traceback."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # torch says so at the first sparse matrix of a process; it tells a user nothing
-    warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state", UserWarning)
 
 
 def check_workers(client: Any, place: Path) -> int:

@@ -101,7 +101,7 @@ def _fill(folder: Path, job: Job, progress: Share) -> Mapping[str, Any]:
         "slices": sinogram.n_slices,
         "batch_size": result.batch_size,
         "doubts": image.doubts,
-        "notes": (*told, *result.notes),
+        "notes": (*told, *result.notes, *([f"no interval: {unfit}"] if (unfit := result.trust.no_interval) else [])),
         "residual_ratio": sum(image.residual_ratio) / len(image.residual_ratio),
         **({} if metrics is None else metrics["mean"]),
     }

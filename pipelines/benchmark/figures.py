@@ -75,6 +75,12 @@ STRUCTURES = (
 )
 """Errors that have a place."""
 
+ORIGINS = (
+    Figure("measured_rmse_hu", "Measured part HU", 1),
+    Figure("invented_rmse_hu", "Invented part HU", 1),
+)
+"""The error in two parts: what the data could have told, and what they leave open."""
+
 COSTS = (
     Figure("denoiser_calls", "Denoiser", 0),
     Figure("encoder_calls", "Encoder", 0),
@@ -88,6 +94,6 @@ COSTS = (
 )
 """What a slice takes; the calls do not depend on the machine."""
 
-FIGURES = MAIN + REGIONS + STRUCTURES + COSTS
+FIGURES = MAIN + REGIONS + STRUCTURES + ORIGINS + COSTS
 COMPARED = tuple(figure for figure in MAIN if figure.best in ("high", "low"))
 """Figures whose differences to a baseline are shown."""

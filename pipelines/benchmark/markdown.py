@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from ctresample.metrics.structures import REGION_MM, SPOT_HU, SPOT_MM2
 from ctresample.pipelines.benchmark.differences import Difference
-from ctresample.pipelines.benchmark.figures import COMPARED, COSTS, MAIN, REGIONS, STRUCTURES, Figure
+from ctresample.pipelines.benchmark.figures import COMPARED, COSTS, MAIN, ORIGINS, REGIONS, STRUCTURES, Figure
 from ctresample.pipelines.benchmark.summary import Statistic, SummaryRow
 from ctresample.result import ResultRow
+from ctresample.units import MATTERS_HU
 
 
 def markdown(
@@ -39,6 +40,11 @@ def markdown(
             "or too little (lost):",
             "",
             *_plain_table(of_it, STRUCTURES),
+            "",
+            "Root mean square of the two parts of the error: measured, which the data could have told (to within "
+            f"{MATTERS_HU:g} HU of noise a pixel), and invented, which they leave open:",
+            "",
+            *_plain_table(of_it, ORIGINS),
         ]
         parts += [
             "",

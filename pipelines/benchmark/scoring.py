@@ -34,3 +34,9 @@ def image_figures(
         figures[f"{region}_rmse_hu"] = rmse_hu(image_hu, truth_hu, mask)
         figures[f"{region}_mae_hu"] = mae_hu(image_hu, truth_hu, mask)
     return figures | structure_errors(image_hu, truth_hu, pixel_size_mm).figures
+
+
+def origin_figures(measured_hu: NDArray[np.floating[Any]], invented_hu: NDArray[np.floating[Any]]) -> dict[str, float]:
+    """The columns that follow from the two parts of an error, of `reconstruction.maps.error_parts`."""
+    parts = {"measured_rmse_hu": measured_hu, "invented_rmse_hu": invented_hu}
+    return {name: rmse_hu(part, np.zeros_like(part)) for name, part in parts.items()}

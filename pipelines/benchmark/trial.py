@@ -15,8 +15,9 @@ from ctresample.errors import CTResampleError
 from ctresample.operators import Projector
 from ctresample.pipelines.benchmark.memory import PeakMemory
 from ctresample.pipelines.benchmark.runs import Run
-from ctresample.pipelines.benchmark.scoring import image_figures
+from ctresample.pipelines.benchmark.scoring import image_figures, origin_figures
 from ctresample.pipelines.benchmark.tally import COUNTED, CountedProjector, Tally, counted_networks
+from ctresample.pipelines.reconstruction.maps import error_parts
 from ctresample.pipelines.reconstruction.reconstruct import reconstruct
 from ctresample.sinogram import Sinogram
 from ctresample.volume import Volume
@@ -82,14 +83,20 @@ class Trial:
             "peak_memory_mb": memory.megabytes,
             **{name: tally[name] / n for name in COUNTED},
         }
+        truths = np.concatenate([self.truths[k].hu for k in kept])
+        errors = error_parts(part, result.image_hu - truths, device=self.device, batch_size=n, projector=self.projector)
+        pixel_mm = result.sinogram.grid.pixel_size_mm
         return [
             (
                 image,
                 {
-                    **image_figures(image, self.truths[k].hu[0], result.sinogram.grid.pixel_size_mm),
+                    **image_figures(image, truth, pixel_mm),
+                    **origin_figures(measured, invented),
                     "residual_ratio": ratio,
                     **common,
                 },
             )
-            for k, image, ratio in zip(kept, result.image_hu, result.residual_ratio, strict=True)
+            for image, truth, measured, invented, ratio in zip(
+                result.image_hu, truths, *errors, result.residual_ratio, strict=True
+            )
         ]

@@ -12,7 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctresample.choices import VOLUME_SUFFIXES, MapKind
-from ctresample.data_tools.dicom_export.content import CT_IMAGE, RESIDUAL_MAP, UNCERTAINTY_MAP, Content
+from ctresample.data_tools.dicom_export.content import (
+    CT_IMAGE,
+    HALF_WIDTH,
+    LOWER_BOUND,
+    ORIGIN_MAP,
+    RESIDUAL_MAP,
+    TV_DIFFERENCE_MAP,
+    UNCERTAINTY_MAP,
+    UPPER_BOUND,
+    Content,
+)
 from ctresample.data_tools.dicom_export.write import check_ct_series, write_ct_series
 from ctresample.data_tools.volume_files import check_expressible, write_volume_file
 from ctresample.paths import StrPath, as_path
@@ -27,7 +37,7 @@ class ResultMap:
     """A map that belongs to a reconstruction.
 
     Attributes:
-        kind: "residual" or "uncertainty".
+        kind: of `ctresample.choices.MapKind`.
         hu: ``[slice, y, x]`` in HU.
         facts: how it came about, JSON-able.
     """
@@ -55,7 +65,14 @@ class _Kind:
 _RECONSTRUCTION = _Kind("", DICOM_FOLDER, "reconstruction", CT_IMAGE)
 _MAPS: dict[MapKind, _Kind] = {
     "residual": _Kind("Residual map (HU)", "dicom-residual-map", "residual-map", RESIDUAL_MAP),
+    "origin": _Kind("Origin map: not measured (HU)", "dicom-origin-map", "origin-map", ORIGIN_MAP),
+    "tv-difference": _Kind(
+        "Difference to TV (RMS over 1 cm2, HU)", "dicom-tv-difference-map", "tv-difference-map", TV_DIFFERENCE_MAP
+    ),
     "uncertainty": _Kind("Uncertainty map (SD, HU)", "dicom-uncertainty-map", "uncertainty-map", UNCERTAINTY_MAP),
+    "lower": _Kind("Lower bound", "dicom-lower", "lower", LOWER_BOUND),
+    "upper": _Kind("Upper bound", "dicom-upper", "upper", UPPER_BOUND),
+    "half-width": _Kind("Half-width (HU)", "dicom-half-width", "half-width", HALF_WIDTH),
 }
 
 

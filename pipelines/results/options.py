@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from ctresample.choices import CLEANING, FORMATS, Cleaning, ViewWeights, Window
+from ctresample.choices import CLEANING, FORMATS, INTERVALS, Cleaning, ViewWeights, Window
 from ctresample.errors import UsageError
 from ctresample.offered import METHOD, RESULTS, Offered
 from ctresample.pipelines.reconstruction.coupling_strength import coupling_strength
@@ -29,7 +29,11 @@ class ResultOptions:
         seed: of methods that sample.
         formats: of `ctresample.choices.FORMATS`; kept in their order.
         residual_map: write where the image disagrees with the data.
+        origin_map: write what of the image the data do not determine.
+        tv_difference_map: write how far the image is from that of total variation, over square centimetres.
         uncertainty: reconstruct so often, with the seeds after the first, and write how the images differ.
+        interval: coverage in per cent, of `ctresample.choices.INTERVALS`, of the intervals to write.
+        calibration: file that intervals and bounds are taken from; None for those of the prior's folder.
         device: "auto", "cpu", "cuda" or one of several GPUs.
 
     Raises:
@@ -90,6 +94,20 @@ class ResultOptions:
         bool,
         Offered("Write where the image disagrees with the data: the smooth FBP of the misfit, in HU.", group=RESULTS),
     ] = False
+    origin_map: Annotated[
+        bool,
+        Offered(
+            "Write what of the image the data do not determine, so that it came from the method: in HU.", group=RESULTS
+        ),
+    ] = False
+    tv_difference_map: Annotated[
+        bool,
+        Offered(
+            "Write how far the image is from that of TV over each square centimetre, in HU: where it may be worse by "
+            "so much, and nowhere else.",
+            group=RESULTS,
+        ),
+    ] = False
     uncertainty: Annotated[
         int | None,
         Offered(
@@ -98,6 +116,21 @@ class ResultOptions:
             "N",
             minimum=2,
             group=RESULTS,
+        ),
+    ] = None
+    interval: Annotated[
+        int | None,
+        Offered(
+            f"Write in which HU the truth of each pixel lies at so many per cent ({', '.join(map(str, INTERVALS))}): "
+            "lower and upper end and half-width. Of scans that a calibration fits; see calibrate.",
+            "PERCENT",
+            group=RESULTS,
+        ),
+    ] = None
+    calibration: Annotated[
+        str | None,
+        Offered(
+            "Of `ctresample calibrate`, for intervals and bounds; default: the prior's own.", "FILE", group=RESULTS
         ),
     ] = None
     device: Annotated[str, Offered("Where to compute. auto: the GPU where there is one.", "auto|cpu|cuda")] = "cpu"
@@ -115,16 +148,24 @@ class ResultOptions:
         object.__setattr__(self, "clean", tuple(name for name in CLEANING if name in self.clean))
         if self.uncertainty is not None and self.uncertainty < 2:
             raise UsageError(f"uncertainty is {self.uncertainty}; expected 2 or more reconstructions to compare")
+        if self.tv_difference_map and self.method == "tv":
+            raise UsageError(
+                "tv_difference_map compares with tv, but the method is tv; leave it out, or choose another"
+            )
         if self.uncertainty and not chosen.is_random:
             raise UsageError(
                 f"uncertainty compares images of other random numbers, but {self.method} draws none; expected one of "
                 f"{', '.join(name for name, one in METHODS.items() if one.is_random)}"
             )
 
+        if self.interval is not None and self.interval not in INTERVALS:
+            raise UsageError(f"interval is {self.interval}; expected one of {', '.join(map(str, INTERVALS))} per cent")
+
     @property
     def n_images(self) -> int:
         """Volumes written in each format: the reconstruction and its maps."""
-        return 1 + self.residual_map + bool(self.uncertainty)
+        maps = self.residual_map + self.origin_map + self.tv_difference_map + bool(self.uncertainty)
+        return 1 + maps + 3 * (self.interval is not None)
 
     @property
     def n_runs(self) -> int:

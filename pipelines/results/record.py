@@ -31,6 +31,7 @@ def write_record(
     maps: Sequence[ResultMap] = (),
     created: datetime | None = None,
     notes: Sequence[str] = (),
+    trust: Mapping[str, Any] | None = None,
 ) -> None:
     """Write ``run.json``.
 
@@ -42,6 +43,7 @@ def write_record(
         maps: written beside the reconstruction.
         created: the date; None for now.
         notes: what is worth knowing of the source, without names of files.
+        trust: from `Trust.record`, with the traffic light.
     """
     folder = as_path(folder, "folder")
     record = {
@@ -63,6 +65,7 @@ def write_record(
         "residual_history": result.residual_history,
         "maps": {one.kind: {"rms_hu": one.rms_hu, **one.facts} for one in maps},
         "metrics": metrics,
+        "trust": trust,
     }
     text = json.dumps(finite(record), indent=1, allow_nan=False, ensure_ascii=False)
     write_file(folder / RECORD_NAME, text + "\n")

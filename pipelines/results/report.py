@@ -14,6 +14,7 @@ import ctresample
 from ctresample import display, units
 from ctresample.files import write_file
 from ctresample.metrics import rmse_hu
+from ctresample.pipelines.calibration.lights import Light, overall
 from ctresample.pipelines.page import filled
 from ctresample.pipelines.reconstruction.reconstruct import reconstruct
 from ctresample.pipelines.results.images import ResultMap
@@ -25,6 +26,9 @@ from ctresample.result import Reconstruction
 
 PAGE_NAME = "report.html"
 
+_ENDS = ("lower", "upper")
+"""Maps that are shown as images, for they are to be looked at beside the reconstruction."""
+
 
 def write_page(
     folder: Path,
@@ -33,6 +37,7 @@ def write_page(
     maps: Sequence[ResultMap] = (),
     truth_hu: NDArray[np.float32] | None = None,
     metrics: Mapping[str, Any] | None = None,
+    lights: tuple[Light, ...] = (),
 ) -> None:
     """Write the page; it fetches nothing and names no patient.
 
@@ -42,6 +47,7 @@ def write_page(
         maps: to lay over the image.
         truth_hu: ``[slice, y, x]`` to compare with, if there is one.
         metrics: from `ctresample.pipelines.results.against.compare`.
+        lights: how far to trust it.
 
     Raises:
         OutputError: it cannot be written.
@@ -61,6 +67,8 @@ def write_page(
         viewer=embed(scene),
         facts=_facts(result),
         doubts=result.doubts,
+        lights=lights,
+        light=overall(lights) if lights else "",
         ratio=sum(result.residual_ratio) / len(result.residual_ratio),
         metrics=metrics,
         pictures=pictures,
@@ -85,7 +93,8 @@ def result_scene(
     if not sinogram.geometry.is_volume and result.method != "fbp":
         layers.append(_judged("fbp", reconstruct(sinogram, method="fbp").image_hu, truth_hu))
     layers.append(_judged(name, result.image_hu, truth_hu))
-    layers += [Layer(f"{one.kind} map", one.hu, "map", of=name) for one in maps]
+    layers += [Layer(f"{one.kind} {one.facts['percent']} %", one.hu, "image") for one in maps if one.kind in _ENDS]
+    layers += [Layer(f"{one.kind} map", one.hu, "map", of=name) for one in maps if one.kind not in _ENDS]
     across, down, along = (float(length) for length in np.linalg.norm(sinogram.affine[:3, :3], axis=0))
     n = sinogram.n_slices
     return Scene(

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import chain
+from typing import Any
 
+from ctresample.metrics.places import SQUARE_MM
+from ctresample.pipelines.calibration.trust import Trust
 from ctresample.pipelines.reconstruction import maps
+from ctresample.pipelines.reconstruction.reconstruct import reconstruct
 from ctresample.pipelines.results.images import ResultMap
 from ctresample.pipelines.results.options import ResultOptions
 from ctresample.result import Reconstruction
@@ -38,13 +42,34 @@ def result_maps(
     return made
 
 
+def interval_maps(result: Reconstruction, trust: Trust) -> list[ResultMap]:
+    """Lower and upper end and half-width of the interval of every pixel; none where there is no interval."""
+    found = trust.interval
+    if found is None:
+        return []
+    facts = {"percent": found.coverage, "units": dict(found.units), "not_calibrated": list(found.not_calibrated)}
+    half = found.half_width_hu
+    return [
+        ResultMap("lower", result.image_hu - half, facts),
+        ResultMap("upper", result.image_hu + half, facts),
+        ResultMap("half-width", half, facts),
+    ]
+
+
 def maps_of_one(
     sinogram: Sinogram, result: Reconstruction, options: ResultOptions, *, batch_size: int
 ) -> list[ResultMap]:
-    """Those of them that need no other reconstruction."""
-    if not options.residual_map:
-        return []
-    misfit = maps.residual_map(
-        sinogram, result.image_hu, physics=options.physics, device=options.device, batch_size=batch_size
-    )
-    return [ResultMap("residual", misfit, {"window": maps.WINDOW, "cutoff": maps.CUTOFF})]
+    """Those of them that need no other reconstruction of this kind."""
+    given: dict[str, Any] = {"physics": options.physics, "device": options.device, "batch_size": batch_size}
+    made = []
+    if options.residual_map:
+        misfit = maps.residual_map(sinogram, result.image_hu, **given)
+        made.append(ResultMap("residual", misfit, {"window": maps.WINDOW, "cutoff": maps.CUTOFF}))
+    if options.origin_map:
+        not_measured = maps.origin_map(sinogram, result.image_hu, **given)
+        made.append(ResultMap("origin", not_measured, {"spread_hu": maps.SPREAD_HU}))
+    if options.tv_difference_map:
+        other = reconstruct(sinogram, method="tv", z_coupling=options.z_coupling, **given)
+        differs = maps.difference_map(result.image_hu, other.image_hu, sinogram.grid)
+        made.append(ResultMap("tv-difference", differs, {"square_mm": SQUARE_MM}))
+    return made

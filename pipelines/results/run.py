@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,9 @@ from ctresample.errors import UsageError
 from ctresample.files import as_output_error, whole_folder
 from ctresample.learned import LearnedModel
 from ctresample.paths import StrPath, as_path
+from ctresample.pipelines.calibration.judge import Judge
+from ctresample.pipelines.calibration.lights import lights_of, overall
+from ctresample.pipelines.calibration.trust import Trust
 from ctresample.pipelines.reconstruction.kept_parts import remove_parts
 from ctresample.pipelines.reconstruction.learned_models import learned_model
 from ctresample.pipelines.reconstruction.methods import method_named
@@ -32,7 +35,7 @@ from ctresample.pipelines.results.memory import with_smaller_batches
 from ctresample.pipelines.results.options import ResultOptions
 from ctresample.pipelines.results.record import write_record
 from ctresample.pipelines.results.report import write_page
-from ctresample.pipelines.results.result_maps import result_maps
+from ctresample.pipelines.results.result_maps import interval_maps, result_maps
 from ctresample.pipelines.work import Progress
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
@@ -47,6 +50,7 @@ class Result:
         maps: that were asked for.
         metrics: against the truth, where there was one.
         batch_size: slices reconstructed together: those that memory was enough for.
+        trust: what is known of the images without a truth.
         notes: what was found in the sinogram while it was cleaned.
         note: what was de-identified, in a line; empty where nothing was.
     """
@@ -55,6 +59,7 @@ class Result:
     maps: tuple[ResultMap, ...]
     metrics: Mapping[str, Any] | None
     batch_size: int
+    trust: Trust
     notes: tuple[str, ...]
     note: str
 
@@ -106,6 +111,7 @@ def make_result(
     if parts_folder is not None and options.uncertainty:
         raise UsageError("a folder of parts keeps one reconstruction; leave it or the uncertainty out")
     with whole_folder(place) as unfinished:
+        own_origin = sinogram.origin
         if deidentifier:
             origin, created = sinogram.origin, UNDATED
             sinogram = deidentifier.sinogram(sinogram)
@@ -113,8 +119,17 @@ def make_result(
         check_export(sinogram, options.formats)
         found: list[str] = []
         sinogram = cleaned(sinogram, options.clean, on_note=found.append)
-        options = replace(options, device=str(pick_device(options.device)))
+        options = on_its_device(options)
         model = load_model(options) if model is None else model
+        judge = Judge.of(
+            replace(sinogram, origin=own_origin),
+            method=options.method,
+            preset=options.preset if method_named(options.method).has_presets else "",
+            model=model,
+            prior=options.prior_name(),
+            file=options.calibration,
+            on_note=found.append,
+        )
         n = sinogram.n_slices
         step = f"{options.method}, {n} slice{'s'[: n > 1]}, {sinogram.geometry.n_views} views"
         coupling = coupling_of(options.z_coupling, method_named(options.method), sinogram)
@@ -138,13 +153,20 @@ def make_result(
             lambda size: result_maps(sinogram, result, lambda number: images(number, size), options, batch_size=size),
             size,
         )
+        trust, size = with_smaller_batches(
+            lambda size: judge.trust(result, coverage=options.interval, device=options.device, batch_size=size), size
+        )
+        lights = lights_of(result, trust)
+        maps += interval_maps(result, trust)
+        if trust.warning:
+            result = replace(result, doubts=(*result.doubts, trust.warning))
         tell(1, "writing")
         solved = time.perf_counter()
         metrics = None if truth_hu is None else compare(result.image_hu, truth_hu)
         note = ""
         with as_output_error(place):  # whichever library writes
             write_images(unfinished, result, formats=options.formats, maps=maps, created=created)
-            write_page(unfinished, result, maps=maps, truth_hu=truth_hu, metrics=metrics)
+            write_page(unfinished, result, maps=maps, truth_hu=truth_hu, metrics=metrics, lights=lights)
             now = time.perf_counter()
             write_record(
                 unfinished,
@@ -154,13 +176,20 @@ def make_result(
                 maps=maps,
                 created=created,
                 notes=[*notes, *found],
+                trust={"light": overall(lights), "lights": [asdict(one) for one in lights], **trust.record()},
             )
             if deidentifier:
                 note = write_report(unfinished / REPORT_NAME, deidentifier)
     if parts_folder is not None:
         remove_parts(as_path(parts_folder, "parts_folder"))
     return Result(
-        reconstruction=result, maps=tuple(maps), metrics=metrics, batch_size=size, notes=tuple(found), note=note
+        reconstruction=result,
+        maps=tuple(maps),
+        metrics=metrics,
+        batch_size=size,
+        trust=trust,
+        notes=tuple(found),
+        note=note,
     )
 
 
@@ -172,8 +201,9 @@ def reconstructed(
     batch_size: int = 8,
     progress: Callable[[float], None] | None = None,
     parts_folder: StrPath | None = None,
+    first: int = 0,
 ) -> Reconstruction:
-    """The images alone; see `ctresample.pipelines.reconstruction.reconstruct.reconstruct`."""
+    """The images alone, the first slice being of that number; see `ctresample.pipelines.reconstruction.reconstruct`."""
     return reconstruct(
         sinogram,
         method=options.method,
@@ -188,7 +218,13 @@ def reconstructed(
         batch_size=batch_size,
         progress=progress,
         parts_folder=parts_folder,
+        slice_numbers=range(first, first + sinogram.n_slices) if first else None,
     )
+
+
+def on_its_device(options: ResultOptions) -> ResultOptions:
+    """The same with the device that "auto" stands for."""
+    return replace(options, device=str(pick_device(options.device)))
 
 
 def load_model(options: ResultOptions) -> LearnedModel | None:

@@ -73,30 +73,42 @@ def test_only_nrrd(cli, scan, tmp_path):
     ]
 
 
+MAPS = ("--residual-map", "--origin-map", "--tv-difference-map")
+TITLES = {
+    "residual": "Residual map (HU)",
+    "origin": "Origin map: not measured (HU)",
+    "tv-difference": "Difference to TV (RMS over 1 cm2, HU)",
+    "uncertainty": "Uncertainty map (SD, HU)",
+}
+
+
 def test_maps(cli, make_series, prior, tmp_path):
     scan, out = tmp_path / "scan.h5", tmp_path / "out"
     source = make_series(tmp_path / "source", n=1)
     assert cli("simulate", source, "-o", scan, "--views", 8, "--size", 32, "--photons", "1e5").exit_code == 0
     words = ("reconstruct", scan, "--prior", prior, "--device", "cpu")
-    done = cli(*words, "-o", out, "--seed", 5, "--format", "dicom,nrrd", "--residual-map", "--uncertainty", 2)
+    done = cli(*words, "-o", out, "--seed", 5, "--format", "dicom,nrrd", *MAPS, "--uncertainty", 2)
     assert done.exit_code == 0, done.output
     record = json.loads((out / "run.json").read_text())
     assert record["seed"] == 5
     assert record["maps"]["uncertainty"]["seeds"] == [5, 6]
     main, found, headers = read_ct_series(out / "dicom"), {}, [dcmread(min((out / "dicom").iterdir()))]
-    for kind, title in (("residual", "Residual map (HU)"), ("uncertainty", "Uncertainty map (SD, HU)")):
+    assert record["maps"]["origin"]["spread_hu"] == 40
+    page = (out / "report.html").read_text()
+    for kind, title in TITLES.items():
         volume = found[kind] = read_ct_series(out / f"dicom-{kind}-map")
         exact = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(out / f"{kind}-map.nrrd")))
         assert np.abs(volume.hu - exact).max() <= 0.0501
         np.testing.assert_allclose(volume.affine, main.affine)
         assert record["maps"][kind]["rms_hu"] == pytest.approx(np.sqrt(np.mean(exact.astype(float) ** 2)))
         assert f"{kind} map" in done.stdout
+        assert f"{kind} map" in page
         ds = dcmread(min((out / f"dicom-{kind}-map").iterdir()))
         assert ds.SeriesDescription.startswith(title)
         assert "no CT image" in ds.ImageComments
         assert title in ds.DerivationDescription
         headers.append(ds)
-    assert len({ds.SeriesInstanceUID for ds in headers}) == len({ds.SeriesNumber for ds in headers}) == 3
+    assert len({ds.SeriesInstanceUID for ds in headers}) == len({ds.SeriesNumber for ds in headers}) == 5
     assert len({ds.StudyInstanceUID for ds in headers}) == 1
 
     assert cli(*words, "-o", tmp_path / "other", "--seed", 6).exit_code == 0
@@ -108,8 +120,8 @@ def test_maps(cli, make_series, prior, tmp_path):
 def test_maps_are_conformant(cli, dicom_complaints, identified, tmp_path):
     scan, out = tmp_path / "scan.h5", tmp_path / "out"
     assert cli("simulate", identified, "-o", scan, "--views", 12, "--size", 32).exit_code == 0
-    assert cli("reconstruct", scan, "-o", out, "--method", "fbp", "--residual-map").exit_code == 0
-    for path in (out / "dicom-residual-map").iterdir():
+    assert cli("reconstruct", scan, "-o", out, "--method", "fbp", *MAPS).exit_code == 0
+    for path in out.glob("dicom-*-map/*"):
         assert dicom_complaints("dciodvfy", "-new", path) == []
     assert dicom_complaints("dcentvfy", *out.rglob("*.dcm")) == []
 

@@ -17,8 +17,10 @@ VERBS = (
     "align",
     "lower-dose",
     "reconstruct",
+    "calibrate",
     "batch",
     "benchmark",
+    "lesions",
     "dataset",
     "finetune",
     "fetch",
@@ -93,7 +95,7 @@ def test_options_named_in_messages_exist():
             assert named <= known | others, (file, named - known)
 
 
-@pytest.mark.parametrize("verb", ["reconstruct", "benchmark"])
+@pytest.mark.parametrize("verb", ["reconstruct", "benchmark", "lesions"])
 def test_help_lists_every_method(cli, verb):
     lines = " ".join(cli(verb, "--help").stdout.split())
     for name, method in METHODS.items():

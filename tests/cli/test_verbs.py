@@ -109,6 +109,18 @@ def test_benchmark_max_slices(cli, series, tmp_path):
     assert [(row.slice, row.views) for row in rows] == [("slice-001", 25), ("slice-002", 25)]
 
 
+def test_benchmark_with_tasks(cli, series, tmp_path):
+    words = ("benchmark", series, "--methods", "fbp", "--max-slices", 1, "--views", 9, "--tasks")
+    done = cli(*words, "-o", tmp_path / "out", "--size", 80)
+    assert done.exit_code == 0, done.output
+    rows = json.loads((tmp_path / "out" / "tasks.json").read_text())
+    assert [(row["method"], row["failure"]) for row in rows] == [("fbp", "")] * 3
+    assert {"tasks.csv", "tasks.md", "results.csv"} <= {path.name for path in (tmp_path / "out").iterdir()}
+    small = cli(*words, "-o", tmp_path / "small", "--size", 32)
+    assert (small.exit_code, "size is 32; the phantom's rods need 74" in small.stderr) == (2, True)
+    assert not (tmp_path / "small").exists()
+
+
 def test_benchmark_of_published_scans_goes_on(cli, series, tmp_path):
     words = ("benchmark", series, "-o", tmp_path / "out", "--methods", "fbp,cgls", "--size", 32, "--draws", 2)
     more = (

@@ -36,6 +36,8 @@ def altered(toy_prior, tmp_path):
         ("vae/config.json", {"layers_per_block": 900}, "describes a network of|describes no AutoencoderKL"),
         ("scheduler/scheduler_config.json", {"num_train_timesteps": 10**10}, "num_train_timesteps is 10000000000"),
         ("scheduler/scheduler_config.json", {"num_train_timesteps": "many"}, "num_train_timesteps is many"),
+        ("scheduler/scheduler_config.json", {"trained_betas": "many"}, "scheduler_config.json describes no schedule"),
+        ("scheduler/scheduler_config.json", {"trained_betas": 0.5}, "scheduler_config.json describes no schedule"),
         ("prior.json", {"image_size": 1e400}, "cannot be used"),
     ],
 )

@@ -60,6 +60,10 @@ def test_every_slice_run_view_and_draw():
         for region, mask in region_masks(truth).items():
             assert getattr(row, f"{region}_rmse_hu") == pytest.approx(np.sqrt(np.mean(errors[mask] ** 2)))
             assert getattr(row, f"{region}_mae_hu") == pytest.approx(np.abs(errors[mask]).mean())
+        # the two parts sum to the error and lean the same way
+        parts, cross = (row.measured_rmse_hu, row.invented_rmse_hu), row.measured_rmse_hu * row.invented_rmse_hu
+        assert min(parts) > 0
+        assert -1e-3 <= row.rmse_hu**2 - parts[0] ** 2 - parts[1] ** 2 <= 2.001 * cross
         assert row.residual_ratio > 0
         assert row.seconds > 0
         assert row.projections >= 1

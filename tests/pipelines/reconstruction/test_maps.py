@@ -1,6 +1,7 @@
 """Maps against what they are defined to be, on images whose errors are known."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,13 @@ import torch
 from ctresample.errors import UsageError
 from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.operators import make_projector
-from ctresample.pipelines.reconstruction.maps import residual_map, uncertainty_map
+from ctresample.pipelines.reconstruction.maps import (
+    SPREAD_HU,
+    error_parts,
+    origin_map,
+    residual_map,
+    uncertainty_map,
+)
 from ctresample.pipelines.reconstruction.physics import Physics
 from ctresample.sinogram import Sinogram
 from ctresample.solvers.fbp import fbp
@@ -98,6 +105,64 @@ def test_residual_knows_the_tube():
     hardened = Sinogram(values=values, geometry=geometry, grid=GRID, affine=np.eye(4))
     assert np.abs(residual_map(hardened, hu, physics=tube)).max() < 0.5
     assert np.abs(residual_map(hardened, hu)).max() > 5
+
+
+def test_origin_map_holds_what_no_ray_sees_and_nothing_of_what_all_see():
+    """One view from above: stripes across its rays are measured, stripes along the rays are not."""
+    y, x = np.mgrid[:SIZE, :SIZE]
+    inside = (np.hypot(y - 15.5, x - 15.5) < 10)[None]
+    flat = np.where(inside, 0, -1000).astype(np.float32)
+    scan = scanned(flat, ParallelBeam(np.zeros(1), SIZE, 4.0))
+    across, along = (np.where(k // 2 % 2, 50, -50)[None] * inside for k in (x, y))
+    base = origin_map(scan, flat)
+    unseen, seen = (origin_map(scan, (flat + one).astype(np.float32)) - base for one in (along, across))
+    share = [float(np.vdot(got, one) / np.vdot(one, one)) for got, one in ((unseen, along), (seen, across))]
+    assert share[0] > 0.95
+    assert share[1] < 1 - 0.5 * 10 / SIZE  # a stripe is spread over the whole column, beyond the disc
+    columns = (flat + 1000).sum(axis=1)
+    np.testing.assert_array_less(np.abs(base.sum(axis=1)), 0.02 * columns + 0.1)  # column sums are all that is measured
+
+
+@pytest.mark.parametrize("kind", ["parallel", "fan"])
+def test_origin_map_against_the_matrix(kind):
+    """``Q x`` by its definition, with a dense matrix."""
+    hu, geometry = body()[1:], beam(9, kind)
+    noisy = replace(scanned(hu, geometry), photons=1e4)
+    A = make_projector(geometry, GRID, dtype=torch.float64)
+    rows = A(torch.eye(SIZE**2, dtype=torch.float64).view(-1, 1, SIZE, SIZE)).flatten(1).T.numpy()
+    W = rows / noisy.sigma().reshape(-1, 1)
+    unit = noisy.mu_water_per_mm / 1000
+    H = W.T @ W
+    mu = (hu.astype(float).ravel() + 1000) * unit
+    measured = np.linalg.solve(H + np.eye(len(H)) / (SPREAD_HU * unit) ** 2, H @ mu) / unit
+    expected = hu.ravel() + 1000 - measured
+    found = origin_map(noisy, hu)
+    assert np.sqrt(np.mean((found.ravel() - expected) ** 2)) < 0.5
+    assert np.sqrt(np.mean(expected**2)) > 20
+    told, left_open = error_parts(noisy, np.float32(hu - hu.mean()))
+    np.testing.assert_allclose(told + left_open, hu - hu.mean(), atol=1e-3)
+    assert np.vdot(told, left_open) > 0
+
+
+def test_origin_map_of_staggered_slices_counts_and_a_cone():
+    hu, geometry = body(), beam(12)
+    plain = replace(scanned(hu, geometry), photons=1e4)
+    shifts = (0.0, 0.1)
+    turned = [scanned(hu[k : k + 1], plain.turned(shift)) for k, shift in enumerate(shifts)]
+    staggered = replace(
+        plain, values=np.concatenate([one.values for one in turned]), angle_shifts_rad=shifts, photons=1e4
+    )
+    found = origin_map(staggered, hu)
+    for k, one in enumerate(turned):
+        np.testing.assert_allclose(found[k], origin_map(replace(one, photons=1e4), hu[k : k + 1])[0], atol=0.1)
+    # counts of many photons are told as well as their logarithm
+    counts = origin_map(plain, hu, physics=Physics(model="counts"))
+    assert np.sqrt(np.mean((counts - origin_map(plain, hu)) ** 2)) < 0.05 * np.sqrt(np.mean(counts**2))
+    grid = VolumeGrid((3, 16, 16), 8.0, 8.0)
+    cone = ConeBeam.for_grid(grid, 6)
+    volume = np.repeat(hu[:1, ::2, ::2], 3, axis=0)
+    values = make_projector(cone, grid)(torch.from_numpy(hu_to_mu(volume))[None, None])[0, 0].numpy()
+    assert origin_map(Sinogram(values=values, geometry=cone, grid=grid, affine=np.eye(4)), volume).shape == volume.shape
 
 
 def test_uncertainty_is_the_standard_deviation():

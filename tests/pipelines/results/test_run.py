@@ -75,6 +75,7 @@ def test_deidentified(tmp_path, sinogram):
         ({"formats": ()}, "expected some of dicom"),
         ({"method": "fbp", "uncertainty": 2}, "fbp draws none; expected one of resample"),
         ({"uncertainty": 1}, "expected 2 or more"),
+        ({"method": "tv", "tv_difference_map": True}, "but the method is tv"),
     ],
 )
 def test_options_that_cannot_be(options, complaint):

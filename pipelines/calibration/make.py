@@ -1,0 +1,214 @@
+"""Make a calibration: reconstruct scans whose truth is known, and look how far off the images are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctresample.choices import INTERVALS
+from ctresample.errors import CalibrationError
+from ctresample.learned import LearnedModel
+from ctresample.learned.latent_prior import LatentPrior
+from ctresample.metrics import rmse_hu
+from ctresample.pipelines.calibration.calibration import BOUND, Calibration, Factor, TissueErrors
+from ctresample.pipelines.calibration.conformal import factor_of, fewest_units, quantiles_of, rank_bound
+from ctresample.pipelines.calibration.expected_error import expected_error_hu, rough_image_hu
+from ctresample.pipelines.calibration.known import KnownScans
+from ctresample.pipelines.calibration.scan_kind import ScanKind
+from ctresample.pipelines.calibration.tissues import TISSUES, tissue_numbers
+from ctresample.pipelines.calibration.typical import FALSE_ALARMS, Typical, figures_of
+from ctresample.result import Reconstruction
+from ctresample.sinogram import Sinogram
+
+ENOUGH_PIXELS = 100
+"""Of a tissue in a slice, to count."""
+
+FEWEST_SLICES = fewest_units(0.9)
+"""Without so many there is no interval worth having."""
+
+_FEWEST_PATIENTS = 3
+"""Without so many nothing is typical."""
+
+
+@dataclass
+class _Slice:
+    """What is kept of a slice; by tissue the number of pixels, and sums over them."""
+
+    patient: str
+    quantiles: dict[int, NDArray[np.float64]]
+    error2: NDArray[np.float64]
+    expected2: NDArray[np.float64]
+    rmse_hu: float
+    figures: NDArray[np.float64] | None
+
+
+@dataclass
+class Seen:
+    """What was seen so far, slice by slice."""
+
+    slices: list[_Slice] = field(default_factory=list)
+
+    def add(
+        self,
+        image_hu: NDArray[np.float32],
+        truth_hu: NDArray[np.float32],
+        expected_hu: NDArray[np.float32],
+        patient: str,
+        figures: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Add slices ``[slice, y, x]`` of one patient.
+
+        Args:
+            image_hu: the reconstruction.
+            truth_hu: what was scanned.
+            expected_hu: from `expected_error_hu`.
+            patient: whose.
+            figures: from `figures_of`, where there is a latent prior.
+        """
+        for k, (image, truth, expected) in enumerate(zip(image_hu, truth_hu, expected_hu, strict=True)):
+            error, tissue = np.abs(image - truth).astype(np.float64), tissue_numbers(image).ravel()
+            error2, expected2 = (
+                np.bincount(tissue, weights=values.astype(np.float64).ravel() ** 2, minlength=len(TISSUES))
+                / values.size
+                for values in (error, expected)
+            )
+            ratio, count = (error / expected).ravel(), np.bincount(tissue, minlength=len(TISSUES))
+            kept = {t: quantiles_of(ratio[tissue == t]) for t in range(len(TISSUES)) if count[t] >= ENOUGH_PIXELS}
+            own = None if figures is None else figures[k]
+            self.slices.append(_Slice(patient, kept, error2, expected2, rmse_hu(image, truth), own))
+
+    def tissues(self) -> dict[str, TissueErrors]:
+        """The factors of each tissue that enough units have."""
+        found = {}
+        for number, name in enumerate(TISSUES):
+            having = [one for one in self.slices if number in one.quantiles]
+            patients: dict[str, list[_Slice]] = {}
+            for one in having:
+                patients.setdefault(one.patient, []).append(one)
+            by = {
+                "patients": [
+                    quantiles_of(np.concatenate([o.quantiles[number] for o in own])) for own in patients.values()
+                ],
+                "slices": [one.quantiles[number] for one in having],
+            }
+            factors = {}
+            for level in INTERVALS:
+                unit = _unit(len(patients), len(having), level)
+                if unit:
+                    factors[level] = Factor(factor_of(by[unit], level / 100), unit, len(by[unit]))
+            if factors:
+                # every patient counts the same
+                means = [
+                    np.mean([[one.error2[number], one.expected2[number]] for one in own], axis=0)
+                    for own in patients.values()
+                ]
+                error2, expected2 = np.sum(means, axis=0)
+                found[name] = TissueErrors(float(np.sqrt(error2 / expected2)), factors)
+        return found
+
+    def rmse_factor(self, tissues: dict[str, TissueErrors]) -> Factor | None:
+        """How far above the expected RMSE that of a slice may lie; None of too few slices."""
+        if len(self.slices) < fewest_units(BOUND / 100):
+            return None
+        rms = rms_by_number(tissues)
+        ratios = [one.rmse_hu / float(np.sqrt(np.sum(rms**2 * one.expected2))) for one in self.slices]
+        return Factor(rank_bound(ratios, BOUND / 100), "slices", len(ratios))
+
+    @property
+    def n_patients(self) -> int:
+        """Whose slices they are."""
+        return len({one.patient for one in self.slices})
+
+    def typical(self) -> Typical | None:
+        """What is typical of them; None without a latent prior, or of too few patients."""
+        names = sorted({one.patient for one in self.slices})
+        figures = [one.figures for one in self.slices if one.figures is not None]
+        if (
+            len(figures) < len(self.slices)
+            or len(names) < _FEWEST_PATIENTS
+            or len(figures) < fewest_units(1 - FALSE_ALARMS)
+        ):
+            return None
+        return Typical.of(np.stack(figures), [names.index(one.patient) for one in self.slices])
+
+
+def rms_by_number(tissues: dict[str, TissueErrors]) -> NDArray[np.float64]:
+    """The root mean square of each tissue in units of the expected error; of one not calibrated the largest of all."""
+    largest = max(one.rms for one in tissues.values())
+    return np.array([tissues[name].rms if name in tissues else largest for name in TISSUES])
+
+
+def make_calibration(
+    scans: KnownScans,
+    reconstruct: Callable[[Sinogram, int], Reconstruction],
+    *,
+    model: LearnedModel | None,
+    device: str = "cpu",
+    batch_size: int = 8,
+    progress: Callable[[float, str], None] | None = None,
+) -> Calibration:
+    """Reconstruct and compare.
+
+    Args:
+        scans: with their truths, all of one kind.
+        reconstruct: a scan; told the number of slices before it, which its random numbers follow from.
+        model: the learned one that takes part, on ``device``.
+        device: where to compute.
+        batch_size: slices together.
+        progress: told the fraction done, and what is being done.
+
+    Raises:
+        CalibrationError: scans of more than one kind, or of none; too few slices.
+    """
+    seen, kind, first, told = Seen(), None, None, progress or (lambda share, step: None)
+    for number, known in enumerate(scans.make()):
+        told(number / scans.count, f"scan {number + 1} of {scans.count}")
+        own = ScanKind.of(known.sinogram)
+        if kind is not None and (other := kind.difference(own, any_pixels=True)) is not None:
+            raise CalibrationError(f"scan {number + 1} is of another kind than the first: {other}; calibrate each kind")
+        result = reconstruct(known.sinogram, len(seen.slices))
+        rough = rough_image_hu(known.sinogram, device=device, batch_size=batch_size)
+        figures = figures_of(result.image_hu, model, batch_size=batch_size) if isinstance(model, LatentPrior) else None
+        seen.add(result.image_hu, known.truth_hu, expected_error_hu(result.image_hu, rough), known.patient, figures)
+        kind = own if kind is None else kind.with_pixels_of(own)
+        first = first or result
+    if kind is None or first is None or len(seen.slices) < FEWEST_SLICES:
+        raise CalibrationError(
+            f"{len(seen.slices)} slice(s) of {seen.n_patients} patient(s) are too few to calibrate on; expected slices "
+            f"of {FEWEST_SLICES} patients or more, or at the very least {FEWEST_SLICES} slices"
+        )
+    return calibration_of(seen, kind, first)
+
+
+def calibration_of(seen: Seen, kind: ScanKind, result: Reconstruction) -> Calibration:
+    """What was seen as a calibration for results like this one.
+
+    Raises:
+        CalibrationError: no tissue is there often enough.
+    """
+    tissues = seen.tissues()
+    if not tissues:
+        raise CalibrationError(
+            f"no tissue has {ENOUGH_PIXELS} pixels in {FEWEST_SLICES} of {len(seen.slices)} slices; expected CT images"
+        )
+    return Calibration(
+        method=result.method,
+        preset=result.preset,
+        settings=result.settings,
+        prior=result.model,
+        scan=kind,
+        n_patients=seen.n_patients,
+        n_slices=len(seen.slices),
+        tissues=tissues,
+        rmse=seen.rmse_factor(tissues),
+        typical=seen.typical(),
+    )
+
+
+def _unit(n_patients: int, n_slices: int, level: int) -> str:
+    """What counts as exchangeable: patients where there are enough, else slices; "" of too few of either."""
+    least = fewest_units(level / 100)
+    return "patients" if n_patients >= least else "slices" if n_slices >= least else ""

@@ -1,0 +1,1 @@
+"""Lesions put into real slices before the scan: what comes back of them by each method."""

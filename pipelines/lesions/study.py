@@ -1,0 +1,331 @@
+"""Scan slices with and without lesions, reconstruct both, and say what came back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import ctresample
+from ctresample.consistency import residual_ratio
+from ctresample.errors import CTResampleError, UsageError
+from ctresample.geometry import ImageGrid
+from ctresample.observers import ideal_detectability, misfit_score
+from ctresample.operators import Projector, Weighted, make_projector
+from ctresample.pipelines.benchmark.compare import check_contest, patient_numbers
+from ctresample.pipelines.benchmark.conditions import Condition
+from ctresample.pipelines.benchmark.runs import Run
+from ctresample.pipelines.lesions.judge import ERASED, FLAGGED, false_lesions, recovered
+from ctresample.pipelines.lesions.places import check_lesions, places_mm
+from ctresample.pipelines.reconstruction.methods import METHODS
+from ctresample.pipelines.reconstruction.reconstruct import reconstruct
+from ctresample.pipelines.scan.lesion import Lesion, Shape
+from ctresample.pipelines.scan.measure import REFINEMENT, scanned
+from ctresample.pipelines.work import Progress, Work
+from ctresample.sinogram import Sinogram
+from ctresample.units import hu_to_mu
+from ctresample.volume import Volume
+
+AT_A_TIME = 6
+"""Lesions in one scan at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LesionRow:
+    """One lesion under one method: a line of the table.
+
+    Attributes:
+        condition: name of the scan.
+        views: of it.
+        slice: name of the slice, without patient data.
+        patient: a number, the same for slices of one patient.
+        method: the solver.
+        preset: its named settings.
+        diameter_mm: of the lesion.
+        contrast_hu: of it.
+        row: of its middle, in pixels of the reconstruction.
+        column: the same.
+        recovered: share of its contrast in the image, see `ctresample.pipelines.lesions.judge.recovered`.
+        erased: whether that is less than `ERASED`.
+        misfit_sd: how strongly the data ask for it beyond the image, see `ctresample.observers.misfit_score`; in
+            standard deviations of the image's own misfit, where that is more than noise.
+        flagged: whether that is `FLAGGED` and more.
+        detectability: of the ideal observer in the sinogram: how strongly the data tell of it at all.
+    """
+
+    condition: str
+    views: int
+    slice: str
+    patient: int
+    method: str
+    preset: str
+    diameter_mm: float
+    contrast_hu: float
+    row: int
+    column: int
+    recovered: float
+    erased: bool
+    misfit_sd: float
+    flagged: bool
+    detectability: float
+
+    @property
+    def label(self) -> str:
+        """Method and preset in one."""
+        return f"{self.method} {self.preset}".strip()
+
+    @property
+    def though_told(self) -> bool:
+        """Whether it is erased, although the data tell of it: its detectability is `FLAGGED` and more."""
+        return self.erased and self.detectability >= FLAGGED
+
+    @property
+    def in_silence(self) -> bool:
+        """Whether it is erased, and the misfit to the data says nothing of it."""
+        return self.erased and not self.flagged
+
+
+@dataclass(frozen=True, kw_only=True)
+class SliceRow:
+    """One slice without lesions under one method.
+
+    Attributes:
+        condition: name of the scan.
+        views: of it.
+        slice: its name.
+        patient: a number.
+        method: the solver.
+        preset: its named settings.
+        false_lesions: places that look like lesions, or like missing ones, and are none.
+        failure: why the method gave no images of this slice; empty where it did.
+    """
+
+    condition: str
+    views: int
+    slice: str
+    patient: int
+    method: str
+    preset: str
+    false_lesions: float = float("nan")
+    failure: str = ""
+
+    @property
+    def label(self) -> str:
+        """Method and preset in one."""
+        return f"{self.method} {self.preset}".strip()
+
+
+@dataclass(frozen=True, eq=False)
+class Planted:
+    """A slice's scans.
+
+    Attributes:
+        sinogram: first the slice without lesions, then with those of each group; the noise is the same in all.
+        truth_hu: without, on the reconstruction's pixels.
+        lesions: of each group, with what each adds to the truth.
+    """
+
+    sinogram: Sinogram
+    truth_hu: NDArray[np.float32]
+    lesions: list[list[tuple[Lesion, NDArray[np.float32]]]]
+
+
+def study_lesions(
+    volumes: Sequence[Volume],
+    *,
+    runs: Sequence[Run],
+    conditions: Sequence[Condition],
+    diameters_mm: Sequence[float] = (4, 6, 8, 12),
+    contrasts_hu: Sequence[float] = (-30, 20, 40, 60),
+    shape: Shape = "disc",
+    seed: int = 0,
+    size: int = 256,
+    models: Mapping[str, Any] | None = None,
+    device: torch.device | str = "cpu",
+    batch_size: int = 8,
+    progress: Progress | None = None,
+) -> Iterator[LesionRow | SliceRow]:
+    """Every combination of diameter and contrast in every slice, by every method.
+
+    Lesions are put at random places of soft tissue, several in one scan, far apart, on pixels finer than those of the
+    reconstruction. What they add to the noise-free measurement is added to the noisy one, so that the noise is the
+    same with and without. A method that fails on a slice has a row that says why, and the rest goes on; so has a slice
+    without room for lesions.
+
+    Args:
+        volumes: one slice each.
+        runs: the methods.
+        conditions: the scans.
+        diameters_mm: of lesions.
+        contrasts_hu: of lesions.
+        shape: a disc, or a sphere in the middle of the slice.
+        seed: of places, noise and sampling.
+        size: rows and columns of the reconstruction.
+        models: learned models by kind.
+        device: where to reconstruct.
+        batch_size: images reconstructed together.
+        progress: told how far the whole is.
+
+    Raises:
+        UsageError: a volume of several slices, lesions that cannot be, or a method without its model.
+        PriorError: a model that takes no images of this size.
+    """
+    check_lesions(diameters_mm, contrasts_hu, shape)
+    models = models or {}
+    check_contest(volumes, runs, models, size)
+    patients, digits = patient_numbers(volumes), max(3, len(str(len(volumes))))
+    work = Work(len(conditions) * len(volumes) * (sum(run.cost for run in runs) + 100), progress)
+    kinds = list(product(diameters_mm, contrasts_hu))
+    for condition in conditions:
+        for index, volume in enumerate(volumes):
+            name = f"slice-{index + 1:0{digits}d}"
+            work.start(f"scan {name}, {condition.name}", 100)
+            common: dict[str, Any] = {
+                "condition": condition.name,
+                "views": condition.n_views,
+                "slice": name,
+                "patient": patients[index],
+            }
+            planted = plant(volume, condition, kinds, shape=shape, seed=seed, number=index, size=size)
+            A = make_projector(planted.sinogram.geometry, planted.sinogram.grid, device=device)
+            for run in runs:
+                work.start(f"{run.label}, {name}, {condition.name}", run.cost)
+                of_run = common | {"method": run.method, "preset": run.preset}
+                try:
+                    if not planted.lesions:
+                        raise UsageError("no room for lesions: too little soft tissue in one piece")
+                    model = models.get(METHODS[run.method].needs)
+                    images = _images(planted, run, A, model, seed, index, batch_size, work)
+                    yield from _judged(planted, images, A, of_run)
+                except (CTResampleError, ArithmeticError, RuntimeError, MemoryError) as error:
+                    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                    yield SliceRow(**of_run, failure=reason)
+
+
+def study_facts(
+    rows: Sequence[LesionRow | SliceRow],
+    conditions: Sequence[Condition],
+    models: Mapping[str, Any],
+    *,
+    shape: str,
+    seed: int,
+    size: int,
+) -> dict[str, str]:
+    """What a reader needs to repeat or doubt a study."""
+    lesions = {(row.slice, row.diameter_mm, row.contrast_hu) for row in rows if isinstance(row, LesionRow)}
+    facts = {
+        "Lesions": f"{len(lesions)} {shape}s in {len({one[0] for one in lesions})} slices of "
+        f"{len({row.patient for row in rows})} patients",
+        **{one.name if len(conditions) > 1 else "Scan": one.words for one in conditions},
+        "Image": f"{size} × {size} pixels",
+        "Seed": str(seed),
+        "ctresample": ctresample.__version__,
+    }
+    for kind, model in models.items():
+        facts[kind.capitalize()] = f"{model.name}, weights SHA-256 {model.sha256}"
+    return facts
+
+
+def plant(
+    volume: Volume,
+    condition: Condition,
+    kinds: Sequence[tuple[float, float]],
+    *,
+    shape: Shape = "disc",
+    seed: int = 0,
+    number: int = 0,
+    size: int = 256,
+) -> Planted:
+    """Scan a slice without lesions, and with all of these.
+
+    Args:
+        volume: one slice.
+        condition: the scan.
+        kinds: diameter in mm and contrast in HU of each.
+        shape: of all.
+        seed: of places and noise, with ``number``.
+        number: of the slice.
+        size: rows and columns of the reconstruction.
+    """
+    fine = scanned(volume, size * REFINEMENT)
+    truth, scan = scanned(volume, size), replace(condition, size=size)
+    grids = [ImageGrid(one.hu.shape[1:], one.spacing_mm[0]) for one in (fine, truth)]
+    generator = np.random.default_rng([seed, number])
+    largest, thickness = max(mm for mm, _ in kinds), fine.spacing_mm[2]
+    places = places_mm(truth.hu[0], grids[1], diameter_mm=largest, at_most=AT_A_TIME, generator=generator)
+    order = generator.permutation(len(kinds))
+    step = max(1, len(places))
+    groups = [
+        [
+            Lesion(kinds[k][0], kinds[k][1], at, shape)
+            for k, at in zip(order[first : first + step], places, strict=False)
+        ]
+        for first in range(0, len(kinds), step)
+        if places
+    ]
+    # the noise is drawn once: drawn for each scan, counts of other means would use other random numbers
+    noisy = scan.scan(replace(fine, headers=()), seed=int(generator.integers(2**31)))
+    added = [sum((one.on(grids[0], thickness) for one in group), np.zeros(grids[0].shape)) for group in groups]
+    stack = np.concatenate([fine.hu, *(fine.hu + one for one in added)]).astype(np.float32)
+    clean = replace(scan, photons=None, electronic_noise=0.0).scan(Volume(stack, fine.affine)).values
+    return Planted(
+        sinogram=replace(noisy, values=noisy.values + (clean - clean[:1])),
+        truth_hu=truth.hu[0],
+        lesions=[[(one, one.on(grids[1], thickness)) for one in group] for group in groups],
+    )
+
+
+def _images(
+    planted: Planted, run: Run, A: Projector, model: Any, seed: int, number: int, batch_size: int, work: Work
+) -> NDArray[np.float32]:
+    result = reconstruct(
+        planted.sinogram,
+        method=run.method,
+        settings=run.load_settings(),
+        prior=model,
+        seed=seed,
+        z_coupling="none",
+        device=A.device,
+        batch_size=batch_size,
+        progress=work.share,
+        projector=A,
+        slice_numbers=[number] * planted.sinogram.n_slices,  # the same random numbers with and without
+    )
+    return result.image_hu
+
+
+def _judged(
+    planted: Planted, images: NDArray[np.float32], A: Projector, of_run: Mapping[str, Any]
+) -> Iterator[LesionRow | SliceRow]:
+    sinogram = planted.sinogram
+    water, pixel_mm = sinogram.mu_water_per_mm, sinogram.grid.pixel_size_mm
+    false = false_lesions(images[0], planted.truth_hu, pixel_mm)
+    yield SliceRow(**of_run, false_lesions=false)
+    for k, group in enumerate(planted.lesions, start=1):
+        sigma = torch.from_numpy(sinogram.sigma()[k][None, None]).to(A.device)
+        whitened, y = Weighted(A, 1 / sigma), torch.from_numpy(sinogram.values[k][None, None]).to(A.device) / sigma
+        image = torch.from_numpy(hu_to_mu(images[k], water)[None, None]).to(A.device)
+        # an image that does not fit the data at all, as by FBP, has misfits everywhere: they speak for no lesion
+        level = max(1.0, float(residual_ratio(y - whitened(image))))
+        for lesion, added_hu in group:
+            signal = torch.from_numpy(added_hu[None, None]).to(A.device) * (water / 1000)
+            share = recovered(images[k], images[0], added_hu)
+            score = float(misfit_score(image, y, signal, whitened)) / level
+            row, column = np.unravel_index(np.abs(added_hu).argmax(), added_hu.shape)
+            yield LesionRow(
+                **of_run,
+                diameter_mm=lesion.diameter_mm,
+                contrast_hu=lesion.contrast_hu,
+                row=int(row),
+                column=int(column),
+                recovered=share,
+                erased=share < ERASED,
+                misfit_sd=score,
+                flagged=score >= FLAGGED,
+                detectability=float(ideal_detectability(signal, whitened)),
+            )
