@@ -26,7 +26,7 @@ def test_from_a_folder_of_images_to_a_result(cli, series, tmp_path):
     assert record["metrics"]["mean"]["psnr_db"] > 10
     page = (tmp_path / "out" / "report.html").read_text()
     assert "Truth" in page
-    assert "Doe" not in page
+    assert "Jane" not in page
 
 
 def test_images_without_views_say_what_to_add(cli, series, tmp_path):
@@ -94,7 +94,7 @@ def test_series_that_are_no_even_stacks(cli, make_series, scan, tmp_path):
 
 def test_a_message_says_where_an_option_is_that_the_verb_lacks(cli, scan, tmp_path):
     line = complaint(cli("demo", "-o", tmp_path / "out", "--views", 10))
-    assert "--views is an option of simulate, reconstruct, batch, benchmark" in line
+    assert "--views is an option of simulate, reconstruct, " in line
     line = complaint(cli("reconstruct", scan, "-o", tmp_path / "out", "--rebin", *FBP))
     assert "--rebin makes fan beams of helical scans" in line
     assert "is an option of" not in line  # it has it itself
