@@ -202,9 +202,8 @@ def _tell_trust(trust: Trust) -> None:
         say(trust.bounds_in_words)
     if trust.interval:
         units = trust.interval.units
-        over = (
-            [f"{name} {unit}" for name, unit in units.items()] if len({*units.values()}) > 1 else [*units.values()][:1]
-        )
+        one = len(set(units.values())) == 1
+        over = list(units.values())[:1] if one else [f"{name} {unit}" for name, unit in units.items()]
         say(
             f"{trust.interval.coverage} % intervals, mean half-width {trust.interval.mean_hu:.0f} HU, calibrated over "
             f"{', '.join(over)}"

@@ -17,7 +17,7 @@ from ctresample.pipelines.calibration.calibration import Calibration
 from ctresample.pipelines.calibration.expected_error import expected_error_hu, rough_image_hu
 from ctresample.pipelines.calibration.find import calibrations_of, fitting, misfit, that_of
 from ctresample.pipelines.calibration.scan_kind import ScanKind
-from ctresample.pipelines.calibration.trust import Trust, expected_rmse_hu, interval_of, nearest_scores
+from ctresample.pipelines.calibration.trust import Trust, expected_rmse_hu, interval_of, strictest_scores
 from ctresample.pipelines.calibration.typical import figures_of
 from ctresample.result import ModelIdentity, Reconstruction
 from ctresample.sinogram import Sinogram
@@ -108,7 +108,7 @@ class Judge:
         typicals = [one.typical for one in asked if one.typical and self._identity == one.prior]
         if typicals and isinstance(self.model, LatentPrior):
             figures = figures_of(result.image_hu, self.model, batch_size=batch_size)
-            scores, limit = nearest_scores(typicals, figures)
+            scores, limit = strictest_scores(typicals, figures)
             trust = replace(trust, scores=scores, limit=limit)
         if calibration is None:
             return trust if coverage is None else replace(trust, no_interval=why_not)

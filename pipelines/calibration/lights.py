@@ -51,7 +51,7 @@ def overall(lights: tuple[Light, ...]) -> Colour:
 
 
 def _data(result: Reconstruction) -> Light:
-    question = "Does the image agree with what was measured?"
+    question = "Do image and measurement agree?"
     worst = max(result.residual_ratio)
     numbers = (
         f"data residual {sum(result.residual_ratio) / len(result.residual_ratio):.2f} of what the noise predicts, "

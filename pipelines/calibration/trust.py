@@ -160,8 +160,8 @@ def expected_rmse_hu(
     return tuple(np.sqrt(np.mean((rms * expected_hu).astype(np.float64) ** 2, axis=(1, 2))).tolist())
 
 
-def nearest_scores(typicals: Sequence[Typical], figures: NDArray[np.float64]) -> tuple[tuple[float, ...], float]:
-    """Scores of slices by the calibration that they are nearest to, in units of its limit; and that limit."""
+def strictest_scores(typicals: Sequence[Typical], figures: NDArray[np.float64]) -> tuple[tuple[float, ...], float]:
+    """Scores of slices by the calibration that they are furthest from, in units of its limit; and that limit."""
     shares = [one.scores(figures) / one.limit for one in typicals]
-    nearest = int(np.argmin([share.max() for share in shares]))
-    return tuple(typicals[nearest].scores(figures).tolist()), typicals[nearest].limit
+    strictest = int(np.argmax([share.max() for share in shares]))
+    return tuple(typicals[strictest].scores(figures).tolist()), typicals[strictest].limit
