@@ -63,7 +63,7 @@ def benchmark(
         str | None,
         typer.Option(
             metavar="NAME,...",
-            help="Published scans instead: paper-25, dm4ct-i to -v, dm4ct-i-endpoint to -v-endpoint.",
+            help="Published scans instead: paper-25, cvg-18, -36 and -72, dm4ct-i to -v, and those as -endpoint.",
             rich_help_panel=SCANS,
         ),
     ] = None,

@@ -79,6 +79,10 @@ _PUBLISHED = (
     Condition(known_as="dm4ct-iii", n_views=80, photons=1e4),
     Condition(known_as="dm4ct-iv", n_views=80, photons=1e5, scanner=_RINGS),
     Condition(known_as="dm4ct-v", n_views=40, arc_rad=3 * math.pi / 4),
+    *(
+        Condition(known_as=f"cvg-{n}", n_views=n, beam="fan", source_to_axis_mm=1075.0, source_to_detector_mm=2150.0)
+        for n in (18, 36, 72)
+    ),
 )
 _END_POINTS = tuple(
     replace(condition, known_as=f"{condition.known_as}-endpoint", end_point=True)
@@ -91,4 +95,6 @@ CONDITIONS = {condition.name: condition for condition in (*_PUBLISHED, *_END_POI
 et al., ICLR 2026, arXiv 2602.18589): 40 views without noise; 20 with mild and 80 with strong noise (1e5 and 1e4
 photons); 80 with noise and rings; 40 over 135 degrees. Theirs add noise to projections of images in [-1, 1], where air
 attenuates more than tissue; here photons pass through attenuation in 1/mm, so that figures do not compare with theirs.
-``-endpoint``: with their view angles, end point included."""
+``-endpoint``: with their view angles, end point included. ``cvg-18``, ``-36``, ``-72``: the views of CvG-Diff (MICCAI
+2025): a fan over 360 degrees without noise. Theirs projects the truth on the pixels that it reconstructs, and the truth
+is an FBP of 720 such views; here the scan is simulated on finer pixels, so that figures here are the harder ones."""

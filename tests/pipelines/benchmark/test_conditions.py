@@ -33,6 +33,16 @@ def test_dm4ct(number):
     assert ("135°" in plain.words) == (number == "v")
 
 
+@pytest.mark.parametrize("n_views", [18, 36, 72])
+def test_cvg(n_views):
+    scan = CONDITIONS[f"cvg-{n_views}"]
+    geometry = scan.geometry(GRID)
+    assert isinstance(geometry, FanBeam)
+    assert (geometry.source_to_axis_mm, geometry.source_to_detector_mm) == (1075, 2150)
+    np.testing.assert_allclose(geometry.angles_rad, np.arange(n_views) * 2 * np.pi / n_views)
+    assert scan.photons is None
+
+
 def test_the_doubled_end_point_is_the_first_view_from_behind():
     scan = CONDITIONS["dm4ct-i-endpoint"].geometry(GRID)
     (points, ways), (points_behind, ways_behind) = scan.rays(0), scan.rays(39)
