@@ -1,6 +1,7 @@
 """A result that carries itself: what it writes is what the command writes."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pydicom
@@ -109,3 +110,13 @@ def test_parts_that_do_not_fit(scan, result):
         Reconstruction(**parts | {"residual_ratio": (1.0,)})
     with pytest.raises(GeometryError, match=r"image_hu has shape \(32, 32\)"):
         Reconstruction(**parts | {"image_hu": result.image_hu[0]})
+
+
+def test_what_is_known_without_a_truth_is_saved_too(scan, result, tmp_path):
+    result.save(tmp_path / "out")
+    trust = json.loads((tmp_path / "out" / "run.json").read_text())["trust"]
+    assert trust["light"] in ("green", "yellow", "red") and len(trust["lights"]) == 4
+    # a model of the same name as a bundled one, but of other weights, is not judged by the bundled one's
+    other = replace(result, method="resample", preset="draft", model=ModelIdentity("ct256", "0" * 64))
+    other.save(tmp_path / "other")
+    assert json.loads((tmp_path / "other" / "run.json").read_text())["trust"]["calibration"] is None

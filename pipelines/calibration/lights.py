@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from ctresample.pipelines.calibration.calibration import BOUND
 from ctresample.pipelines.calibration.trust import UNLIKE, Trust
@@ -48,6 +48,11 @@ def lights_of(result: Reconstruction, trust: Trust) -> tuple[Light, ...]:
 def overall(lights: tuple[Light, ...]) -> Colour:
     """The worst of all."""
     return max((one.colour for one in lights), key=_ORDER.index)
+
+
+def record_of(trust: Trust, lights: tuple[Light, ...]) -> dict[str, Any]:
+    """Both, for ``run.json``."""
+    return {"light": overall(lights), "lights": [asdict(one) for one in lights], **trust.record()}
 
 
 def _data(result: Reconstruction) -> Light:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +19,7 @@ from ctresample.files import as_output_error, whole_folder
 from ctresample.learned import LearnedModel
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.calibration.judge import Judge
-from ctresample.pipelines.calibration.lights import lights_of, overall
+from ctresample.pipelines.calibration.lights import lights_of, record_of
 from ctresample.pipelines.calibration.trust import Trust
 from ctresample.pipelines.reconstruction.kept_parts import remove_parts
 from ctresample.pipelines.reconstruction.learned_models import learned_model
@@ -176,7 +176,7 @@ def make_result(
                 maps=maps,
                 created=created,
                 notes=[*notes, *found],
-                trust={"light": overall(lights), "lights": [asdict(one) for one in lights], **trust.record()},
+                trust=record_of(trust, lights),
             )
             if deidentifier:
                 note = write_report(unfinished / REPORT_NAME, deidentifier)
