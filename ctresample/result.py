@@ -21,8 +21,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+class Labelled:
+    """What has a method and a preset, and so a name in pictures and tables."""
+
+    method: str
+    preset: str
+
+    @property
+    def label(self) -> str:
+        """Method and preset in one."""
+        return f"{self.method} {self.preset}".strip()
+
+
 @dataclass(frozen=True, kw_only=True)
-class ResultRow:
+class ResultRow(Labelled):
     """The figures of one slice under one method: a line of the results table, in its column order.
 
     Figures are NaN where there are none: of a method that failed, of a region that is empty.
@@ -104,11 +116,6 @@ class ResultRow:
     peak_memory_mb: float = math.nan
     failure: str = ""
 
-    @property
-    def label(self) -> str:
-        """Method and preset in one."""
-        return f"{self.method} {self.preset}".strip()
-
 
 @dataclass(frozen=True)
 class ModelIdentity:
@@ -124,7 +131,7 @@ class ModelIdentity:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class Reconstruction:
+class Reconstruction(Labelled):
     """Reconstructed slices with all that is needed to judge, to repeat and to write them.
 
     Example:
@@ -198,9 +205,9 @@ class Reconstruction:
         """
         from ctresample.plots import plot_slices  # with matplotlib, which is slow to load
 
-        stacks = {f"{self.method} {self.preset}".strip(): self.image_hu}
+        stacks = {self.label: self.image_hu}
         for number, other in enumerate(others, 2):
-            name = "volume" if isinstance(other, Volume) else f"{other.method} {other.preset}".strip()
+            name = "volume" if isinstance(other, Volume) else other.label
             hu = other.hu if isinstance(other, Volume) else other.image_hu
             stacks[f"{name} ({number})" if name in stacks else name] = hu
         return plot_slices(stacks, self.volume.spacing_mm, slice_number=slice_number, window=window)
@@ -253,11 +260,9 @@ class Reconstruction:
         result_files.save(self, as_path(folder, "folder"), formats)
 
     def __repr__(self) -> str:
-        name = f"{self.method} {self.preset}".strip()
         seed = "" if self.seed is None else f", seed {self.seed}"
-        return (
-            f"Reconstruction({name}, {slices_in_words(self.image_hu.shape)}, data residual {self._residual:.3g}{seed})"
-        )
+        slices = slices_in_words(self.image_hu.shape)
+        return f"Reconstruction({self.label}, {slices}, data residual {self._residual:.3g}{seed})"
 
     def _repr_html_(self) -> str:
         model = None if self.model is None else self.model.name
@@ -265,7 +270,7 @@ class Reconstruction:
             "Reconstruction",
             hu_picture(middle(self.image_hu)),
             {
-                "method": f"{self.method} {self.preset}".strip(),
+                "method": self.label,
                 "model": model,
                 "slices": slices_in_words(self.image_hu.shape),
                 "data residual": f"{self._residual:.3g} of what the noise predicts",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -349,12 +350,11 @@ def _by(shape: tuple[int, ...]) -> str:
 
 def _prior(folder: Path) -> Facts:
     """Read the config plainly: the class that checks it in full comes with torch."""
-    path = folder / PRIOR_CONFIG
-    try:
-        config: dict[str, Any] = read_json(path)
+
+    def facts_of(config: dict[str, Any]) -> Facts:
         low, high = map(float, config["hu_range"])
         errors = [float(error) for _, error in sorted(config["denoising_rmse_hu"])]
-        facts = {
+        return {
             "kind": "latent diffusion prior",
             "name": str(config["name"]),
             "image size": _by((int(config["image_size"]), int(config["image_size"]))),
@@ -363,22 +363,15 @@ def _prior(folder: Path) -> Facts:
             "denoising error": f"{errors[0]:.4g} HU (most noise) to {errors[-1]:.4g} HU (least)",
             "weights": _weights(folder),
         }
-        for name, value in dict(config["provenance"]).items():
-            facts.setdefault(str(name), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-    except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
-        raise PriorError(
-            f"{path} cannot be used: {type(error).__name__} {one_line(str(error))}; expected a full config"
-        ) from error
-    return facts
+
+    return _of_config(folder / PRIOR_CONFIG, facts_of)
 
 
 def _unet(folder: Path) -> Facts:
-    path = folder / UNET_CONFIG
-    try:
-        config: dict[str, Any] = read_json(path)
+    def facts_of(config: dict[str, Any]) -> Facts:
         photons, side = config["photons"], int(config["image_size"])
         dose = "no noise" if photons is None else f"{_range(np.array(photons, float))} photons a ray"
-        facts = {
+        return {
             "kind": "U-Net on FBP images, of one kind of scan",
             "name": str(config["name"]),
             "scan": f"{config['beam']}, {int(config['n_views'])} views over {math.degrees(config['arc_rad']):.4g} "
@@ -386,6 +379,15 @@ def _unet(folder: Path) -> Facts:
             "image size": _by((side, side)),
             "weights": _weights(folder, ("network",)),
         }
+
+    return _of_config(folder / UNET_CONFIG, facts_of)
+
+
+def _of_config(path: Path, facts_of: Callable[[dict[str, Any]], Facts]) -> Facts:
+    """What a model's config says, and where it is from; `PriorError` if it is not whole."""
+    try:
+        config: dict[str, Any] = read_json(path)
+        facts = facts_of(config)
         for name, value in dict(config["provenance"]).items():
             facts.setdefault(str(name), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
     except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError) as error:

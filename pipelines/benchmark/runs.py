@@ -6,12 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ctresample.errors import UsageError
+from ctresample.errors import CTResampleError, UsageError
 from ctresample.pipelines.reconstruction.methods import METHODS, method_named
+from ctresample.result import Labelled
+
+FAILURES = (CTResampleError, ArithmeticError, RuntimeError, MemoryError)
+"""What one competitor may fail with on a slice while the rest goes on; torch's errors are RuntimeErrors."""
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Labelled):
     """One competitor.
 
     Attributes:
@@ -25,11 +29,6 @@ class Run:
     preset: str = ""
     settings: Any = None
     max_slices: int | None = None
-
-    @property
-    def label(self) -> str:
-        """For pictures and tables."""
-        return f"{self.method} {self.preset}".strip()
 
     @property
     def cost(self) -> int:
@@ -82,3 +81,8 @@ def runs_of(
         if name not in names:
             raise UsageError(f"the number of slices of {name!r} is limited, but it does not run; leave it out")
     return [Run(m, p, max_slices=limits.get(p, limits.get(m))) for m, p in pairs]
+
+
+def reason_of(error: Exception) -> str:
+    """Why a competitor failed, in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

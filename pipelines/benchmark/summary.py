@@ -13,7 +13,7 @@ import numpy as np
 from ctresample.errors import CTResampleError
 from ctresample.pipelines.benchmark.differences import Difference, differences, grouped
 from ctresample.pipelines.benchmark.figures import FIGURES, Figure
-from ctresample.result import ResultRow
+from ctresample.result import Labelled, ResultRow
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Statistic:
 
 
 @dataclass(frozen=True)
-class SummaryRow:
+class SummaryRow(Labelled):
     """The figures of one method with one preset under one condition.
 
     Attributes:
@@ -53,11 +53,6 @@ class SummaryRow:
     data_range_hu: float
     figures: Mapping[str, Statistic]
     differences: Mapping[str, Difference]
-
-    @property
-    def label(self) -> str:
-        """Method and preset in one."""
-        return f"{self.method} {self.preset}".strip()
 
 
 def summarise(

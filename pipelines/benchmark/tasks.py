@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from ctresample.data_tools.plain_text import csv_text
-from ctresample.errors import CTResampleError, UsageError
+from ctresample.errors import UsageError
 from ctresample.files import write_file
 from ctresample.finite_json import finite
 from ctresample.geometry import ImageGrid
@@ -28,12 +28,13 @@ from ctresample.observers import (
 from ctresample.operators import make_projector
 from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.markdown import table
-from ctresample.pipelines.benchmark.runs import Run
+from ctresample.pipelines.benchmark.runs import FAILURES, Run, reason_of
 from ctresample.pipelines.reconstruction.methods import METHODS
 from ctresample.pipelines.reconstruction.reconstruct import reconstruct
 from ctresample.pipelines.scan.lesion import Lesion
 from ctresample.pipelines.scan.measure import REFINEMENT
 from ctresample.pipelines.work import Progress, Work
+from ctresample.result import Labelled
 from ctresample.sinogram import Sinogram
 from ctresample.volume import Volume
 
@@ -58,7 +59,7 @@ CSV_NAME, JSON_NAME, MARKDOWN_NAME = "tasks.csv", "tasks.json", "tasks.md"
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskRow:
+class TaskRow(Labelled):
     """One method at one contrast: a line of the table.
 
     Attributes:
@@ -86,11 +87,6 @@ class TaskRow:
     detectability: float = math.nan
     ideal: float = math.nan
     failure: str = ""
-
-    @property
-    def label(self) -> str:
-        """Method and preset in one."""
-        return f"{self.method} {self.preset}".strip()
 
 
 def measure_tasks(
@@ -145,8 +141,8 @@ def measure_tasks(
                     projector=A,
                 ).image_hu
                 rows += _rows(images, grid, of_run, ideal if condition.photons else math.nan)
-            except (CTResampleError, ArithmeticError, RuntimeError, MemoryError) as error:
-                reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            except FAILURES as error:
+                reason = reason_of(error)
                 rows += [TaskRow(**of_run, contrast_hu=hu, failure=reason) for hu in RODS_HU]
     return rows
 

@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ctresample.errors import CTResampleError
 from ctresample.operators import Projector
 from ctresample.pipelines.benchmark.memory import PeakMemory
-from ctresample.pipelines.benchmark.runs import Run
+from ctresample.pipelines.benchmark.runs import FAILURES, Run, reason_of
 from ctresample.pipelines.benchmark.scoring import image_figures, origin_figures
 from ctresample.pipelines.benchmark.tally import COUNTED, CountedProjector, Tally, counted_networks
 from ctresample.pipelines.reconstruction.maps import error_parts
@@ -53,8 +52,8 @@ class Trial:
         began = time.perf_counter()
         try:
             return self._images(numbers, progress)
-        except (CTResampleError, ArithmeticError, RuntimeError, MemoryError) as error:  # torch's are RuntimeErrors
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        except FAILURES as error:
+            reason = reason_of(error)
         # only here, for while an error is being handled it keeps what had been computed in memory
         if len(numbers) > 1:
             return [self.batch([number], progress)[0] for number in numbers]

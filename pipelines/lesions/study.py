@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 import ctresample
 from ctresample.consistency import residual_ratio
-from ctresample.errors import CTResampleError, UsageError
+from ctresample.errors import UsageError
 from ctresample.geometry import ImageGrid
 from ctresample.observers import ideal_detectability, misfit_score
 from ctresample.operators import Projector, Weighted, make_projector
 from ctresample.pipelines.benchmark.compare import check_contest, patient_numbers
 from ctresample.pipelines.benchmark.conditions import Condition
-from ctresample.pipelines.benchmark.runs import Run
+from ctresample.pipelines.benchmark.runs import FAILURES, Run, reason_of
 from ctresample.pipelines.lesions.judge import ERASED, FLAGGED, false_lesions, recovered
 from ctresample.pipelines.lesions.places import check_lesions, places_mm
 from ctresample.pipelines.reconstruction.methods import METHODS
@@ -27,6 +27,7 @@ from ctresample.pipelines.reconstruction.reconstruct import reconstruct
 from ctresample.pipelines.scan.lesion import Lesion, Shape
 from ctresample.pipelines.scan.measure import REFINEMENT, scanned
 from ctresample.pipelines.work import Progress, Work
+from ctresample.result import Labelled
 from ctresample.sinogram import Sinogram
 from ctresample.units import hu_to_mu
 from ctresample.volume import Volume
@@ -36,7 +37,7 @@ AT_A_TIME = 6
 
 
 @dataclass(frozen=True, kw_only=True)
-class LesionRow:
+class LesionRow(Labelled):
     """One lesion under one method: a line of the table.
 
     Attributes:
@@ -75,11 +76,6 @@ class LesionRow:
     detectability: float
 
     @property
-    def label(self) -> str:
-        """Method and preset in one."""
-        return f"{self.method} {self.preset}".strip()
-
-    @property
     def though_told(self) -> bool:
         """Whether it is erased, although the data tell of it: its detectability is `FLAGGED` and more."""
         return self.erased and self.detectability >= FLAGGED
@@ -91,7 +87,7 @@ class LesionRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SliceRow:
+class SliceRow(Labelled):
     """One slice without lesions under one method.
 
     Attributes:
@@ -113,11 +109,6 @@ class SliceRow:
     preset: str
     false_lesions: float = float("nan")
     failure: str = ""
-
-    @property
-    def label(self) -> str:
-        """Method and preset in one."""
-        return f"{self.method} {self.preset}".strip()
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,9 +193,8 @@ def study_lesions(
                     model = models.get(METHODS[run.method].needs)
                     images = _images(planted, run, A, model, seed, index, batch_size, work)
                     yield from _judged(planted, images, A, of_run)
-                except (CTResampleError, ArithmeticError, RuntimeError, MemoryError) as error:
-                    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-                    yield SliceRow(**of_run, failure=reason)
+                except FAILURES as error:
+                    yield SliceRow(**of_run, failure=reason_of(error))
 
 
 def study_facts(
