@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -229,23 +229,9 @@ def _conditions(
             raise UsageError(f"--geometry has {beam!r}; expected {', '.join(SLICE_BEAMS)}")
     doses = options.doses("--photons", photons or "none")
     options.check_noise(next((dose for dose in doses if dose), None), scan.electronic_noise)
-    from ctresample.pipelines.benchmark.conditions import Condition
+    from ctresample.pipelines.benchmark.conditions import every_condition
 
-    shared = {one.name: getattr(scan, one.name) for one in fields(scan)}
-    return [
-        Condition(
-            **shared
-            | {
-                "n_views": n,
-                "beam": beam,
-                "photons": dose,
-                "electronic_noise": scan.electronic_noise if dose else 0.0,
-            }
-        )
-        for n in counts
-        for beam in beams
-        for dose in doses
-    ]
+    return every_condition(scan, counts, beams, doses)
 
 
 def _zoom(text: str) -> Zoom:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -80,12 +79,10 @@ def lesions(
     check_new_folder(out)
     with screen() as show:
         show.progress(0, "loading")
-        from dataclasses import fields
-
         from ctresample.data_tools.ct_slices import read_ct_slices
         from ctresample.device import pick_device
         from ctresample.files import whole_folder
-        from ctresample.pipelines.benchmark.conditions import Condition
+        from ctresample.pipelines.benchmark.conditions import every_condition
         from ctresample.pipelines.benchmark.models import load_models
         from ctresample.pipelines.benchmark.runs import runs_of
         from ctresample.pipelines.lesions.places import check_lesions
@@ -93,14 +90,7 @@ def lesions(
         from ctresample.pipelines.lesions.study import SliceRow, study_facts, study_lesions
 
         found = check_lesions(**kinds, shape=shape)
-        shared = {one.name: getattr(scan, one.name) for one in fields(scan)}
-        scans = [
-            replace(
-                Condition(**shared), n_views=n, photons=dose, electronic_noise=scan.electronic_noise if dose else 0.0
-            )
-            for n in counts
-            for dose in doses
-        ]
+        scans = every_condition(scan, counts, [scan.beam], doses)
         runs, place = runs_of(names, presets), pick_device(device)
         models = load_models(runs, {"latent prior": prior, "pixel prior": pixel_prior, "fbp-unet": fbp_unet}, place)
         volumes = read_ct_slices(dicom, max_slices=max_slices, any_class=any_class, on_warning=show.note)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -63,6 +64,22 @@ class Condition(Scan):
         full = math.pi if self.beam == "parallel" else 2 * math.pi
         arc_rad = full if self.arc_rad is None or self.arc_rad == "short" else self.arc_rad
         return scan.with_angles(np.linspace(0, arc_rad, self.n_views))
+
+
+def every_condition(
+    scan: Scan, n_views: Sequence[int], beams: Sequence[str], photons: Sequence[float | None]
+) -> list[Condition]:
+    """A scan with every combination of views, beams and doses; where there is no noise, read-out makes none either."""
+    shared = {one.name: getattr(scan, one.name) for one in fields(scan)}
+    return [
+        Condition(
+            **shared
+            | {"n_views": n, "beam": beam, "photons": dose, "electronic_noise": scan.electronic_noise if dose else 0.0}
+        )
+        for n in n_views
+        for beam in beams
+        for dose in photons
+    ]
 
 
 def _degrees(arc_rad: float | str) -> str:
