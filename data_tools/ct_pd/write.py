@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pydicom import Dataset, FileDataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
@@ -39,7 +39,7 @@ def write_projections(
     folder: StrPath,
     *,
     mu_water_per_mm: float,
-    photons: Sequence[float] = (),
+    photons: ArrayLike = (),
     maker: Maker = "SIEMENS",
     implicit: bool = True,
     names: Sequence[str] | None = None,
@@ -52,7 +52,7 @@ def write_projections(
         geometry: the scan.
         folder: new or empty.
         mu_water_per_mm: attenuation of water that HU refer to.
-        photons: sent to each column, of all views.
+        photons: sent to each column, of all views or ``[view, column]``; or along every ray.
         maker: GE counts the central column from the other end, from 0.
         implicit: in implicit VR, as archives have it; else explicit.
         names: of the files, a view each; by default numbers.
@@ -68,6 +68,9 @@ def write_projections(
     folder = as_path(folder, "folder")
     if values.shape != geometry.shape:
         raise UsageError(f"values have shape {values.shape}; expected {geometry.shape}")
+    photons = np.asarray(photons, np.float64)
+    if photons.size:
+        photons = np.broadcast_to(photons, geometry.shape[1:])
     names = names or [f"{number + 1:05d}.dcm" for number in range(geometry.n_views)]
     study, series, frame = (generate_uid() for _ in range(3))
     study = study if header is None else header.get("StudyInstanceUID", study)
@@ -102,8 +105,8 @@ def write_projections(
                 tags.SPOT_RADIUS: (spots[number, 1],),
                 tags.SPOT_HEIGHT: (spots[number, 2],),
             }
-            if len(photons):
-                private[tags.PHOTONS] = tuple(photons)
+            if photons.size:
+                private[tags.PHOTONS] = tuple(photons[number].tolist())
             dataset = _file(values[::-1, number].T, implicit)
             for element in header or ():
                 dataset.add(copy.deepcopy(element))

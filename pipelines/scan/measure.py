@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from ctresample.data_tools.dicom.values import LOWEST_PLAUSIBLE_HU
 from ctresample.errors import UsageError
-from ctresample.geometry import Geometry, Grid
+from ctresample.geometry import Geometry, Grid, HelicalBeam, VolumeGrid
 from ctresample.noise import Scanner, add_noise, blurred, check_noise, with_crosstalk
 from ctresample.operators import ConeProjector, StreamedProjector
 from ctresample.pipelines.scan.geometry import reconstruction_grid, stagger_shifts
+from ctresample.pipelines.scan.helical_views import helical_views
 from ctresample.regrid import to_square_grid
 from ctresample.sinogram import Sinogram
 from ctresample.units import AIR_HU, MU_WATER_PER_MM, hu_to_mu
@@ -39,7 +40,7 @@ def measure(
     seed: int,
     progress: Callable[[float], None] | None,
 ) -> Sinogram:
-    """Scan each slice of a volume on its own, or with a cone beam all of it at once.
+    """Scan each slice of a volume on its own, or with a cone or helix all of it at once.
 
     What happens to the photons, in this order: the tube current and the bow-tie filter say how many are sent, the
     object lets some through, each bin takes their mean over its width (and height), the point spread blurs them, they
@@ -83,7 +84,8 @@ def measure(
         values += scanner.ring_pattern(values, geometry.n_detectors, np.random.default_rng([seed, *_DETECTOR]))
     fine = " x ".join(str(n * REFINEMENT) for n in grid.shape)
     n_rays = REFINEMENT ** len(geometry.view_shape)
-    facts = f"simulated from {fine} pixels with each detector bin the mean intensity of {n_rays} rays (Joseph)"
+    beyond = ", beyond which the first and last slice go on" if geometry.name == "helical" else ""
+    facts = f"simulated from {fine} pixels{beyond} with each detector bin the mean intensity of {n_rays} rays (Joseph)"
     n_low = int(np.count_nonzero(volume.hu < LOWEST_PLAUSIBLE_HU))
     raised = f"{n_low} values below {LOWEST_PLAUSIBLE_HU:g} HU raised to air" if n_low else ""
     return Sinogram(
@@ -139,10 +141,16 @@ def _transmission(
 ) -> NDArray[np.float64]:
     """Mean intensity over each bin, ``[slice, view, detector]``, of images ``[slice, y, x]`` on the refined grid."""
     fine_grid, fine_geometry = grid.refined(REFINEMENT), geometry.with_bins_split(REFINEMENT)
+    views = []
+    if isinstance(fine_geometry, HelicalBeam) and isinstance(fine_grid, VolumeGrid):
+        for done, seen in helical_views(mu.astype(np.float32), fine_geometry, fine_grid):
+            views.append(_bin_means(np.exp(-seen.astype(np.float64)), geometry))
+            if progress:
+                progress(done / geometry.n_views)
+        return np.concatenate(views, axis=1)
     if grid.is_volume:
         mu = np.repeat(mu.astype(np.float32), REFINEMENT, axis=0)
     images = torch.from_numpy(mu)
-    views = []
     # a view at a time: the whole fine matrix would take gigabytes
     for number in range(geometry.n_views):
         one = fine_geometry.with_views(np.array([number]))
@@ -158,8 +166,8 @@ def _transmission(
 
 
 def _bin_means(intensity: NDArray[np.float64], geometry: Geometry) -> NDArray[np.float64]:
-    """One view, ``[slice or detector row, 1, detector]``, of intensities on parts of bins."""
+    """Views, ``[slice or detector row, view, detector]``, of intensities on parts of bins."""
     if geometry.is_volume:
-        parts = intensity.reshape(geometry.view_shape[0], REFINEMENT, 1, geometry.n_detectors, REFINEMENT)
+        parts = intensity.reshape(geometry.view_shape[0], REFINEMENT, -1, geometry.n_detectors, REFINEMENT)
         return parts.mean(axis=(1, 4))
     return intensity.reshape(len(intensity), 1, geometry.n_detectors, REFINEMENT).mean(axis=3)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from ctresample.choices import CircularBeam
+from ctresample.choices import Beam
 from ctresample.noise import PLAIN, Scanner
 from ctresample.offered import DOSE, SCANNER, Offered
 from ctresample.pipelines.scan.room import check_room
@@ -22,14 +22,16 @@ class Scan:
     """How to scan; values are checked when it does.
 
     Attributes:
-        n_views: views, equally spaced.
-        beam: "parallel", "fan" (flat detector), "fan-curved" or "cone".
+        n_views: views, equally spaced; of a helix, of each turn.
+        beam: "parallel", "fan" (flat detector), "fan-curved", "cone" or "helical".
         arc_rad: the arc they spread over, end point excluded; None for 180 degrees (parallel) or 360 degrees;
             "short" for the shortest that measures every line.
         detector_offset_mm: shift of the detector.
         axis_offset_mm: from the central ray to the rotation axis; 0 for parallel rays.
         source_to_axis_mm: None for that of a clinical scanner; None for parallel rays.
         source_to_detector_mm: the same.
+        pitch: of a helix: feed of a turn over the height of the beam at the axis; None for 1.
+        n_detector_rows: of a helix, each one slice high at the axis; None for a beam of 38.4 mm, from 4 to 64.
         size: rows and columns of the image grid to reconstruct on.
         stagger: slices after which the angles repeat: those between are seen from angles between the views; 1 for the
             same angles in all slices.
@@ -38,11 +40,13 @@ class Scan:
         scanner: its bow-tie filter, tube-current modulation, blur and crosstalk.
     """
 
-    n_views: Annotated[int, Offered("Projection angles, equally spaced.", name="views", minimum=1)]
+    n_views: Annotated[
+        int, Offered("Projection angles, equally spaced; of a helix, of each turn.", name="views", minimum=1)
+    ]
     beam: Annotated[
-        CircularBeam,
+        Beam,
         Offered(
-            "Parallel rays, a fan on a flat or curved detector, or a cone that sees all slices at once.",
+            "Parallel rays, a fan on a flat or curved detector, or a cone or helix that sees all slices at once.",
             name="geometry",
             group=SCANNER,
         ),
@@ -61,6 +65,20 @@ class Scan:
     axis_offset_mm: Annotated[float, Offered("Central ray to rotation axis (not parallel).", "MM", group=SCANNER)] = 0.0
     source_to_axis_mm: Annotated[float | None, Offered("Default: 595, a clinical scanner.", "MM", group=SCANNER)] = None
     source_to_detector_mm: Annotated[float | None, Offered("Default: 1085.6, the same.", "MM", group=SCANNER)] = None
+    pitch: Annotated[
+        float | None,
+        Offered("Of a helix: feed of a turn over the beam's height at the axis. Default: 1.", group=SCANNER),
+    ] = None
+    n_detector_rows: Annotated[
+        int | None,
+        Offered(
+            "Of a helix, each one slice high at the axis. Default: a beam of 38.4 mm.",
+            "N",
+            name="detector-rows",
+            minimum=1,
+            group=SCANNER,
+        ),
+    ] = None
     size: Annotated[int, Offered("Rows and columns of the reconstructed image.", minimum=16)] = 256
     stagger: Annotated[
         int,
@@ -98,6 +116,8 @@ class Scan:
             axis_offset_mm=self.axis_offset_mm,
             source_to_axis_mm=self.source_to_axis_mm,
             source_to_detector_mm=self.source_to_detector_mm,
+            pitch=self.pitch,
+            n_detector_rows=self.n_detector_rows,
         )
 
     def scan(self, volume: Volume, *, seed: int = 0, progress: Callable[[float], None] | None = None) -> Sinogram:
@@ -115,7 +135,8 @@ class Scan:
         from ctresample.pipelines.scan.geometry import reconstruction_grid
         from ctresample.pipelines.scan.measure import measure
 
-        check_room(len(volume.hu), self.size, self.n_views)
+        # the slower a helix, the more turns
+        check_room(len(volume.hu), self.size, round(self.n_views / min(1, self.pitch or 1)))
         grid, _ = reconstruction_grid(volume, self.size, self.beam)
         return measure(
             volume,

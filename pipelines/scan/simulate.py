@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from ctresample.choices import CircularBeam
+from ctresample.choices import Beam
 from ctresample.errors import UsageError
 from ctresample.geometry import Geometry
 from ctresample.noise import PLAIN, Scanner
@@ -21,12 +21,14 @@ def simulate(
     volume: Volume | StrPath,
     *,
     n_views: int | None = None,
-    beam: CircularBeam = "parallel",
+    beam: Beam = "parallel",
     arc_rad: float | Literal["short"] | None = None,
     detector_offset_mm: float = 0.0,
     axis_offset_mm: float = 0.0,
     source_to_axis_mm: float | None = None,
     source_to_detector_mm: float | None = None,
+    pitch: float | None = None,
+    n_detector_rows: int | None = None,
     size: int = 256,
     stagger: int = 1,
     photons: float | None = None,
@@ -36,7 +38,7 @@ def simulate(
     seed: int = 0,
     progress: Callable[[float], None] | None = None,
 ) -> Sinogram:
-    """Scan each slice of a volume on its own, or with a cone beam all of it at once.
+    """Scan each slice of a volume on its own, or with a cone or helix all of it at once.
 
     The arguments are those of `Scan`, which keeps them for many volumes, or a geometry of your own in their place.
 
@@ -50,14 +52,16 @@ def simulate(
 
     Args:
         volume: slices in HU, or where a DICOM series is; values below -1000 HU count as air.
-        n_views: views, equally spaced.
-        beam: "parallel", "fan" (flat detector), "fan-curved" or "cone".
+        n_views: views, equally spaced; of a helix, of each turn.
+        beam: "parallel", "fan" (flat detector), "fan-curved", "cone" or "helical".
         arc_rad: the arc they spread over, end point excluded; None for 180 degrees (parallel) or 360 degrees;
             "short" for the shortest that measures every line.
         detector_offset_mm: shift of the detector.
         axis_offset_mm: from the central ray to the rotation axis; 0 for parallel rays.
         source_to_axis_mm: None for that of a clinical scanner; None for parallel rays.
         source_to_detector_mm: the same.
+        pitch: of a helix: feed of a turn over the height of the beam at the axis; None for 1.
+        n_detector_rows: of a helix, each one slice high at the axis; None for a beam of 38.4 mm, from 4 to 64.
         size: rows and columns of the image grid to reconstruct on.
         stagger: slices after which the angles repeat, those between being seen from angles between the views (see
             `stagger_shifts`); 1 for the same angles in all slices. Not of a cone beam.
@@ -65,7 +69,7 @@ def simulate(
             modulation on average; None for no noise.
         electronic_noise: read-out noise in photons.
         scanner: its bow-tie filter, tube-current modulation, blur and crosstalk; by default it has none.
-        geometry: the scan itself, instead of all from ``n_views`` to ``source_to_detector_mm``; a `ConeBeam` scans the
+        geometry: the scan itself, instead of all from ``n_views`` to ``n_detector_rows``; a `ConeBeam` scans the
             whole volume.
         seed: of the noise; slice k of a volume, or row k of a flat panel, draws from ``(seed, k)``.
         progress: told the fraction done, from 0 to 1.
@@ -87,6 +91,8 @@ def simulate(
             axis_offset_mm=axis_offset_mm,
             source_to_axis_mm=source_to_axis_mm,
             source_to_detector_mm=source_to_detector_mm,
+            pitch=pitch,
+            n_detector_rows=n_detector_rows,
             size=size,
             stagger=stagger,
             photons=photons,
@@ -94,7 +100,7 @@ def simulate(
             scanner=scanner,
         )
         return scan.scan(volume, seed=seed, progress=progress)
-    described = (n_views, arc_rad, source_to_axis_mm, source_to_detector_mm) != (None,) * 4
+    described = (n_views, arc_rad, source_to_axis_mm, source_to_detector_mm, pitch, n_detector_rows) != (None,) * 6
     if described or beam != "parallel" or detector_offset_mm or axis_offset_mm:
         raise UsageError(
             "geometry has its own views, beam, arc, offsets and distances; leave n_views, beam and the others out"

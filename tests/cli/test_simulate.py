@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ctresample.data_tools.sinogram.file import read_sinogram
-from ctresample.geometry import ConeBeam, FanBeam, ParallelBeam
+from ctresample.geometry import ConeBeam, FanBeam, HelicalBeam, ParallelBeam
 
 
 @pytest.fixture
@@ -86,6 +86,22 @@ def test_cone(simulated):
     assert len(scan.headers) == 3
 
 
+def test_a_helix_and_its_projections(cli, simulated, tmp_path):
+    """What is written as DICOM-CT-PD is the same scan, of the same patient, at the same heights."""
+    scan = simulated("--geometry", "helical", "--photons", 1e4, "--bow-tie", 300, "--projections", tmp_path / "views")
+    assert isinstance(scan.geometry, HelicalBeam)
+    done = cli("import", tmp_path / "views", "-o", tmp_path / "again.h5")
+    assert done.exit_code == 0, done.output
+    again = read_sinogram(tmp_path / "again.h5")
+    np.testing.assert_allclose(again.values, scan.values, atol=2e-4)
+    np.testing.assert_allclose(again.photons, scan.photons, rtol=1e-5)
+    heights = [np.array(one.geometry.centre_z_mm) + one.affine[2, 3] - one.grid.z_mm[0] for one in (scan, again)]
+    np.testing.assert_allclose(*heights, atol=1e-3)
+    assert again.headers[0]["00100020"] == scan.headers[0]["00100020"]
+    done = cli("reconstruct", tmp_path / "scan.h5", "-o", tmp_path / "out", "--method", "fbp", "--device", "cpu")
+    assert ": 3 slices by fbp" in done.stdout
+
+
 def test_lower_dose(cli, scan, tmp_path):
     out = tmp_path / "low.h5"
     done = cli("lower-dose", scan, "-o", out, "--fraction", 0.25, "--seed", 3)
@@ -122,6 +138,9 @@ def test_what_lower_dose_refuses(refused, scan, tmp_path):
     ("words", "status", "complaint"),
     [
         (("--geometry", "helix"), 2, "helix"),
+        (("--projections", "views"), 2, "add --geometry helical"),
+        (("--geometry", "helical", "--pitch", 9), 1, "pitch is 9"),
+        (("--geometry", "helical", "--stagger", 2), 2, "the geometry is a helix"),
         (("--arc-deg", "long"), 2, "--arc-deg is 'long'"),
         (("--arc-deg", 0), 1, "arc_rad is 0"),
         (("--axis-offset-mm", 1), 2, "use detector_offset_mm"),

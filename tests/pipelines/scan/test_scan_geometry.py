@@ -7,9 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from ctresample.choices import BEAMS
+from ctresample.choices import BEAMS, VOLUME_BEAMS
 from ctresample.errors import GeometryError, UsageError
 from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, VolumeGrid
+from ctresample.geometry.coverage import unseen_share
+from ctresample.geometry.turns import helix_over
 from ctresample.pipelines.scan.geometry import reconstruction_grid, scan_geometry
 from ctresample.volume import Volume
 
@@ -20,11 +22,13 @@ KINDS = {
     "fan": FanBeam.for_grid(GRID, 9),
     "fan-curved": FanBeam.for_grid(GRID, 9, detector_shape="curved"),
     "cone": ConeBeam.for_grid(VOLUME_GRID, 9),
+    "helical": helix_over(VOLUME_GRID, 9),
 }
+CIRCLES = pytest.mark.parametrize("beam", [beam for beam in BEAMS if beam != "helical"])
 
 
 def grid_of(beam: str):
-    return VOLUME_GRID if beam == "cone" else GRID
+    return VOLUME_GRID if beam in VOLUME_BEAMS else GRID
 
 
 def arc_of(geometry) -> float:
@@ -37,13 +41,13 @@ def test_names(beam):
     assert KINDS[beam].name == beam
 
 
-@pytest.mark.parametrize("beam", BEAMS)
+@CIRCLES
 def test_arc(beam):
     geometry = scan_geometry(grid_of(beam), beam=beam, n_views=9, arc_rad=1.8)
     assert geometry.angles_rad == pytest.approx([0.2 * k for k in range(9)])
 
 
-@pytest.mark.parametrize("beam", BEAMS)
+@CIRCLES
 @pytest.mark.parametrize("detector_offset_mm", [0.0, 12.0])
 def test_short_scan(beam, detector_offset_mm):
     geometry = scan_geometry(
@@ -58,11 +62,22 @@ def test_short_scan(beam, detector_offset_mm):
 
 @pytest.mark.parametrize("beam", BEAMS)
 def test_offsets_keep_the_detector(beam):
-    axis = {} if beam == "parallel" else {"axis_offset_mm": -1.5}
+    axis = {} if beam in ("parallel", "helical") else {"axis_offset_mm": -1.5}
     geometry = scan_geometry(grid_of(beam), beam=beam, n_views=9, detector_offset_mm=4.0, **axis)
     assert geometry.detector_offset_mm == 4.0
-    assert getattr(geometry, "axis_offset_mm", -1.5) == -1.5
+    assert getattr(geometry, "axis_offset_mm", 0.0) == axis.get("axis_offset_mm", 0.0)
     assert geometry.shape == KINDS[beam].shape
+
+
+def test_a_helix_sees_its_first_and_last_slice_whole():
+    for pitch, n_rows in ((0.5, 16), (1.2, 8)):
+        scan = scan_geometry(VOLUME_GRID, beam="helical", n_views=36, pitch=pitch, n_detector_rows=n_rows)
+        assert (scan.pitch, scan.n_detector_rows) == (pytest.approx(pitch), n_rows)
+        assert scan.detector_row_pitch_mm / scan.magnification == pytest.approx(2.0)
+        for radius_mm in (0.0, VOLUME_GRID.radius_mm):
+            assert unseen_share(scan, VOLUME_GRID.z_mm[[0, -1]], radius_mm).max() == 0
+        # and not for long before
+        assert np.ptp(scan.centre_z_mm) < 6.0 + 2.5 * abs(scan.feed_mm)
 
 
 def test_distances():
@@ -97,6 +112,12 @@ def test_a_cone_needs_even_steps():
         ({"source_to_detector_mm": 500.0}, UsageError, "source_to_detector_mm is of a fan"),
         ({"beam": "fan", "source_to_axis_mm": 60.0}, GeometryError, "past the source"),
         ({"beam": "fan", "source_to_detector_mm": 60.0}, GeometryError, "source_to_detector_mm is 60"),
+        ({"pitch": 1.0}, UsageError, "pitch is of a helix, but the geometry is 'parallel'"),
+        ({"n_detector_rows": 8}, UsageError, "n_detector_rows is of a helix"),
+        ({"beam": "helical", "arc_rad": 3.0}, UsageError, "arc_rad is of a circle"),
+        ({"beam": "helical", "axis_offset_mm": 3.0}, UsageError, "not of a helix"),
+        ({"beam": "helical", "pitch": 3.0}, GeometryError, "choose a smaller pitch"),
+        ({"beam": "helical", "pitch": math.nan}, GeometryError, "pitch is nan"),
         ({"arc_rad": 0.0}, GeometryError, "arc_rad is 0"),
         ({"arc_rad": math.nan}, GeometryError, "arc_rad is nan"),
         ({"detector_offset_mm": math.inf}, GeometryError, "detector_offset_mm is inf"),
@@ -105,4 +126,4 @@ def test_a_cone_needs_even_steps():
 )
 def test_what_is_refused(options, error, message):
     with pytest.raises(error, match=message):
-        scan_geometry(GRID, **({"beam": "parallel", "n_views": 9} | options))
+        scan_geometry(grid_of(options.get("beam", "")), **({"beam": "parallel", "n_views": 9} | options))
