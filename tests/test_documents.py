@@ -65,6 +65,7 @@ SLOW = (
     "export.md: ctresample simulate chest_ct/ -o scan.h5 --views 25 --deidentify",
     "measured.md: .venv/bin/ctresample import",
     "measured.md: .venv/bin/ctresample reconstruct",
+    "scanners.md: ctresample simulate",
     "sinograms.md: ctresample import",
     "trust.md: ctresample reconstruct",
 )
