@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
+from ctresample.bad_rays import BAD_RAY_SIGMA
 from ctresample.choices import ViewWeights, Window
 from ctresample.consistency import Neighbours
 from ctresample.learned import LearnedModel
@@ -37,6 +39,11 @@ CUT_OFF = 0.05
 
 LEVEL_CUTOFF = 0.4
 """Of an FBP that tells the level of an image and little of its streaks; 0.1 to 1 are much alike."""
+
+MISFIT_ROUNDS = 2
+"""Of a helix after the first, rough image, at most."""
+
+_SAME_MISFIT = math.log(1.3)
 
 _ROUGH_HU = 10.0
 """A rough image will do where sampling starts: from its noised latents."""
@@ -148,12 +155,39 @@ def iterative(solver: Solver, batch: Batch) -> torch.Tensor:
 def penalised(solver: Solver, batch: Batch) -> torch.Tensor:
     """By a solver that knows the spacing of pixels; what is not linear is linearised at the last image, in rounds."""
     rounds, A, problem, spacing = count(), batch.A, batch.problem, batch.spacing
+    if cast(Projector, A).geometry.name == "helical" and problem.is_linear:
+        return _by_misfit(solver, batch)
 
     def solve(y: torch.Tensor, A: LinearOperator, sigma: torch.Tensor) -> torch.Tensor:
         return solver(y, A, sigma=sigma, spacing=spacing, callback=_one_of(next(rounds), problem, batch.watch))
 
     x = solve(batch.y, A, batch.sigma)
     return x if problem.is_linear else problem.refined(x, solve)
+
+
+def _by_misfit(solver: Solver, batch: Batch) -> torch.Tensor:
+    """As `penalised`, of a helix: what the image cannot explain of the data counts as noise (discrepancy principle).
+
+    Voxels of a long scan are coarser than its rays, so that no image fits readings of a high dose up to their noise;
+    one that tries to is a checkerboard, tens of HU high. A rough image says how far off any is at most; its solution
+    with so much noise says it better.
+    """
+    n_rounds, scale = 1 + MISFIT_ROUNDS, 1.0
+    known = batch.sigma < BAD_RAY_SIGMA
+    for number in range(n_rounds):
+
+        def told(status: Status, number: int = number) -> None:
+            batch.watch((number + status.step / status.n_steps) / n_rounds, status)
+
+        sigma = torch.where(known, scale * batch.sigma, batch.sigma)
+        more = {} if number else {"tolerance_hu": _ROUGH_HU}
+        x = solver(batch.y, batch.A, sigma=sigma, spacing=batch.spacing, callback=told, **more)
+        misfit = ((batch.A(x) - batch.y) / batch.sigma)[known]
+        wanted = max(1.0, float(misfit.square().mean().sqrt()))
+        if number and abs(math.log(wanted / scale)) < _SAME_MISFIT:
+            break
+        scale = wanted
+    return x
 
 
 def sampled(solver: Solver, batch: Batch) -> torch.Tensor:

@@ -51,7 +51,7 @@ def hu_of(folder):
 
 
 def core(images, hu, centre, radius):
-    """Mean over a sphere given in the patient's axes, found by the positions that the images state."""
+    """Values of a sphere given in the patient's axes, found by the positions that the images state."""
     found = []
     for ds, one in zip(images, hu, strict=True):
         x0, y0, z = map(float, ds.ImagePositionPatient)
@@ -60,7 +60,7 @@ def core(images, hu, centre, radius):
         y = (y0 + row * np.arange(ds.Rows))[:, None]
         inside = (x - centre[0]) ** 2 + (y + centre[1]) ** 2 + (z - centre[2]) ** 2 < radius**2
         found.append(one[inside])
-    return np.concatenate(found).mean()
+    return np.concatenate(found)
 
 
 def test_weighted_fbp_is_right_where_the_images_say_it_is(cli, imported, tmp_path):
@@ -73,8 +73,8 @@ def test_weighted_fbp_is_right_where_the_images_say_it_is(cli, imported, tmp_pat
     assert {(str(ds.PatientName), ds.PatientID, ds.StudyInstanceUID) for ds in images} == {
         ("Doe^Jane", "P1", "1.2.3.77")
     }
-    assert core(images, hu, (0.0, -15.0, 100.0), 12) == pytest.approx(0, abs=3)
-    assert core(images, hu, (45.0, -15.0, 100.0), 8) == pytest.approx(300, abs=3)
+    assert core(images, hu, (0.0, -15.0, 100.0), 12).mean() == pytest.approx(0, abs=3)
+    assert core(images, hu, (45.0, -15.0, 100.0), 8).mean() == pytest.approx(300, abs=3)
     # the edge, along x through the centre of the water: where the profile passes the middle between air and water
     middle = images[2]
     y0, step = float(middle.ImagePositionPatient[1]), float(middle.PixelSpacing[0])
@@ -89,7 +89,7 @@ def test_a_preview_says_so(cli, imported, tmp_path):
     done = cli("reconstruct", imported / "scan.h5", "-o", tmp_path / "out", "--rebin", *options)
     assert done.exit_code == 0, done.output
     images, hu = hu_of(tmp_path / "out" / "dicom")
-    assert core(images, hu, (0.0, -15.0, 100.0), 15) == pytest.approx(0, abs=10)
+    assert core(images, hu, (0.0, -15.0, 100.0), 15).mean() == pytest.approx(0, abs=10)
     assert "single-slice rebinning" in (tmp_path / "out" / "run.json").read_text()
 
 
@@ -99,7 +99,9 @@ def test_iterative_methods_use_the_true_rays_of_a_slab(cli, imported, tmp_path):
     assert done.exit_code == 0, done.output
     images, hu = hu_of(tmp_path / "out" / "dicom")
     assert len(images) == 2
-    assert core(images, hu, (0.0, -15.0, 100.0), 20) == pytest.approx(0, abs=5)
+    water = core(images, hu, (0.0, -15.0, 100.0), 20)
+    # no checkerboard, either: voxels of 6 mm cannot explain what the rays of 3 mm saw up to its noise
+    assert np.abs(water).max() < 5
 
 
 @pytest.mark.parametrize(
