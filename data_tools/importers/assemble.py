@@ -46,7 +46,7 @@ def assemble(
     is_volume = described.geometry.type in VOLUME_BEAMS
     bad = np.zeros(readings.values.shape, bool) if mask is None else _of_shape(mask, readings.values.shape)
     first = "row" if is_volume else "slice"
-    values, flat, dark, bad = _ordered(readings, bad, described, first)
+    values, flat, dark, after, bad = _ordered(readings, bad, described, first)
     for key, field in {"i0": flat, "dark": dark}.items():
         if field is not None and getattr(described, key) is not None:
             raise SinogramError(f"{key} is given, and so are fields of each bin; leave {key} out")
@@ -57,11 +57,13 @@ def assemble(
         on_note("angles are taken to run counterclockwise in the image; if not, add angle_direction: clockwise")
     described.geometry.check_unit()
     stated = described.photons if isinstance(described.photons, float) else None
-    values, bad, geometry = _without_bad_views(values, bad, geometry, described, on_note)
+    n_all = geometry.n_views
+    values, bad, geometry, kept = _without_bad_views(values, bad, geometry, described, on_note)
+    when = kept / max(1, n_all - 1)
     values = to_line_integrals(
         values,
         described.quantity,
-        flat=described.i0 if flat is None else flat,
+        flat=described.i0 if flat is None else _over_time(flat, after, when),
         dark=described.dark if dark is None else dark,
         photons=stated,
         bad=bad,
@@ -104,8 +106,8 @@ def _of_shape(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.boo
 
 def _without_bad_views(
     values: NDArray[np.float32], bad: NDArray[np.bool_], geometry: Geometry, described: Description, on_note: Note
-) -> tuple[NDArray[np.float32], NDArray[np.bool_], Geometry]:
-    """Bad bins marked; bad views, and those of which nothing is known, left out."""
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], Geometry, NDArray[np.intp]]:
+    """Bad bins marked; bad views, and those of which nothing is known, left out; and which views are kept."""
     said = {"bad_bins": (described.named_bins, geometry.n_detectors)}
     said["bad_views"] = described.bad_views or [], geometry.n_views
     for key, (named, n) in said.items():
@@ -118,18 +120,34 @@ def _without_bad_views(
     lost[described.bad_views or []] = True
     if lost.all():
         raise SinogramError("no reading is known: all are NaN, masked or bad; expected numbers")
+    kept = np.flatnonzero(~lost)
     if lost.any():
         on_note(f"{np.count_nonzero(lost)} of {len(lost)} views are left out: bad, masked or NaN throughout")
-        kept = np.flatnonzero(~lost)
         values, bad = values[:, kept], bad[:, kept]
         geometry = geometry.with_views(kept)
-    return values, bad, geometry
+    return values, bad, geometry, kept
+
+
+def _over_time(
+    flat: NDArray[np.floating], after: NDArray[np.floating] | None, when: NDArray[np.floating]
+) -> NDArray[np.floating]:
+    """Of each view from before the scan (0) to after it (1), linear in time as far as views come evenly."""
+    if after is None:
+        return flat
+    share = when[None, :, None]
+    return (1 - share) * flat + share * after
 
 
 def _ordered(
     readings: Readings, bad: NDArray[np.bool_], described: Description, first: str
-) -> tuple[NDArray[np.float32], NDArray[np.floating] | None, NDArray[np.floating] | None, NDArray[np.bool_]]:
-    """The readings ``[slice or row, view, detector]``, flat and dark fields likewise with one view, and bad rays."""
+) -> tuple[
+    NDArray[np.float32],
+    NDArray[np.floating] | None,
+    NDArray[np.floating] | None,
+    NDArray[np.floating] | None,
+    NDArray[np.bool_],
+]:
+    """The readings ``[slice or row, view, detector]``, `FIELDS` likewise with one view, and bad rays."""
     names, values = [name.strip() for name in described.axes.split(",")], readings.values
     while values.ndim > len(names) and 1 in values.shape:  # the one page, or the one line of each, of a TIFF file
         lone = values.shape.index(1)
@@ -147,7 +165,8 @@ def _ordered(
         return extended.transpose([(missing + present).index(name) for name in (first, "view", "detector")])
 
     fields = []
-    for what, field in {"flat": readings.flat, "dark": readings.dark}.items():
+    stored = {"flat": readings.flat, "dark": readings.dark, "flat (after)": readings.flat_after}
+    for what, field in stored.items():
         rest = [name for name in names if name != "view"]
         if field is not None and field.ndim == len(rest) + 1:  # repeated exposures
             field = field.mean(axis=0)
@@ -156,7 +175,7 @@ def _ordered(
         if field is not None and field.shape != tuple(values.shape[names.index(name)] for name in rest):
             raise SinogramError(f"the {what} field has shape {field.shape}; expected that of one view, {rest}")
         fields.append(None if field is None else order(field, rest))
-    return np.ascontiguousarray(order(values, names)), fields[0], fields[1], np.ascontiguousarray(order(bad, names))
+    return np.ascontiguousarray(order(values, names)), fields[0], fields[1], fields[2], np.ascontiguousarray(order(bad, names))
 
 
 def _check_counts(stated: Any, geometry: Geometry, shape: tuple[int, ...]) -> None:

@@ -15,7 +15,7 @@ from pydantic import Discriminator, Field, NonNegativeFloat, PositiveFloat, Tag,
 
 from ctresample.choices import Cleaning, DetectorShape
 from ctresample.data_tools.importers.line_integrals import Quantity
-from ctresample.data_tools.importers.readings import Facts
+from ctresample.data_tools.importers.readings import FIELDS, Facts
 from ctresample.data_tools.plain_text import one_line
 from ctresample.data_tools.sinogram.schema import Side, Strict, complaint
 from ctresample.errors import SinogramError
@@ -181,7 +181,8 @@ class Description(Strict):
         bad_views: views, counted from 0, that are left out.
         clean: what the detector got wrong, to be taken out, of `ctresample.choices.CLEANING`.
         array: name of the readings in an NPZ file, or of a TIFF file in a folder; ``flat_array`` and ``dark_array``
-            name the flat and dark fields.
+            name the flat and dark fields, ``flat_after_array`` flat fields after the scan: between both, each view has
+            its own.
         origin: how the values came about, in words.
     """
 
@@ -207,6 +208,7 @@ class Description(Strict):
     array: str | None = None
     flat_array: str | None = None
     dark_array: str | None = None
+    flat_after_array: str | None = None
     origin: str | None = None
 
     @property
@@ -222,9 +224,11 @@ class Description(Strict):
     @model_validator(mode="after")
     def _check(self) -> Self:
         """Nothing that is said may be ignored in silence."""
-        for key in ("i0", "dark", "flat_array", "dark_array"):
+        for key in ("i0", "dark", *FIELDS):
             if self.quantity != "counts" and getattr(self, key) is not None:
                 raise ValueError(f"{key} is for counts, but quantity is {self.quantity}; leave one of them out")
+        if self.flat_after_array is not None and self.flat_array is None:
+            raise ValueError("flat_after_array is of flat fields after the scan; add flat_array, those before it")
         if self.electronic_noise and self.photons is None:
             raise ValueError("electronic_noise says nothing without photons; add photons")
         return self

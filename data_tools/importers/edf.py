@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ctresample.data_tools.importers.readings import Note, Readings
+from ctresample.data_tools.importers.readings import FIELDS, Note, Readings
 from ctresample.data_tools.plain_text import one_line
 from ctresample.data_tools.sinogram.hdf5_checks import MAX_BYTES
 from ctresample.errors import SinogramError
@@ -42,7 +42,7 @@ def read_edf(path: Path, names: Mapping[str, str], on_note: Note) -> Readings:
 
     Args:
         path: the file or folder.
-        names: of the files "array", "flat_array" and "dark_array" beside it, where the sidecar has them; several
+        names: of the files "array" and `FIELDS` beside it, where the sidecar has them; several
             with commas between are averaged.
         on_note: told which files of a folder were left out.
 
@@ -50,11 +50,7 @@ def read_edf(path: Path, names: Mapping[str, str], on_note: Note) -> Readings:
         SinogramError: no frame, frames of several shapes, compressed, cut short, or absurdly large.
     """
     place = path if path.is_dir() else path.parent
-    fields = {
-        key: [_there(place, name.strip()) for name in names[key].split(",")]
-        for key in ("flat_array", "dark_array")
-        if key in names
-    }
+    fields = {key: [_there(place, name.strip()) for name in names[key].split(",")] for key in FIELDS if key in names}
     used = {file for files in fields.values() for file in files}
     if "array" in names:
         files = [_there(place, names["array"])]
@@ -65,11 +61,10 @@ def read_edf(path: Path, names: Mapping[str, str], on_note: Note) -> Readings:
             on_note(f"{n_left} EDF files are no readings by their names, left out; name them flat_array or dark_array")
     else:
         files = [path]
-    flat, dark = (
-        _stack(fields[key]).mean(axis=0, dtype=np.float64) if key in fields else None
-        for key in ("flat_array", "dark_array")
+    flat, dark, after = (
+        _stack(fields[key]).mean(axis=0, dtype=np.float64) if key in fields else None for key in FIELDS
     )
-    return Readings("EDF", _stack(files), flat=flat, dark=dark)
+    return Readings("EDF", _stack(files), flat=flat, dark=dark, flat_after=after)
 
 
 def _stack(files: list[Path]) -> NDArray[np.float32]:

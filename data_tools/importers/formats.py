@@ -96,6 +96,12 @@ def _matlab(path: Path, asked: Asked) -> Readings:
     return read_mat5(path, asked.on_note)
 
 
+def _two_detect(path: Path, asked: Asked) -> Readings:
+    from ctresample.data_tools.importers.two_detect import read_two_detect
+
+    return read_two_detect(path, asked.on_note)
+
+
 def _edf(path: Path, asked: Asked) -> Readings:
     from ctresample.data_tools.importers.edf import read_edf
 
@@ -112,12 +118,14 @@ _HDF5_START = b"\x89HDF\r\n\x1a\n"
 _MATLAB_BLOCK = 512  # bytes of its own that MATLAB 7.3 leaves before HDF5 begins
 _HDF5 = Format("HDF5", "HDF5 (DXchange, NXtomo, LoDoPaB-CT)", (_HDF5_START,), _hdf5, has_presets=True)
 _TIFF = Format("TIFF", "TIFF", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), _tiff, read_mask=_tiff_mask, has_names=True)
+_TWO_DETECT = Format("2DeteCT", "a folder of 2DeteCT", (), _two_detect)
 _EDF = Format("EDF", "EDF", (b"{\n", b"{\r\n"), _edf, has_names=True)
 FORMATS = (
     _HDF5,
     Format("NPY", "NPY", (b"\x93NUMPY",), _npy, read_mask=_npy_mask),
     Format("NPZ", "NPZ", (b"PK\x03\x04",), _npz, has_names=True),
     _TIFF,
+    _TWO_DETECT,
     _EDF,
     Format("Nikon", "a Nikon .xtekct file", (b"[XTekCT]", b"\xef\xbb\xbf[XTekCT]"), _nikon),
     Format("MATLAB", "a Helsinki MAT file", (b"MATLAB 5.0",), _matlab),
@@ -125,9 +133,13 @@ FORMATS = (
 
 
 def format_of(path: StrPath) -> Format | None:
-    """The format of a file; of a folder EDF, if it has such files, else TIFF; None for anything else."""
+    """The format of a file; of a folder 2DeteCT or EDF, if it has such files, else TIFF; None for anything else."""
     path = as_path(path, "path")
     if path.is_dir():
+        from ctresample.data_tools.importers.two_detect import is_two_detect
+
+        if is_two_detect(path):
+            return _TWO_DETECT
         return _EDF if any(one.suffix.lower() == ".edf" for one in path.iterdir()) else _TIFF
     try:
         with path.open("rb") as file:

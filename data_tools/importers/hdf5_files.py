@@ -153,21 +153,34 @@ def _nxtomo(file: h5py.File, entry: str, path: Path, scan: Facts, on_note: Note)
     if len(flats):
         facts["quantity"] = "counts"
     values, dark = _whole(frames, views), _mean(frames, darks) if len(darks) else None
-    flat = _mean(frames, flats) if len(flats) else None
-    if flat is not None:
+    flat = after = None
+    if len(flats):
         strength = _strength(file, entry, detector, len(kinds), path, on_note)
-        if strength is not None:  # everything as at the open beam's mean strength; the dark signal does not follow it
-            base = 0.0 if dark is None else dark
-            mean = float(strength[flats].mean())
-            flat = np.mean([base + (frames[k] - base) * (mean / strength[k]) for k in flats], axis=0)
+        base = 0.0 if dark is None else dark
+        # everything as at the open beam's mean strength; the dark signal does not follow it
+        scale = np.ones(len(kinds)) if strength is None else strength[flats].mean() / strength
+
+        def open_beam(chosen: NDArray[np.integer]) -> NDArray[np.float64]:
+            if strength is None:
+                return _mean(frames, chosen)
+            return np.mean([base + (frames[k] - base) * scale[k] for k in chosen], axis=0)
+
+        first, last = flats[flats < views[0]], flats[flats > views[-1]]
+        if len(first) and len(last) and len(first) + len(last) == len(flats):
+            flat, after = open_beam(first), open_beam(last)
+            on_note(f"{len(first)} flat fields before the views and {len(last)} after: interpolated in time")
+        else:
+            flat = open_beam(flats)
+        if strength is not None:
             for value, k in zip(values, views, strict=True):
-                value[...] = base + (value - base) * (mean / strength[k])
+                value[...] = base + (value - base) * scale[k]
     return Readings(
         "NXtomo (HDF5)",
         values,
         {key: value for key, value in facts.items() if value is not None},
         flat,
         dark,
+        after,
     )
 
 

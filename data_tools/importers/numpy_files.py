@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
-from ctresample.data_tools.importers.readings import Facts, Readings
+from ctresample.data_tools.importers.readings import FIELDS, Facts, Readings
 from ctresample.data_tools.plain_text import one_line
 from ctresample.data_tools.sinogram.hdf5_checks import BEST_DEFLATE_RATIO, MAX_BYTES
 from ctresample.errors import CTResampleError, SinogramError
@@ -46,7 +46,7 @@ def read_npz(path: Path, names: dict[str, str]) -> Readings:
 
     Args:
         path: the file.
-        names: of the arrays "array", "flat_array" and "dark_array", where the sidecar has them. Without a name for the
+        names: of the arrays "array" and `FIELDS`, where the sidecar has them. Without a name for the
             readings, they are the only array, or the one called "sinogram" in a file with its own geometry.
 
     Raises:
@@ -74,9 +74,9 @@ def read_npz(path: Path, names: dict[str, str]) -> Readings:
                 f"{path} has several arrays ({shown}); add array, the name of the readings, to the sidecar"
             )
         name = next(iter(members)) if name is None else name
-        flat, dark = (array(field) if (field := names.get(f"{kind}_array")) else None for kind in ("flat", "dark"))
+        fields = [array(field) if (field := names.get(key)) else None for key in FIELDS]
         kind = "NumPy archive (NPZ) with its own geometry" if facts else "NumPy archive (NPZ)"
-        return Readings(kind, _stack(array(name, np.float32), path), facts, flat, dark)
+        return Readings(kind, _stack(array(name, np.float32), path), facts, *fields)
 
 
 def _own_geometry(found: dict[str, NDArray[np.floating]], path: Path) -> Facts:

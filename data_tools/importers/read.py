@@ -13,7 +13,7 @@ from ctresample.choices import Cleaning
 from ctresample.data_tools.importers.assemble import assemble
 from ctresample.data_tools.importers.description import describe_readings
 from ctresample.data_tools.importers.formats import FORMATS, Asked, format_of
-from ctresample.data_tools.importers.readings import Facts, Note, Readings
+from ctresample.data_tools.importers.readings import FIELDS, Facts, Note, Readings
 from ctresample.data_tools.importers.rtk_geometry import SUFFIX, read_rtk_geometry
 from ctresample.data_tools.importers.sidecar import find_sidecar, read_sidecar
 from ctresample.data_tools.sinogram.plausibility import findings
@@ -92,7 +92,7 @@ def _read(path: Path, preset: Preset | None, said: Facts, on_note: Note) -> Read
         )
     if preset and not kind.has_presets:
         raise SinogramError(f"{path} is no HDF5 file; preset {preset} is for the files of LoDoPaB-CT; leave it out")
-    names = {key: said[key] for key in ("array", "flat_array", "dark_array") if isinstance(said.get(key), str)}
+    names = {key: said[key] for key in ("array", *FIELDS) if isinstance(said.get(key), str)}
     if names and not kind.has_names:
         raise SinogramError(f"{path} is no NPZ file, and {next(iter(names))} names an array of one; leave it out")
     scan = said.get("geometry")

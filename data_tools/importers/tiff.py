@@ -11,7 +11,7 @@ from types import MappingProxyType
 import numpy as np
 import tifffile
 
-from ctresample.data_tools.importers.readings import Note, Readings
+from ctresample.data_tools.importers.readings import FIELDS, Note, Readings
 from ctresample.data_tools.plain_text import one_line
 from ctresample.data_tools.sinogram.hdf5_checks import MAX_BYTES
 from ctresample.errors import CTResampleError, SinogramError
@@ -36,7 +36,7 @@ def read_tiff(
 
     Args:
         path: a file, or a folder whose TIFF files, one page each, are taken in order of the numbers in their names.
-        names: without suffix, of the files "array", "flat_array" and "dark_array", where the sidecar has them; several
+        names: without suffix, of the files "array" and `FIELDS`, where the sidecar has them; several
             with commas between are averaged.
         on_note: told which files were left out.
 
@@ -44,12 +44,12 @@ def read_tiff(
         SinogramError: no page, pages of several shapes or colours, compressed, damaged, or absurdly large.
     """
     place = path if path.is_dir() else path.parent
-    fields = {key: _named(place, names[key]) for key in ("flat_array", "dark_array") if key in names}
-    flat, dark = (
+    fields = {key: _named(place, names[key]) for key in FIELDS if key in names}
+    flat, dark, after = (
         np.mean([read_tiff(file, on_note=on_note).values.mean(0, np.float64) for file in fields[key]], axis=0)
         if key in fields
         else None
-        for key in ("flat_array", "dark_array")
+        for key in FIELDS
     )
     folder = path.is_dir() and "array" not in names
     files = _named(place, names["array"])[:1] if "array" in names else [path]
@@ -65,14 +65,14 @@ def read_tiff(
         if not 0 < len(files) <= _MAX_PAGES:
             raise SinogramError(f"{path} holds {len(files)} TIFF files; expected 1 to {_MAX_PAGES}")
     if folder:
-        return Readings("TIFF stack", read_single_pages(files), flat=flat, dark=dark)
+        return Readings("TIFF stack", read_single_pages(files), flat=flat, dark=dark, flat_after=after)
     with _Pages(files[0]) as pages:
         shape = (len(pages.pages), *pages.shape)
         if 4 * np.prod(shape, dtype=float) > MAX_BYTES:
             raise SinogramError(f"{path} would take more than {MAX_BYTES >> 30} GiB; use fewer pages")
         stack = np.empty(shape, np.float32)
         pages.read_into(stack)
-    return Readings("TIFF stack", stack, flat=flat, dark=dark)
+    return Readings("TIFF stack", stack, flat=flat, dark=dark, flat_after=after)
 
 
 def read_single_pages(files: list[Path]) -> np.ndarray:
