@@ -104,6 +104,18 @@ def test_nxtomo_parallel(tmp_path, entry):
     assert "1 frames that image_key marks as invalid were left out" in notes
 
 
+def test_nxtomo_flats_before_and_after_are_interpolated(tmp_path):
+    path = nxtomo(tmp_path / "a.nx", lengths=SIZES, keys=(2, 1, 0, 0, 0, 0, 1))
+    with h5py.File(path, "a") as file:
+        frames = file["entry/instrument/detector/data"]
+        for k, strength in zip(range(2, 7), (1, 5 / 6, 4 / 6, 0.5, 0.5), strict=True):
+            frames[k] = DARK + strength * (frames[k] - DARK)
+    scan = {"type": "parallel", "angle_direction": "counterclockwise"}
+    found, notes = imported(path, {"mu_water_per_mm": 0.02, "photons": None, "geometry": scan})
+    np.testing.assert_allclose(found.values, TRUTH.swapaxes(0, 1), atol=1e-4)
+    assert "1 flat fields before the views and 1 after: interpolated in time" in notes
+
+
 def test_nxtomo_cone(tmp_path):
     path = nxtomo(tmp_path / "a.nx", lengths=SIZES | DISTANCES)
     found, _ = imported(path, {"mu_water_per_mm": 0.02, "geometry": {"type": "cone"}})
