@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ctresample.cli.screen import say, screen
+from ctresample.errors import UsageError
 
 
 def align(
@@ -20,6 +21,13 @@ def align(
             "-o", "--out", metavar="FILE", help="A new sinogram file with the axis found; without, only told."
         ),
     ] = None,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate",
+            help="Of a helix: also turn channels or detector rows round, where lines agree better that way.",
+        ),
+    ] = False,
     figure: Annotated[
         Path | None,
         typer.Option(metavar="FILE.png", help="Draw a slice before and after. A new file."),
@@ -29,7 +37,7 @@ def align(
 
     Parallel beams (detector_offset_mm), fans and cones (axis_offset_mm); at least 150 degrees of views. Of helical
     scans the centre of the detector (detector_offset_mm), by the lines that are seen from both ends. Nothing is changed
-    but with -o, and there only the offset.
+    but with -o, and there only the offset; with --calibrate also the order of a helix's channels and rows.
     """
     from ctresample.files import check_new_file
 
@@ -42,6 +50,16 @@ def align(
         from ctresample.pipelines.alignment.axis import find_axis
 
         sinogram = read_sinogram(scan)
+        if calibrate:
+            from ctresample.pipelines.alignment.helix import turned_round
+
+            if sinogram.geometry.name != "helical":
+                raise UsageError(
+                    f"--calibrate is of helical scans; this is a {sinogram.geometry.name} beam; leave it out"
+                )
+            sinogram, turned = turned_round(sinogram)
+            for what in turned:
+                show.note(f"{scan}: {what} turned round: lines that are seen from both ends agree better so")
         found = find_axis(sinogram, lambda share: show.progress(share, "looking for the axis"))
         if figure is not None:
             from ctresample.pipelines.alignment.picture import write_picture

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, ImageGrid, ParallelBeam, VolumeGrid
+from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, HelicalBeam, ImageGrid, ParallelBeam, VolumeGrid
 
 Array = NDArray[np.float64]
 Dictionary = dict[str, Any]
@@ -22,7 +22,8 @@ def to_astra(geometry: Geometry, grid: Grid) -> tuple[Dictionary, Dictionary]:
     """Projection and volume geometry for ``astra.create_projector``, made without ASTRA.
 
     Scans are given by vectors, which can say every offset: ``parallel_vec``, ``fanflat_vec``, ``cone_vec``. A curved
-    fan becomes a one-row ``cyl_cone_vec``, which ASTRA projects on CUDA only, and its grid a volume of one slice.
+    fan becomes a one-row ``cyl_cone_vec``, which ASTRA projects on CUDA only, and its grid a volume of one slice; a
+    helix becomes one of all its rows, with the focal spot of each view as its source.
     """
     geometry.check_outside(grid)
     return scan_geometry(geometry, grid.pixel_size_mm), volume_geometry(grid, 1 if geometry.is_curved else None)
@@ -35,12 +36,15 @@ def scan_geometry(geometry: Geometry, row_pitch_mm: float) -> Dictionary:
         kind = "parallel_vec" if isinstance(geometry, ParallelBeam) else "fanflat_vec"
         vectors = np.concatenate([source, middle, step], axis=1)
         return {"type": kind, "DetectorCount": geometry.n_detectors, "Vectors": vectors}
-    n_rows, height_mm = 1, 0.0
-    if isinstance(geometry, ConeBeam):
-        n_rows, height_mm = geometry.n_detector_rows, geometry.detector_row_offset_mm
+    n_rows, height_mm, from_mm = 1, np.zeros(1), lifted(source)
+    if isinstance(geometry, (ConeBeam, HelicalBeam)):
+        n_rows, height_mm = geometry.n_detector_rows, np.array([geometry.detector_row_offset_mm])
         row_pitch_mm = geometry.detector_row_pitch_mm
-    parts = [lifted(source), lifted(middle, height_mm), lifted(step), lifted(np.zeros_like(step), row_pitch_mm)]
-    if isinstance(geometry, FanBeam):
+    if isinstance(geometry, HelicalBeam):
+        height_mm = height_mm + geometry.centre_z_mm
+        from_mm = np.stack([geometry.spot_mm(view) for view in range(geometry.n_views)])
+    parts = [from_mm, lifted(middle, height_mm), lifted(step), lifted(np.zeros_like(step), np.array([row_pitch_mm]))]
+    if isinstance(geometry, (FanBeam, HelicalBeam)):
         parts.append(np.full((geometry.n_views, 1), geometry.source_to_detector_mm))  # radius of the cylinder
     return {
         "type": "cyl_cone_vec" if geometry.is_curved else "cone_vec",
@@ -89,6 +93,7 @@ def volume_geometry(grid: Grid, n_slices: int | None = None) -> Dictionary:
     return {**counts, "option": window}
 
 
-def lifted(vectors: Array, z: float = 0.0) -> Array:
-    """``(views, 2)`` to ``(views, 3)``."""
-    return np.concatenate([vectors, np.full((len(vectors), 1), z)], axis=1)
+def lifted(vectors: Array, z: Array | None = None) -> Array:
+    """``(views, 2)`` to ``(views, 3)``, at heights of each view or one for all; by default 0."""
+    heights = np.zeros(len(vectors)) if z is None else np.broadcast_to(z, len(vectors))
+    return np.concatenate([vectors, heights[:, None]], axis=1)

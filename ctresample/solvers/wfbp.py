@@ -92,10 +92,20 @@ def wfbp(
     geometry.check_outside(grid)
     y = as_tensor(y, "y")
     n_half = _directions_a_half_turn(geometry)
-    images = [
-        _one(one[0], geometry, grid, n_half, window, cutoff, mu_water_per_mm if extrapolate else 0.0, progress)
-        for one in y
-    ]
+    near = _views_that_reach(geometry, grid, n_half)
+    part, mu_per_mm = geometry.with_views(near), mu_water_per_mm if extrapolate else 0.0
+    images = []
+    for one in y:
+        image, unseen = _one(one[0, :, near], part, grid, n_half, window, cutoff, mu_per_mm, progress)
+        if unseen > _MOST_UNSEEN:
+            z = grid.z_mm
+            raise GeometryError(
+                f"{unseen:.1%} of the lines through the slices at z {z[0]:.5g} to {z[-1]:.5g} mm were seen in no turn "
+                f"(pitch {geometry.pitch:.3g}, scan from {min(geometry.centre_z_mm):.5g} to "
+                f"{max(geometry.centre_z_mm):.5g} mm): the helix is too fast for its detector, or these slices lie at "
+                "its ends; choose slices further inside or a smaller field of view"
+            )
+        images.append(image)
     return torch.stack(images)[:, None]
 
 
@@ -108,7 +118,8 @@ def _one(
     cutoff: float,
     mu_per_mm: float,
     progress: Callable[[float], None] | None,
-) -> torch.Tensor:
+) -> tuple[torch.Tensor, float]:
+    """The image, and the share of its lines that no turn has seen."""
     parts = [
         _sorted(y[:, views], geometry.with_views(views), n_half, window, cutoff, mu_per_mm)
         for views in _views_by_spot(geometry)
@@ -132,16 +143,9 @@ def _one(
         if progress:
             progress((direction + 1) / n_half)
     unseen = n_unseen / max(1, n_half * image.numel())
-    if unseen > _MOST_UNSEEN:
-        raise GeometryError(
-            f"{unseen:.1%} of the lines through the slices at z {float(z.min()):.5g} to {float(z.max()):.5g} mm were "
-            f"seen in no turn (pitch {geometry.pitch:.3g}, scan from {min(geometry.centre_z_mm):.5g} to "
-            f"{max(geometry.centre_z_mm):.5g} mm): the helix is too fast for its detector, or these slices lie at its "
-            "ends; choose slices further inside or a smaller field of view"
-        )
     volume = y.new_zeros(grid.shape)
     volume[:, within] = image * (math.pi / n_half)
-    return volume
+    return volume, unseen
 
 
 def _add(
@@ -206,6 +210,20 @@ def _views_by_spot(geometry: HelicalBeam) -> list[NDArray[np.intp]]:
     return groups
 
 
+def _views_that_reach(geometry: HelicalBeam, grid: VolumeGrid, n_half: int) -> slice:
+    """The run of views whose rays may meet the slices, and half a turn more on both sides for what is sorted by angle.
+
+    A long scan would take its memory several times over to be sorted.
+    """
+    heights, spots = np.array(geometry.centre_z_mm), geometry.spots
+    rows = np.abs(geometry.detector_rows_mm).max() + geometry.detector_row_pitch_mm + np.abs(spots[:, 2]).max()
+    # no voxel is further from the source than twice its distance from the axis
+    reach = 2 * rows / geometry.magnification + np.abs(spots[:, 2]).max() + abs(geometry.feed_mm) / 2
+    near = np.flatnonzero((heights >= grid.z_mm[0] - reach) & (heights <= grid.z_mm[-1] + reach))
+    # of slices beyond the ends of a scan the whole of it tells what is wrong
+    return slice(int(near[0]), int(near[-1]) + 1) if len(near) >= 3 * n_half else slice(None)
+
+
 def _directions_a_half_turn(geometry: HelicalBeam) -> int:
     angles = np.unwrap(geometry.angles_rad)
     steps = np.diff(angles)
@@ -248,7 +266,6 @@ def _sorted(
     share = torch.as_tensor(view - below, dtype=y.dtype, device=y.device)
     below_t = torch.as_tensor(below, device=y.device)
     column = torch.arange(geometry.n_detectors, device=y.device).expand_as(below_t)
-    rays = torch.lerp(y[:, below_t, column], y[:, below_t + 1, column], share)  # (rows, directions, bins)
     z = np.interp(view, np.arange(len(angles)), heights)
     # along the bins, to even distances from the axis
     rising = np.argsort(t)
@@ -258,26 +275,28 @@ def _sorted(
     part = torch.as_tensor(place - low, dtype=y.dtype, device=y.device)
     low_t = torch.as_tensor(rising[low], device=y.device)
     high_t = torch.as_tensor(rising[low + 1], device=y.device)
-    even = torch.lerp(rays[..., low_t], rays[..., high_t], part)
     spot_z = float(geometry.spots[0, 2])
     length_mm = np.interp(t_mm, t[rising], length[rising])
     above = geometry.detector_rows_mm[:, None] - spot_z
     cosine = length_mm / np.hypot(length_mm, above)
-    weighted = even * torch.as_tensor(cosine, dtype=y.dtype, device=y.device)[:, None]
-    filtered = _filtered(weighted, float(t_mm[1] - t_mm[0]), float(t_mm.mean()), window, cutoff, mu_per_mm)
+    weights = torch.as_tensor(cosine, dtype=y.dtype, device=y.device)
+    filtered = y.new_empty(len(wanted), len(y), len(t_mm))
+    for row, values in enumerate(y):  # a row at a time: sorting and filtering take several times what they work on
+        rays = torch.lerp(values[below_t, column], values[below_t + 1, column], share)  # (directions, bins)
+        even = torch.lerp(rays[..., low_t], rays[..., high_t], part) * weights[row]
+        filtered[:, row] = _filtered(even, float(t_mm[1] - t_mm[0]), float(t_mm.mean()), window, cutoff, mu_per_mm)
     source_z = np.stack([np.interp(t_mm, t[rising], row[rising]) for row in z]) + spot_z
     radius = float(np.hypot(*spot[:2]))
-    return _Sorted(filtered.movedim(0, 1).contiguous(), first, t_mm, source_z, length_mm, radius, spot_z)
+    return _Sorted(filtered, first, t_mm, source_z, length_mm, radius, spot_z)
 
 
 def _filtered(
     y: torch.Tensor, pitch_mm: float, middle_mm: float, window: Window, cutoff: float, mu_per_mm: float
 ) -> torch.Tensor:
-    """Along the bins; where a view is cut off the object goes on as water first."""
-    n_left = 0
-    n_bins = y.shape[-1]
+    """Views ``(directions, bins)`` along the bins; where one is cut off the object goes on as water first."""
+    n_left, n_bins = 0, y.shape[-1]
     if mu_per_mm:
-        beam = ParallelBeam((0.0,) * y.shape[1], n_bins, pitch_mm, middle_mm)
-        y, n_left, _ = extended(y[:, None], torch.ones(y.shape[1:], dtype=y.dtype, device=y.device), beam, mu_per_mm)
-        y = y[:, 0]
+        beam = ParallelBeam((0.0,) * len(y), n_bins, pitch_mm, middle_mm)
+        longer, n_left, _ = extended(y[None, None], torch.ones_like(y), beam, mu_per_mm)
+        y = longer[0, 0]
     return ramp_filter(y, pitch_mm, window=window, cutoff=cutoff)[..., n_left : n_left + n_bins]

@@ -175,7 +175,13 @@ def _ordered(
         if field is not None and field.shape != tuple(values.shape[names.index(name)] for name in rest):
             raise SinogramError(f"the {what} field has shape {field.shape}; expected that of one view, {rest}")
         fields.append(None if field is None else order(field, rest))
-    return np.ascontiguousarray(order(values, names)), fields[0], fields[1], fields[2], np.ascontiguousarray(order(bad, names))
+    return (
+        np.ascontiguousarray(order(values, names)),
+        fields[0],
+        fields[1],
+        fields[2],
+        np.ascontiguousarray(order(bad, names)),
+    )
 
 
 def _check_counts(stated: Any, geometry: Geometry, shape: tuple[int, ...]) -> None:

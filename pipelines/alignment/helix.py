@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from ctresample.errors import SinogramError
+from ctresample.geometry import HelicalBeam
 from ctresample.pipelines.alignment.alignment import Alignment, lowest
 from ctresample.pipelines.alignment.conjugates import disagreement
 from ctresample.sinogram import Sinogram
@@ -14,6 +16,36 @@ from ctresample.sinogram import Sinogram
 _REACH_BINS, _STEP_BINS = 4.0, 0.5
 _CLEARLY = 0.7
 """Of the disagreement as the scan says it: less, the other way round, is a doubt worth telling."""
+
+
+def turned_round(sinogram: Sinogram) -> tuple[Sinogram, list[str]]:
+    """The scan with channels and rows in the order in which its lines agree best, and what was turned round.
+
+    What it says of the detector's offsets turns with them, as they were counted by the order that was taken.
+    """
+    ways = {"channels": (1, -1), "detector rows": (-1, 1), "channels and detector rows": (-1, -1)}
+    found = {
+        what: disagreement(sinogram, mirrored=columns < 0, upside_down=rows < 0)
+        for what, (rows, columns) in ways.items()
+    }
+    best = min(found, key=lambda what: found[what])
+    if found[best] >= _CLEARLY * disagreement(sinogram):
+        return sinogram, []
+    rows, columns = ways[best]
+    geometry, photons, bad = sinogram.geometry, sinogram.photons, sinogram.bad_rays
+    assert isinstance(geometry, HelicalBeam)  # noqa: S101 - for mypy
+    return replace(
+        sinogram,
+        values=sinogram.values[::rows, :, ::columns],
+        geometry=replace(
+            geometry,
+            detector_offset_mm=columns * geometry.detector_offset_mm,
+            detector_row_offset_mm=rows * geometry.detector_row_offset_mm,
+        ),
+        photons=photons[:, ::columns] if isinstance(photons, np.ndarray) else photons,
+        bad_rays=None if bad is None else bad[::rows, :, ::columns],
+        origin=f"{sinogram.origin}; {best} turned round",
+    ), [best]
 
 
 def find_centre(sinogram: Sinogram, progress: Callable[[float], None]) -> Alignment:
@@ -35,7 +67,7 @@ def find_centre(sinogram: Sinogram, progress: Callable[[float], None]) -> Alignm
         if disagreement(sinogram, **way) < _CLEARLY * min(values):
             raise SinogramError(
                 f"lines agree better if the {what} run the other way: was the maker's order another one? Nothing was "
-                "changed"
+                "changed; align --calibrate turns them round"
             )
     best = int(np.argmin(values))
     if best in (0, len(offsets) - 1):

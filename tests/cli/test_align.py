@@ -24,5 +24,7 @@ def test_the_command_writes_the_offset_and_a_picture(cli, phantoms, tmp_path):
     assert new.geometry.detector_offset_mm == pytest.approx(6.0, abs=0.2)
     assert "axis aligned by" in new.origin
     assert (tmp_path / "axis.png").read_bytes()[:4] == b"\x89PNG"
+    refused = cli("align", tmp_path / "scan.h5", "--calibrate")
+    assert refused.exit_code == 2 and "--calibrate is of helical scans" in refused.stderr
     again = cli("align", tmp_path / "scan.h5", "-o", tmp_path / "new.h5")
     assert again.exit_code == 1 and "exists" in again.stderr

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ctresample.errors import DeviceError, GeometryError, UsageError
-from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, VolumeGrid
+from ctresample.geometry import ConeBeam, FanBeam, HelicalBeam, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.operators import AstraProjector, SparseProjector, StreamedProjector, dot_test, from_astra, to_astra
 
 SLICE = ImageGrid((40, 56), 0.7, centre_mm=(3.0, -2.0))
@@ -142,6 +142,39 @@ def test_gradient_is_the_back_projection(astra):
     y = torch.rand((2, 1, *A.range_shape), generator=torch.Generator().manual_seed(1))
     ((A(x) - y).square().sum() / 2).backward()
     assert torch.equal(x.grad, A.T(A(x) - y).detach())
+
+
+def test_a_helix_is_a_cylinder_of_each_view():
+    """ASTRA's ``cyl_cone_vec``: source, middle of the detector, steps along columns and rows, and its radius."""
+    scan = HelicalBeam(
+        (0.3, 2.1, -1.7),
+        7,
+        4.0,
+        1.5,
+        source_to_axis_mm=60.0,
+        source_to_detector_mm=100.0,
+        centre_z_mm=(-2.0, 0.5, 3.0),
+        n_detector_rows=3,
+        detector_row_pitch_mm=2.0,
+        detector_row_offset_mm=0.7,
+        spot_angle_rad=(0.0, 0.01, 0.0),
+        spot_radial_mm=(0.0, 2.0, 5.0),
+        spot_z_mm=(0.0, -0.6, 0.4),
+    )
+    made, volume = to_astra(scan, BLOCK)
+    assert (made["type"], made["DetectorRowCount"], made["DetectorColCount"]) == ("cyl_cone_vec", 3, 7)
+    assert (volume["GridSliceCount"], volume["option"]["WindowMaxZ"]) == (4, 10.0)
+    bins, rows = np.arange(7)[None, :, None] - 3, np.arange(3)[:, None, None] - 1
+    for view, vector in enumerate(made["Vectors"]):
+        source, middle, u, v, radius = *vector[:12].reshape(4, 3), vector[12]
+        ahead = np.cross(v, u) / np.linalg.norm(np.cross(v, u))
+        ahead *= np.sign(ahead @ (middle - source))
+        turned = bins * np.linalg.norm(u) / radius
+        place = middle + radius * (np.sin(turned) * u / np.linalg.norm(u) + (np.cos(turned) - 1) * ahead) + rows * v
+        direction = (place - source) / np.linalg.norm(place - source, axis=-1, keepdims=True)
+        points, ours = scan.rays(view)
+        np.testing.assert_allclose(points[0, 0], source, atol=1e-9)
+        np.testing.assert_allclose(ours, direction, atol=1e-9)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

@@ -11,6 +11,7 @@ import pytest
 from ctresample.errors import SinogramError
 from ctresample.geometry import ConeBeam, FanBeam, HelicalBeam, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.pipelines.alignment.axis import find_axis
+from ctresample.pipelines.alignment.helix import turned_round
 from ctresample.sinogram import Sinogram
 
 MU, PHOTONS = 0.02, 1e4
@@ -108,5 +109,9 @@ def test_a_helix_the_other_way_round_is_told(helix, turned, said):
         values=helix.values[:: turned[0], :, :: turned[1]],
         geometry=replace(right.geometry, detector_offset_mm=10.4 * turned[1]),
     )
-    with pytest.raises(SinogramError, match=f"the {said} run the other way"):
+    with pytest.raises(SinogramError, match=f"the {said} run the other way.*--calibrate"):
         find_axis(wrong)
+    mended, what = turned_round(wrong)
+    assert what == [said]
+    assert np.array_equal(mended.values, right.values) and mended.geometry == right.geometry
+    assert turned_round(mended) == (mended, [])
