@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import ctresample
-from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, VolumeGrid
+from ctresample.geometry import ConeBeam, FanBeam, HelicalBeam, ImageGrid, ParallelBeam, VolumeGrid
 
 DOCS = Path(ctresample.__file__).parent / "docs"
 PAGE = (DOCS / "geometry.md").read_text(encoding="utf-8")
@@ -21,7 +21,7 @@ def test_examples_run():
         exec(compile(block, f"geometry.md, example {number}", "exec"), names)  # noqa: S102
 
 
-@pytest.mark.parametrize("kind", [ParallelBeam, FanBeam, ConeBeam, ImageGrid, VolumeGrid])
+@pytest.mark.parametrize("kind", [ParallelBeam, FanBeam, ConeBeam, HelicalBeam, ImageGrid, VolumeGrid])
 def test_every_attribute_is_explained(kind):
     for field in fields(kind):
         assert re.search(rf"`(\w+\.)?{field.name}`", PAGE), field.name

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 import ctresample
-from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, ImageGrid, ParallelBeam, VolumeGrid
+from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, HelicalBeam, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.pipelines.figure.geometry_figure import draw_scan
 
 FIGURES = Path(ctresample.__file__).parent / "docs" / "figures"
@@ -28,6 +28,21 @@ SCANS: dict[str, tuple[Geometry, Grid, int]] = {
         ConeBeam(ANGLES, 13, 20.0, **FAN, n_detector_rows=7, detector_row_pitch_mm=16.0, detector_row_offset_mm=14.0),
         VolumeGrid((5, 6, 8), 12.0, 10.0, centre_mm=(6.0, -4.0, 5.0)),
         3,
+    ),
+    "helical": (
+        HelicalBeam(
+            ANGLES,
+            13,
+            20.0,
+            20.0,
+            source_to_axis_mm=200.0,
+            source_to_detector_mm=320.0,
+            centre_z_mm=tuple(np.linspace(-40.0, 40.0, len(ANGLES))),
+            n_detector_rows=7,
+            detector_row_pitch_mm=16.0,
+        ),
+        VolumeGrid((5, 6, 8), 12.0, 10.0, centre_mm=(6.0, -4.0, 5.0)),
+        30,
     ),
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ctresample import choices
 from ctresample.errors import GeometryError
-from ctresample.geometry.fan import DivergingBeam
+from ctresample.geometry.fan import DivergingBeam, FanBeam
 from ctresample.geometry.grid import Array, Grid, VolumeGrid, check_finite, check_positive
 
 _PER_VIEW = ("angles_rad", "centre_z_mm", "spot_angle_rad", "spot_radial_mm", "spot_z_mm")
@@ -83,6 +83,10 @@ class HelicalBeam(DivergingBeam):
     @property
     def fan_angles_rad(self) -> Array:
         return self.detector_mm / self.source_to_detector_mm
+
+    def one_row(self) -> FanBeam:
+        shared = {one.name: getattr(self, one.name) for one in fields(DivergingBeam)}
+        return FanBeam(**shared, detector_shape="curved")
 
     @property
     def view_shape(self) -> tuple[int, ...]:

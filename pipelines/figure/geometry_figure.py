@@ -258,7 +258,8 @@ def _draw_from_the_side(ax: Axes, geometry: Geometry, grid: VolumeGrid, view: in
     _draw_rays(ax, starts, ends)
     ax.plot(*starts[0], "o", color=SOURCE, ms=6, zorder=5)
     label(ax, starts[0], "source", (0, 13), colour=SOURCE)
-    foot = np.array([starts[0][0] + lengths["source_to_detector_mm"], 0.0])
+    # on a circle at z = 0, on a helix where the view is
+    foot = starts[0] + [lengths["source_to_detector_mm"], 0.0]
     line(ax, starts[0], foot, color=SOURCE, lw=1.0, ls=(0, (8, 3, 2, 3)), zorder=3)
     reach = max(np.abs(ends[:, 1]).max(), abs(top), abs(bottom))
     arrow(ax, (0, -1.1 * reach), (0, 1.25 * reach))

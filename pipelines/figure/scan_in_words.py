@@ -13,6 +13,8 @@ from ctresample.geometry import Geometry, Grid
 _GAP_FACTOR = 3
 """Between two views nothing was measured when they are this many times further apart than usual."""
 
+_FEW = 4
+
 
 def facts_of(geometry: Geometry, grid: Grid, view: int) -> str:
     """Every attribute of a scan and its grid, and how much of a circle its views cover; several lines."""
@@ -38,6 +40,10 @@ def _degrees(angle_rad: float) -> str:
 
 
 def _text(value: Any) -> str:
+    if value == ():
+        return "none"
+    if isinstance(value, tuple) and len(value) > _FEW:  # of each view
+        return f"{_text(value[0])} to {_text(value[-1])}"
     if isinstance(value, tuple):
         return f"({', '.join(map(_text, value))})"
     return value if isinstance(value, str) else f"{value:.6g}"

@@ -127,6 +127,12 @@ def error_parts(
     return error_hu - left_open, left_open
 
 
+def check_scan(what: str, sinogram: Sinogram) -> None:
+    """`UsageError` for a scan that no residual or origin map can be made of: of a helix rays leave the image."""
+    if sinogram.geometry.name == "helical":
+        raise UsageError(f"{what} of a helical scan is not there; leave it out, or use reconstruct --rebin")
+
+
 def _mapped(
     what: str,
     make: Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Projector], torch.Tensor],
@@ -137,8 +143,7 @@ def _mapped(
     projector: Projector | None = None,
 ) -> NDArray[np.float32]:
     """A map in HU, batch by batch, of an attenuation that ``make`` computes of images, data, noise and projector."""
-    if sinogram.geometry.name == "helical":
-        raise UsageError(f"{what} of a helical scan is not there yet; leave it out, or use reconstruct --rebin")
+    check_scan(what, sinogram)
     if sinogram.angle_shifts_rad is not None:  # slices of equal angles together
         found = np.empty_like(image_hu, np.float32)
         shifts = np.array(sinogram.angle_shifts_rad)

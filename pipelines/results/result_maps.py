@@ -56,6 +56,13 @@ def interval_maps(result: Reconstruction, trust: Trust) -> list[ResultMap]:
     ]
 
 
+def check_maps(sinogram: Sinogram, options: ResultOptions) -> None:
+    """`UsageError` for maps that this scan has none of, before a reconstruction takes its time."""
+    for what, wanted in {"a residual map": options.residual_map, "an origin map": options.origin_map}.items():
+        if wanted:
+            maps.check_scan(what, sinogram)
+
+
 def maps_of_one(
     sinogram: Sinogram, result: Reconstruction, options: ResultOptions, *, batch_size: int
 ) -> list[ResultMap]:

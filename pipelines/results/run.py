@@ -35,7 +35,7 @@ from ctresample.pipelines.results.memory import with_smaller_batches
 from ctresample.pipelines.results.options import ResultOptions
 from ctresample.pipelines.results.record import write_record
 from ctresample.pipelines.results.report import write_page
-from ctresample.pipelines.results.result_maps import interval_maps, result_maps
+from ctresample.pipelines.results.result_maps import check_maps, interval_maps, result_maps
 from ctresample.pipelines.work import Progress
 from ctresample.result import Reconstruction
 from ctresample.sinogram import Sinogram
@@ -117,6 +117,7 @@ def make_result(
             sinogram = deidentifier.sinogram(sinogram)
             sinogram = replace(sinogram, origin=origin) if keep_origin else sinogram
         check_export(sinogram, options.formats)
+        check_maps(sinogram, options)
         found: list[str] = []
         sinogram = cleaned(sinogram, options.clean, on_note=found.append)
         options = on_its_device(options)

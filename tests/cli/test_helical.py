@@ -111,6 +111,11 @@ def test_iterative_methods_use_the_true_rays_of_a_slab(cli, imported, tmp_path):
         (("--z-range", "104:96"), "expected LOW:HIGH"),
         (("--z-range", "everything"), "is no range"),
         (("--pixel-size", "5"), "the scan's field of view"),
+        (
+            ("--residual-map",),
+            "a residual map of a helical scan is not there; leave it out, or use reconstruct --rebin",
+        ),
+        (("--origin-map",), "an origin map of a helical scan is not there"),
     ],
 )
 def test_bad_slices_in_one_line(cli, imported, tmp_path, options, said):

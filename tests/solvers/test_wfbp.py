@@ -77,8 +77,8 @@ def test_a_body_wider_than_the_detector_of_the_other_maker(phantoms, tmp_path):
     read = read_sinogram(tmp_path / "scan.h5")
     y = torch.from_numpy(read.values)[None, None]
     image = wfbp(y, read.geometry, GRID, window="ramp", mu_water_per_mm=read.mu_water_per_mm)
-    assert hu(image, DENSE, 9).mean() - hu(image, (-15.0, -9.0, 20.0), 22).mean() == pytest.approx(300, abs=3)
-    assert hu(image, (-15.0, -9.0, 20.0), 22).mean() == pytest.approx(0, abs=20)
+    assert hu(image, DENSE, 9).mean() == pytest.approx(300, abs=3)
+    assert hu(image, (-15.0, -9.0, 20.0), 22).mean() == pytest.approx(0, abs=3)
 
 
 def test_views_that_do_not_reach_the_slices_change_nothing(phantoms):

@@ -2,6 +2,7 @@
 
 import math
 import runpy
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -167,6 +168,16 @@ def test_scanner_of_full_size():
     assert len(rays(figure.axes[0])) == 13
     assert len(lines(figure.axes[0], "#ef9a9a")[0]) <= 720
     assert figure.get_size_inches()[0] * figure.dpi == pytest.approx(1210)
+
+
+def test_a_helix_is_drawn_at_the_height_of_its_view():
+    geometry, grid, view = SCANS["helical"]
+    flying = replace(geometry, spot_z_mm=(0.5,) * geometry.n_views, spot_radial_mm=(2.0,) * geometry.n_views)
+    for scan in (geometry, flying):
+        _, side, facts = draw_scan(scan, grid, view=view).axes
+        starts = np.array([ray[0] for ray in rays(side)])
+        assert starts[:, 1] == pytest.approx(scan.spot_mm(view)[2], abs=1e-9)
+        assert "centre_z_mm = -40 to 40" in facts.texts[0].get_text()
 
 
 def test_leaves_pyplot_alone():
