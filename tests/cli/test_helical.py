@@ -113,7 +113,7 @@ def test_iterative_methods_use_the_true_rays_of_a_slab(cli, imported, tmp_path):
         (("--pixel-size", "5"), "the scan's field of view"),
         (
             ("--residual-map",),
-            "a residual map of a helical scan is not there; leave it out, or use reconstruct --rebin",
+            "a residual map of a helical scan is not there; leave it out, or use",
         ),
         (("--origin-map",), "an origin map of a helical scan is not there"),
     ],
