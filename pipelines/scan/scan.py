@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from ctresample.choices import Beam
+from ctresample.choices import VOLUME_BEAMS, Beam
 from ctresample.noise import PLAIN, Scanner
 from ctresample.offered import DOSE, SCANNER, Offered
 from ctresample.pipelines.scan.room import check_room
@@ -135,8 +135,8 @@ class Scan:
         from ctresample.pipelines.scan.geometry import reconstruction_grid
         from ctresample.pipelines.scan.measure import measure
 
-        # the slower a helix, the more turns
-        check_room(len(volume.hu), self.size, round(self.n_views / min(1, self.pitch or 1)))
+        n_views = round(self.n_views / min(1, self.pitch or 1))  # the slower a helix, the more turns
+        check_room(len(volume.hu), self.size, n_views, at_once=self.beam in VOLUME_BEAMS)
         grid, _ = reconstruction_grid(volume, self.size, self.beam)
         return measure(
             volume,

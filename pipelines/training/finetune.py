@@ -45,7 +45,8 @@ def finetune(
         on_step: told step, loss and, when there are some, validation figures.
     """
     folder = as_path(folder, "folder")
-    objective = finetune_objective(prior, slices, validation, settings)
+    base = LatentPrior.from_pretrained(prior, this_process().device)
+    objective = _objective(base, slices, validation, settings)
     settings = replace(settings, condition=objective.settings.condition)
     check_pools(settings)
     origin = {"finetuned_from": objective.prior.config.name, "finetuned_from_sha256": weights_sha256(find_prior(prior))}
@@ -53,14 +54,19 @@ def finetune(
     objective.prior.config = replace(objective.prior.config, name=name)
     network: Any = objective.network
     finish = network.merge_and_unload if settings.lora_rank else None
-    return train_denoiser(objective, slices, folder, settings, origin, on_step, finish, _kept_beside(prior, settings))
+    return train_denoiser(objective, slices, folder, settings, origin, on_step, finish, _kept_beside(base, settings))
 
 
 def finetune_objective(
     prior: StrPath, slices: TrainingSlices, validation: TrainingSlices, settings: FinetuneSettings
 ) -> DiffusionObjective[LatentPrior]:
     """The prior as it is, with the loss and data of its fine-tuning."""
-    model = LatentPrior.from_pretrained(prior, this_process().device)
+    return _objective(LatentPrior.from_pretrained(prior, this_process().device), slices, validation, settings)
+
+
+def _objective(
+    model: LatentPrior, slices: TrainingSlices, validation: TrainingSlices, settings: FinetuneSettings
+) -> DiffusionObjective[LatentPrior]:
     model.check_shape((model.config.image_size, model.config.image_size))
     if model.is_conditioned and model.scan_unet is None and settings.condition is None:  # it stays what it is
         settings = replace(settings, condition=ConditionSettings())
@@ -75,8 +81,7 @@ def finetune_objective(
     return objective(model, network, slices, validation, settings)
 
 
-def _kept_beside(prior: StrPath, settings: FinetuneSettings) -> UNet2DModel | None:
+def _kept_beside(base: LatentPrior, settings: FinetuneSettings) -> UNet2DModel | None:
     """The denoiser without condition that stays as it is, where the one that is trained always has one."""
-    base = LatentPrior.from_pretrained(prior, this_process().device)
     always = not base.is_conditioned and settings.condition is not None and not settings.condition.dropout
     return base.unet if always or (base.scan_unet is not None and settings.condition) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ctresample.consistency import linearised_problem, match_noise, per_slice, residual_ratio
+from ctresample.consistency import linearised_problem, match_noise, noise_ratio, per_slice, residual_ratio
 from ctresample.operators import LinearOperator, MeasurementModel, StackProjector, Weighted
 from ctresample.operators.stack import SlicesOf
 from ctresample.solvers.resample.hard_consistency import Problem
@@ -48,9 +48,9 @@ def final_consistency(x: torch.Tensor, y: torch.Tensor, problem: Problem) -> tor
             max_iterations=s.final_iterations,
             spacing=problem.neighbours.spacing if problem.neighbours else None,
         )
-    target = s.residual_target
-    if target is None:
+    if s.residual_target is None:
         return fitted
+    target = s.residual_target * noise_ratio(problem.sigma).mean().item()  # rays that are not known have no residual
     A, y, shape = problem.A, problem.y, fitted.shape
     if isinstance(problem.model, StackProjector):  # each slice to its own residual
         A = Weighted(SlicesOf(problem.model), 1 / problem.sigma.flatten(0, 2)[:, None])

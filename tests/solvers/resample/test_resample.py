@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from ctresample.bad_rays import BAD_RAY_SIGMA
 from ctresample.consistency import residual_ratio
 from ctresample.errors import PriorError, UsageError
 from ctresample.geometry import FanBeam, ImageGrid, ParallelBeam
@@ -102,6 +103,16 @@ def test_residual_is_at_the_noise_level(settings, beam, phantoms, toy_prior):
     x = case.run(prior, settings)
     ratios = residual_ratio((case.A(x) - case.y) / case.sigma)
     assert ((ratios > 0.8) & (ratios < 1.2)).all()
+
+
+def test_rays_that_are_not_known_do_not_count_in_the_residual(case, toy_prior):
+    settings = replace(CG, n_steps=8, final="none", residual_target=0.9)
+    case.sigma = torch.full_like(case.sigma, SIGMA)
+    case.sigma[..., ::5] = BAD_RAY_SIGMA
+    x = case.run(toy_prior.GaussianPrior(), settings)
+    known = case.sigma[0, 0, 0] < BAD_RAY_SIGMA
+    ratios = residual_ratio(((case.A(x) - case.y) / case.sigma)[..., known])
+    torch.testing.assert_close(ratios, torch.full((2,), 0.9), rtol=0.02, atol=0)
 
 
 @SETTINGS
