@@ -55,7 +55,7 @@ def import_(
         float | None, typer.Option(metavar="1/MM", help="Attenuation of water that HU refer to, such as 0.0192.")
     ] = None,
 ) -> None:
-    """Make a sinogram file of another program's: NPY, NPZ, TIFF stack, EDF, DXchange, NXtomo, LoDoPaB-CT, MAT, Nikon.
+    """Make a sinogram file of another program's: NPY, NPZ, TIFF stack, EDF, DXchange, NXtomo, LoDoPaB-CT, MAT, Nikon, 2DeteCT.
 
     Also of a clinical scanner's helical projections: a folder of DICOM-CT-PD files, which say all themselves.
 
