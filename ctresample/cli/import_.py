@@ -55,9 +55,9 @@ def import_(
         float | None, typer.Option(metavar="1/MM", help="Attenuation of water that HU refer to, such as 0.0192.")
     ] = None,
 ) -> None:
-    """Make a sinogram file of another program's: NPY, NPZ, TIFF stack, EDF, DXchange, NXtomo, LoDoPaB-CT, MAT, Nikon, 2DeteCT.
+    """Make a sinogram file of another program's: NPY, NPZ, TIFF stack, EDF, DXchange, NXtomo, LoDoPaB-CT, MAT, Nikon.
 
-    Also of a clinical scanner's helical projections: a folder of DICOM-CT-PD files, which say all themselves.
+    Also of a folder of 2DeteCT, and of a clinical scanner's helical projections: a folder of DICOM-CT-PD files, which say all themselves.
 
     Units and geometry are never guessed: what the file does not say stands in a JSON or YAML file beside it (NAME.json
     or geometry.json) or named with --geometry. If something is missing, the error says which key to add.

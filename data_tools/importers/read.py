@@ -36,8 +36,9 @@ def import_sinogram(
 ) -> Sinogram:
     """Read a sinogram in the format of another program.
 
-    NPY, NPZ, a TIFF stack or EDF (file or folder), a folder of 2DeteCT, Nikon XTekCT, Helsinki challenge MAT, LoDoPaB-CT, DXchange or
-    NXtomo. What the file does not say itself stands in a sidecar; see ``ctresample/docs/sinograms.md`` for its keys.
+    NPY, NPZ, a TIFF stack or EDF (file or folder), a folder of 2DeteCT, Nikon XTekCT, Helsinki challenge MAT,
+    LoDoPaB-CT, DXchange or NXtomo. What the file does not say itself stands in a sidecar; see
+    ``ctresample/docs/sinograms.md`` for its keys.
 
     Args:
         path: the file, or a folder of TIFF files.
