@@ -57,7 +57,8 @@ def import_(
 ) -> None:
     """Make a sinogram file of another program's: NPY, NPZ, TIFF stack, EDF, DXchange, NXtomo, LoDoPaB-CT, MAT, Nikon.
 
-    Also of a folder of 2DeteCT, and of a clinical scanner's helical projections: a folder of DICOM-CT-PD files, which say all themselves.
+    Also of a folder of 2DeteCT, and of a clinical scanner's helical projections: a folder of DICOM-CT-PD files, which
+    say all themselves.
 
     Units and geometry are never guessed: what the file does not say stands in a JSON or YAML file beside it (NAME.json
     or geometry.json) or named with --geometry. If something is missing, the error says which key to add.
