@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from ctresample.pipelines.benchmark.summary import SummaryRow
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,11 @@ MAIN = (
     Figure("ssim", "SSIM", 3, "high"),
     Figure("rmse_hu", "RMSE HU", 1),
     Figure("soft_tissue_rmse_hu", "Soft RMSE HU", 1),
+    Figure("flicker", "Flicker", 2, "one"),
     Figure("residual_ratio", "Residual ratio", 2, "one"),
     Figure("seconds", "Seconds", 2, "none"),
 )
-"""What a reader wants first."""
+"""What a reader wants first; flicker is of volumes alone."""
 
 REGIONS = (
     Figure("mae_hu", "MAE HU", 1),
@@ -97,3 +101,9 @@ COSTS = (
 FIGURES = MAIN + REGIONS + STRUCTURES + ORIGINS + COSTS
 COMPARED = tuple(figure for figure in MAIN if figure.best in ("high", "low"))
 """Figures whose differences to a baseline are shown."""
+
+
+def main_figures(summary: Sequence[SummaryRow]) -> tuple[Figure, ...]:
+    """Those of `MAIN` that there are: slices by themselves have no flicker."""
+    flickers = any(not math.isnan(row.figures["flicker"].mean) for row in summary)
+    return tuple(figure for figure in MAIN if figure.name != "flicker" or flickers)
