@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,22 +95,25 @@ class Trial:
             **({} if A is not None else dict.fromkeys(("projections", "back_projections"), math.nan)),  # not counted
         }
         truths = np.concatenate([self.truths[k].hu for k in kept])
-        errors = error_parts(part, result.image_hu - truths, device=self.device, batch_size=size, projector=A)
         flickers = _flickers(result.image_hu, truths) if self.by_volume else [math.nan] * n
+        origins: Iterable[dict[str, float]] = [{}] * n
+        if not part.geometry.is_volume:  # of a whole volume they would take longer than the image
+            parts = error_parts(part, result.image_hu - truths, device=self.device, batch_size=size, projector=A)
+            origins = map(origin_figures, *parts)
         pixel_mm = result.sinogram.grid.pixel_size_mm
         return [
             (
                 image,
                 {
                     **image_figures(image, truth, pixel_mm),
-                    **origin_figures(measured, invented),
-                    "flicker": flickers_by,
+                    **origin,
+                    "flicker": unrest,
                     "residual_ratio": ratio,
                     **common,
                 },
             )
-            for image, truth, measured, invented, flickers_by, ratio in zip(
-                result.image_hu, truths, *errors, flickers, result.residual_ratio, strict=True
+            for image, truth, origin, unrest, ratio in zip(
+                result.image_hu, truths, origins, flickers, result.residual_ratio, strict=True
             )
         ]
 
