@@ -28,14 +28,16 @@ def to_square_grid(volume: Volume, size: int) -> Volume:
     dx, dy, _ = volume.spacing_mm
     pixel_mm = max(rows * dy, columns * dx) / size
     over_rows, over_columns = _overlap(rows, dy, size, pixel_mm), _overlap(columns, dx, size, pixel_mm)
-    hu = over_rows @ (volume.hu - AIR_HU) @ over_columns.T + AIR_HU
+    hu = np.empty((len(volume.hu), size, size), np.float32)
+    for old, new in zip(volume.hu, hu, strict=True):  # one at a time, for products of all in double take gigabytes
+        new[:] = over_rows @ (old - AIR_HU) @ over_columns.T + AIR_HU
     affine = volume.affine.copy()
     affine[:3, 0] *= pixel_mm / dx
     affine[:3, 1] *= pixel_mm / dy
     old_centre = volume.affine @ [(columns - 1) / 2, (rows - 1) / 2, 0, 1]
     new_centre = affine @ [(size - 1) / 2, (size - 1) / 2, 0, 1]
     affine[:3, 3] += (old_centre - new_centre)[:3]
-    return replace(volume, hu=hu.astype(np.float32), affine=affine)
+    return replace(volume, hu=hu, affine=affine)
 
 
 def _overlap(n_old: int, old_mm: float, n_new: int, new_mm: float) -> NDArray[np.float64]:

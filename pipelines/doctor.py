@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from ctresample.data_tools.describe import BUNDLED_PRIORS, bundled_priors
+from ctresample.data_tools.describing import BUNDLED_PRIORS, bundled_priors
 from ctresample.data_tools.plain_text import one_line
 
 State = Literal["ok", "warn", "fail"]

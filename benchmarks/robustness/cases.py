@@ -17,7 +17,7 @@ from sequence_mutations import FRAMES, SEQUENCES
 from sinogram_mutations import BY_FORMAT, change_zip
 from sinogram_samples import Sample, sound_sinograms
 
-from ctresample.data_tools.describe import describe
+from ctresample.data_tools.describing import describe
 from ctresample.data_tools.dicom.discovery import find_series
 from ctresample.data_tools.dicom.files import SkippedFile
 from ctresample.data_tools.dicom.series import load_series, verdict

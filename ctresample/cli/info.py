@@ -33,7 +33,7 @@ def info(
     from rich.table import Table
     from rich.text import Text
 
-    from ctresample.data_tools.describe import describe
+    from ctresample.data_tools.describing import describe
     from ctresample.data_tools.plain_text import shown
 
     facts = describe(path, one_series=one_series, any_class=any_class)

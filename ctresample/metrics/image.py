@@ -8,6 +8,7 @@ Nothing is clipped: air at -1024 HU, metal at 3000 HU and overshoot all count as
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -158,5 +159,8 @@ def flicker(image_hu: NDArray[np.floating], truth_hu: NDArray[np.floating]) -> f
     Returns:
         Mean absolute difference of neighbours over that of the truth; NaN where the truth's slices are all equal.
     """
-    found, true = (float(np.abs(np.diff(one.astype(np.float64), axis=0)).mean()) for one in (image_hu, truth_hu))
+    found, true = (
+        sum(float(np.abs(above.astype(np.float64) - below).mean()) for below, above in pairwise(one))
+        for one in (image_hu, truth_hu)
+    )
     return found / true if true > 0 else math.nan

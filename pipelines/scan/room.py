@@ -5,14 +5,25 @@ from __future__ import annotations
 from ctresample.errors import UsageError
 from ctresample.pipelines.machine_memory import memory_bytes
 
-_FINER = 2  # as in ctresample.pipelines.scan.measure, whose torch the choice alone must not cost
+_FINER = 2  # these two as in ctresample.pipelines.scan.measure, whose torch the choice alone must not cost
+_AT_ONCE = 16
 _BYTES = 16
 """Of each pixel of the finer object, and of each reading: two copies in double precision, fewer than any scan holds."""
+_IMAGE_BYTES = 4  # of each pixel of what a scan is of
 
 
-def check_room(n_slices: int, size: int, n_views: int) -> None:
-    """`UsageError` if a scan of so many slices on ``size`` x ``size`` pixels cannot fit into this machine's memory."""
-    needed = _BYTES * n_slices * size * (_FINER**2 * size + n_views)  # a detector has at least ``size`` bins
+def check_room(n_slices: int, size: int, n_views: int, *, at_once: bool) -> None:
+    """`UsageError` if a scan of so many slices on ``size`` x ``size`` pixels cannot fit into this machine's memory.
+
+    Args:
+        n_slices: slices of the volume.
+        size: rows and columns of the images.
+        n_views: views.
+        at_once: a cone sees the whole volume; for other beams some slices after the others are made finer.
+    """
+    n_fine = n_slices if at_once else min(n_slices, _AT_ONCE)
+    readings = n_slices * size * n_views  # a detector has at least ``size`` bins
+    needed = _BYTES * (n_fine * (_FINER * size) ** 2 + readings) + _IMAGE_BYTES * n_slices * size**2
     if needed > memory_bytes():
         raise UsageError(
             f"a scan of {n_slices} slice{'s'[: n_slices > 1]} for images of {size} x {size} pixels with {n_views} "

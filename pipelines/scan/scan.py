@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from ctresample.choices import CircularBeam
+from ctresample.choices import VOLUME_BEAMS, CircularBeam
 from ctresample.noise import PLAIN, Scanner
 from ctresample.offered import DOSE, SCANNER, Offered
 from ctresample.pipelines.scan.room import check_room
@@ -115,7 +115,7 @@ class Scan:
         from ctresample.pipelines.scan.geometry import reconstruction_grid
         from ctresample.pipelines.scan.measure import measure
 
-        check_room(len(volume.hu), self.size, self.n_views)
+        check_room(len(volume.hu), self.size, self.n_views, at_once=self.beam in VOLUME_BEAMS)
         grid, _ = reconstruction_grid(volume, self.size, self.beam)
         return measure(
             volume,

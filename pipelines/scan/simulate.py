@@ -99,7 +99,7 @@ def simulate(
         raise UsageError(
             "geometry has its own views, beam, arc, offsets and distances; leave n_views, beam and the others out"
         )
-    check_room(len(volume.hu), size, geometry.n_views)
+    check_room(len(volume.hu), size, geometry.n_views, at_once=geometry.is_volume)
     return measure(
         volume,
         geometry,

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from pydicom.uid import EnhancedCTImageStorage
 
-from ctresample.data_tools import describe as module
-from ctresample.data_tools.describe import describe
+from ctresample.data_tools.describing import describe
+from ctresample.data_tools.describing import models as module
 from ctresample.data_tools.sinogram.file import write_sinogram
 from ctresample.errors import DicomError, PriorError, SinogramError, UsageError
 from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, VolumeGrid
@@ -286,7 +286,7 @@ def test_loads_no_torch(tmp_path, dicom):
     code = f"""
 import sys
 from pathlib import Path
-from ctresample.data_tools.describe import describe
+from ctresample.data_tools.describing import describe
 assert not {{"h5py", "pydicom", "pydantic"}} & set(sys.modules)
 for name in ("prior", "series", "s.h5"):
     describe(Path({str(tmp_path)!r}) / name)

@@ -9,7 +9,7 @@ from pydicom import dcmread
 
 from ctresample.data_tools.ct_slices import read_ct_slices
 from ctresample.data_tools.ct_source import read_ct_volume
-from ctresample.data_tools.describe import describe
+from ctresample.data_tools.describing import describe
 from ctresample.data_tools.dicom_export.write import Provenance, write_ct_series
 from ctresample.data_tools.shards.source import Rejections, find_sources, iter_training_images
 from ctresample.data_tools.volume_files import write_volume_file

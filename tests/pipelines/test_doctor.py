@@ -18,7 +18,7 @@ from ctresample.pipelines.doctor import Finding, examine, free_memory_bytes
 def priors(tmp_path, monkeypatch):
     """A folder of bundled priors with one that is whole."""
     monkeypatch.setattr(doctor, "BUNDLED_PRIORS", tmp_path)
-    monkeypatch.setattr("ctresample.data_tools.describe.BUNDLED_PRIORS", tmp_path)
+    monkeypatch.setattr("ctresample.data_tools.describing.models.BUNDLED_PRIORS", tmp_path)
     for part in ("vae", "unet"):
         (tmp_path / "ct8" / part).mkdir(parents=True)
         (tmp_path / "ct8" / part / "diffusion_pytorch_model.safetensors").touch()

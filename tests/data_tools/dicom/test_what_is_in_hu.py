@@ -7,7 +7,7 @@ import pytest
 from pydicom import Dataset
 
 from ctresample.data_tools.ct_slices import read_ct_slices
-from ctresample.data_tools.describe import describe
+from ctresample.data_tools.describing import describe
 from ctresample.data_tools.dicom.read import read_ct_series
 from ctresample.data_tools.dicom.values import ValueCounts
 from ctresample.errors import DicomError

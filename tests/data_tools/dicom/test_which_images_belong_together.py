@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 
-from ctresample.data_tools.describe import describe
+from ctresample.data_tools.describing import describe
 from ctresample.data_tools.dicom.discovery import find_series
 from ctresample.data_tools.dicom.errors import DuplicateError, GapError, SeveralSeriesError
 from ctresample.data_tools.dicom.read import read_ct_series

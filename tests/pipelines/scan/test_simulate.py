@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import nullcontext
 from dataclasses import MISSING, fields
 from typing import get_type_hints
 
@@ -14,7 +15,8 @@ from ctresample.errors import GeometryError, SinogramError, UsageError
 from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.noise import Scanner
 from ctresample.operators import SparseProjector
-from ctresample.pipelines.scan.measure import REFINEMENT
+from ctresample.pipelines.scan import room
+from ctresample.pipelines.scan.measure import AT_ONCE, REFINEMENT
 from ctresample.pipelines.scan.scan import Scan
 from ctresample.pipelines.scan.simulate import simulate
 from ctresample.regrid import to_square_grid
@@ -301,3 +303,18 @@ def test_holes_in_the_volume(phantoms):
     volume.hu[0, 4, 4] = np.nan
     with pytest.raises(SinogramError, match="NaN"):
         simulate(volume, n_views=4, size=8)
+
+
+def test_many_slices_are_scanned_as_few_are():
+    rng = np.random.default_rng(0)
+    hu = rng.normal(0, 200, (2 * AT_ONCE + 1, 12, 12)).astype(np.float32)
+    every, one = (simulate(Volume(part, np.diag([20, 20, 2, 1])), n_views=3, size=12) for part in (hu, hu[-1:]))
+    np.testing.assert_array_equal(every.values[-1], one.values[0])
+
+
+@pytest.mark.parametrize(("beam", "fits"), [("parallel", True), ("cone", False)])
+def test_slices_of_their_own_need_no_room_for_all_of_them(beam, fits, monkeypatch):
+    monkeypatch.setattr(room, "memory_bytes", lambda: 24 << 30)
+    told = nullcontext() if fits else pytest.raises(UsageError, match="2000 slices .* takes over 36 GB")
+    with told:
+        room.check_room(2000, 512, 25, at_once=beam == "cone")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ctresample import ReSamplePipeline
-from ctresample.data_tools.describe import describe
+from ctresample.data_tools.describing import describe
 from ctresample.data_tools.sinogram.file import read_sinogram, write_sinogram
 from ctresample.errors import SinogramError, UsageError
 from ctresample.geometry import ImageGrid, ParallelBeam

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ctresample.bounded_files import read_json, read_text
+from ctresample.data_tools.describing.words import Facts
 from ctresample.data_tools.plain_text import one_line
 from ctresample.errors import UsageError
-
-Facts = dict[str, str]
 
 # as in ctresample.pipelines, above which this is
 RESULT_RECORD = "run.json"
