@@ -165,8 +165,8 @@ def benchmark(
     only. Exit status 3: some reconstructions failed, which the report says; the rest is there.
     """
     if not volume:
-        for option, given in (("--stagger", stagger), ("--z-coupling", z_coupling)):
-            if given is not None:
+        for option, words in (("--stagger", stagger), ("--z-coupling", z_coupling)):
+            if words is not None:
                 raise UsageError(f"{option} concerns neighbouring slices; add --volume, or leave it out")
     elif tasks or slices_of:
         raise UsageError(f"{'--tasks' if tasks else '--slices-of'} is of single slices; leave it or --volume out")

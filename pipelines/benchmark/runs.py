@@ -47,7 +47,7 @@ class Run(Labelled):
         (``coupled``) are made not to, or the errors of all slices would go up and down together.
         """
         settings = self.settings or METHODS[self.method].load_settings(self.preset)
-        if self.z_coupling is None and getattr(settings, "coupled", False):
+        if settings is not None and self.z_coupling is None and getattr(settings, "coupled", False):
             return replace(settings, coupled=False)
         return settings
 
