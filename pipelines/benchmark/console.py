@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ctresample.pipelines.benchmark.figures import Figure, main_figures
-from ctresample.pipelines.benchmark.summary import SummaryRow, best_rows, summarise
+from ctresample.pipelines.benchmark.figures import Figure
+from ctresample.pipelines.benchmark.summary import SummaryRow, best_rows, main_figures, summarise
 from ctresample.result import ResultRow
 
 if TYPE_CHECKING:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from ctresample.pipelines.benchmark.summary import SummaryRow
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -101,9 +98,3 @@ COSTS = (
 FIGURES = MAIN + REGIONS + STRUCTURES + ORIGINS + COSTS
 COMPARED = tuple(figure for figure in MAIN if figure.best in ("high", "low"))
 """Figures whose differences to a baseline are shown."""
-
-
-def main_figures(summary: Sequence[SummaryRow]) -> tuple[Figure, ...]:
-    """Those of `MAIN` that there are: slices by themselves have no flicker."""
-    flickers = any(not math.isnan(row.figures["flicker"].mean) for row in summary)
-    return tuple(figure for figure in MAIN if figure.name != "flicker" or flickers)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from ctresample.metrics.structures import REGION_MM, SPOT_HU, SPOT_MM2
 from ctresample.pipelines.benchmark.differences import Difference
-from ctresample.pipelines.benchmark.figures import COMPARED, COSTS, ORIGINS, REGIONS, STRUCTURES, Figure, main_figures
-from ctresample.pipelines.benchmark.summary import Statistic, SummaryRow
+from ctresample.pipelines.benchmark.figures import COMPARED, COSTS, ORIGINS, REGIONS, STRUCTURES, Figure
+from ctresample.pipelines.benchmark.summary import Statistic, SummaryRow, main_figures
 from ctresample.result import ResultRow
 from ctresample.units import MATTERS_HU
 

@@ -21,10 +21,10 @@ from ctresample.display import telling_window
 from ctresample.errors import UsageError
 from ctresample.files import write_file
 from ctresample.paths import StrPath, as_path
-from ctresample.pipelines.benchmark.figures import COMPARED, MAIN, main_figures
+from ctresample.pipelines.benchmark.figures import COMPARED, MAIN
 from ctresample.pipelines.benchmark.markdown import reading, with_interval
 from ctresample.pipelines.benchmark.slice_images import SliceImages
-from ctresample.pipelines.benchmark.summary import SummaryRow, best_rows
+from ctresample.pipelines.benchmark.summary import SummaryRow, best_rows, main_figures
 from ctresample.pipelines.benchmark.viewed import benchmark_scene
 from ctresample.pipelines.page import filled
 from ctresample.pipelines.viewer.embed import embed, full_colour_hu
