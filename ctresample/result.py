@@ -61,6 +61,8 @@ class ResultRow(Labelled):
         worst_region_rmse_hu: of `ctresample.metrics.structure_errors`, as are the next two.
         dense_spots: see above.
         lost_spots: see above.
+        flicker: of `ctresample.metrics.flicker`, of the slice and its neighbours in a volume; 1 is right. NaN of slices
+            that were reconstructed by themselves.
         measured_rmse_hu: root mean square over the whole slice of that part of the error that the data could have told,
             in HU; see `ctresample.consistency.open_part`.
         invented_rmse_hu: of the rest, which the data leave open and the method filled in.
@@ -101,6 +103,7 @@ class ResultRow(Labelled):
     worst_region_rmse_hu: float = math.nan
     dense_spots: float = math.nan
     lost_spots: float = math.nan
+    flicker: float = math.nan
     measured_rmse_hu: float = math.nan
     invented_rmse_hu: float = math.nan
     residual_ratio: float = math.nan

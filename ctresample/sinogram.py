@@ -18,7 +18,7 @@ from ctresample.errors import SinogramError, UsageError
 from ctresample.geometry import Geometry, Grid
 from ctresample.noise import line_integral_variance
 from ctresample.units import MU_WATER_PER_MM
-from ctresample.volume import offsets_problem, settle_place, slice_origins_mm
+from ctresample.volume import offsets_problem, place_of_part, settle_place, slice_origins_mm
 
 NOISE_FREE_SIGMA = 2e-3
 """Standard deviation assumed for data said to be free of noise, relative to the slice's root mean square:
@@ -248,17 +248,14 @@ class Sinogram:
         if self.geometry.is_volume:
             raise SinogramError("a cone beam measures all slices together; none can be taken out")
         kept = list(numbers)
-        affine, origins = self.affine.copy(), self.slice_origins_mm[kept]
-        affine[:3, 3] = origins[0]
-        offsets_mm = np.linalg.norm(origins - origins[0], axis=1)
-        even = self.slice_offsets_mm is None and (np.diff(kept) == 1).all()
+        affine, offsets_mm = place_of_part(self.affine, self.slice_origins_mm, self.slice_offsets_mm, kept)
         shifts = self.angle_shifts_rad
         return replace(
             self,
             values=self.values[kept],
             affine=affine,
             headers=tuple(self.headers[k] for k in kept) if self.headers else (),
-            slice_offsets_mm=None if even or len(kept) == 1 else tuple(offsets_mm.tolist()),
+            slice_offsets_mm=offsets_mm,
             bad_rays=None if self.bad_rays is None else self.bad_rays[kept],
             angle_shifts_rad=None if shifts is None else tuple(shifts[k] for k in kept),
         )

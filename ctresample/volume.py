@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +88,13 @@ class Volume:
     def _spacing_in_words(self) -> str:
         return " x ".join(f"{mm:.4g}" for mm in self.spacing_mm) + " mm"
 
+    def part(self, numbers: Sequence[int]) -> Volume:
+        """Some of its slices, in rising order, where they are."""
+        kept = list(numbers)
+        affine, offsets_mm = place_of_part(self.affine, self.slice_origins_mm, self.slice_offsets_mm, kept)
+        headers = tuple(self.headers[k] for k in kept) if self.headers else ()
+        return Volume(self.hu[kept], affine, headers, offsets_mm)
+
     def with_hu(self, hu: NDArray[np.float32]) -> Volume:
         """The same place and headers with other values of the same shape."""
         hu = as_array(hu, "hu")
@@ -110,6 +117,20 @@ def slice_origins_mm(
     """Centre of the first voxel of each slice in LPS mm, ``(slices, 3)``; the offsets are those of `Volume`."""
     steps = np.arange(n_slices) if offsets_mm is None else np.array(offsets_mm) / np.linalg.norm(affine[:3, 2])
     return affine[:3, 3] + steps[:, None] * affine[:3, 2]
+
+
+def place_of_part(
+    affine: NDArray[np.float64],
+    origins_mm: NDArray[np.float64],
+    offsets_mm: tuple[float, ...] | None,
+    kept: Sequence[int],
+) -> tuple[NDArray[np.float64], tuple[float, ...] | None]:
+    """Affine and offsets of some slices, in rising order, of a stack with these."""
+    affine, origins_mm = affine.copy(), origins_mm[list(kept)]
+    affine[:3, 3] = origins_mm[0]
+    if len(kept) == 1 or (offsets_mm is None and (np.diff(kept) == 1).all()):
+        return affine, None
+    return affine, tuple(np.linalg.norm(origins_mm - origins_mm[0], axis=1).tolist())
 
 
 def offsets_problem(offsets_mm: tuple[float, ...] | None, n_slices: int) -> str | None:

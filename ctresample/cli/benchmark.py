@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ctresample.choices import SLICE_BEAMS
+from ctresample.choices import BEAMS, SLICE_BEAMS
 from ctresample.cli import options
 from ctresample.cli.from_settings import Without, with_settings
 from ctresample.cli.names import all_known
@@ -48,7 +49,9 @@ def benchmark(
     geometry: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME,...", help=f"Of {', '.join(SLICE_BEAMS)}. Default: {SLICE_BEAMS[0]}.", rich_help_panel=SCANS
+            metavar="NAME,...",
+            help=f"Of {', '.join(SLICE_BEAMS)}, and with --volume cone. Default: {SLICE_BEAMS[0]}.",
+            rich_help_panel=SCANS,
         ),
     ] = None,
     photons: Annotated[
@@ -67,11 +70,36 @@ def benchmark(
             rich_help_panel=SCANS,
         ),
     ] = None,
+    stagger: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,...",
+            help="With --volume: slices after which the angles repeat, see simulate. Default: 1.",
+            rich_help_panel=SCANS,
+        ),
+    ] = None,
     draws: Annotated[
         int, typer.Option(min=1, metavar="N", help="Noise draws: seeds from --seed on.", rich_help_panel=SCANS)
     ] = 1,
     scan: Annotated[Scan, Without(_LISTED)] = options.DEFAULT_SCAN,
-    max_slices: Annotated[int | None, typer.Option(min=1, help="Take only so many slices, in order of path.")] = None,
+    volume: Annotated[
+        bool,
+        typer.Option(
+            "--volume", help="Take each series as a volume, whose slices help each other, and measure flicker, too."
+        ),
+    ] = False,
+    z_coupling: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto,none,...",
+            help="With --volume: how slices help each other, see reconstruct; of several, each is a method. "
+            "Default: auto.",
+        ),
+    ] = None,
+    max_slices: Annotated[
+        int | None,
+        typer.Option(min=1, help="Take only so many slices, in order of path; of each volume those in its middle."),
+    ] = None,
     slices_of: Annotated[
         str | None,
         typer.Option(metavar="NAME=N,...", help="Of these methods or presets take only N slices, spread over all."),
@@ -127,16 +155,22 @@ def benchmark(
 ) -> None:
     """Compare methods on your own CT images.
 
-    Takes every axial CT slice found there, each on its own: patients and series may be mixed. Scans it,
-    reconstructs it by each method and compares with the original. Writes OUT/results.csv and results.json (a row a
-    slice, method and noise draw), results.md (mean, standard deviation, paired differences with confidence intervals)
-    and report.html (pictures); with --tasks tasks.csv, tasks.json and tasks.md. None names a patient; the pictures are
-    of the patients.
+    Takes every axial CT slice found there, each on its own: patients and series may be mixed. With --volume it takes
+    series whole. Scans it, reconstructs it by each method and compares with the original. Writes OUT/results.csv and
+    results.json (a row a slice, method and noise draw), results.md (mean, standard deviation, paired differences with
+    confidence intervals) and report.html (pictures); with --tasks tasks.csv, tasks.json and tasks.md. None names a
+    patient; the pictures are of the patients.
 
     A benchmark that was stopped goes on when the command is repeated; what failed is tried again with --retry-failed
     only. Exit status 3: some reconstructions failed, which the report says; the rest is there.
     """
-    scans = _conditions(scan, views, geometry, photons, conditions)
+    if not volume:
+        for option, words in (("--stagger", stagger), ("--z-coupling", z_coupling)):
+            if words is not None:
+                raise UsageError(f"{option} concerns neighbouring slices; add --volume, or leave it out")
+    elif tasks or slices_of:
+        raise UsageError(f"{'--tasks' if tasks else '--slices-of'} is of single slices; leave it or --volume out")
+    scans = _conditions(scan, views, geometry, photons, stagger, conditions, BEAMS if volume else SLICE_BEAMS)
     names, presets = (
         all_known("--methods", options.words("--methods", methods), METHODS),
         all_known("--preset", options.words("--preset", preset), PRESETS),
@@ -153,18 +187,22 @@ def benchmark(
     with screen() as show:
         show.progress(0, "loading")
         from ctresample.data_tools.ct_slices import read_ct_slices
+        from ctresample.data_tools.ct_volumes import read_ct_volumes
         from ctresample.device import pick_device
         from ctresample.pipelines.benchmark.models import load_models
         from ctresample.pipelines.benchmark.resumable import run_benchmark
-        from ctresample.pipelines.benchmark.runs import runs_of
+        from ctresample.pipelines.benchmark.runs import coupled_runs, runs_of
         from ctresample.pipelines.benchmark.tasks import check_size, measure_tasks, write_tasks
 
         if tasks:
             check_size(scan.size)
         runs, place = runs_of(names, presets, limits), pick_device(device)
+        if volume:
+            runs = coupled_runs(runs, options.words("--z-coupling", z_coupling or "auto"))
         reference = ("tv" if "tv" in names else "") if baseline is None else baseline
         models = load_models(runs, {"latent prior": prior, "pixel prior": pixel_prior, "fbp-unet": fbp_unet}, place)
-        volumes = read_ct_slices(dicom, max_slices=max_slices, any_class=any_class, on_warning=show.note)
+        read = read_ct_volumes if volume else read_ct_slices
+        volumes = read(dicom, max_slices=max_slices, any_class=any_class, on_warning=show.note)
         try:
             rows = run_benchmark(
                 out,
@@ -178,6 +216,7 @@ def benchmark(
                 batch_size=batch_size,
                 baseline=reference,
                 zoom=region,
+                by_volume=volume,
                 retry_failed=retry_failed,
                 progress=show.progress,
             )
@@ -206,10 +245,21 @@ def benchmark(
 
 
 def _conditions(
-    scan: Scan, views: str | None, geometry: str | None, photons: str | None, names: str | None
+    scan: Scan,
+    views: str | None,
+    geometry: str | None,
+    photons: str | None,
+    stagger: str | None,
+    names: str | None,
+    known_beams: Sequence[str],
 ) -> list[Condition]:
-    """Published scans by name, or every combination of views, beams and doses."""
-    given: dict[str, object] = {"--views": views, "--geometry": geometry, "--photons": photons}
+    """Published scans by name, or every combination of views, beams, doses and staggers."""
+    given: dict[str, object] = {
+        "--views": views,
+        "--geometry": geometry,
+        "--photons": photons,
+        "--stagger": stagger,
+    }
     if names is not None:
         given["a scanner's option"] = scan != replace(options.DEFAULT_SCAN, size=scan.size)
         for option, value in given.items():
@@ -225,13 +275,14 @@ def _conditions(
     counts = options.whole_numbers("--views", views or str(scan.n_views))
     beams = options.words("--geometry", geometry or scan.beam)
     for beam in beams:
-        if beam not in SLICE_BEAMS:
-            raise UsageError(f"--geometry has {beam!r}; expected {', '.join(SLICE_BEAMS)}")
+        if beam not in known_beams:
+            of_volumes = ", or with --volume cone" if "cone" not in known_beams else ""
+            raise UsageError(f"--geometry has {beam!r}; expected {', '.join(known_beams)}{of_volumes}")
     doses = options.doses("--photons", photons or "none")
     options.check_noise(next((dose for dose in doses if dose), None), scan.electronic_noise)
     from ctresample.pipelines.benchmark.conditions import every_condition
 
-    return every_condition(scan, counts, beams, doses)
+    return every_condition(scan, counts, beams, doses, options.whole_numbers("--stagger", stagger or "1"))
 
 
 def _zoom(text: str) -> Zoom:

@@ -22,7 +22,7 @@ DATA_RANGE_HU = 3000.0
 """The project's data range: -1000 HU (air) to 2000 HU (dense bone)."""
 
 # The 11 x 11 window of Wang et al. (2004): scikit-image cuts a Gaussian of sigma 1.5 at 3.5 sigma.
-_SSIM_WINDOW = 11
+SSIM_WINDOW = 11
 
 
 def psnr_db(image_hu: NDArray[np.floating[Any]], truth_hu: NDArray[np.floating[Any]], *, data_range_hu: float) -> float:
@@ -73,8 +73,8 @@ def ssim(image_hu: NDArray[np.floating[Any]], truth_hu: NDArray[np.floating[Any]
     """
     _check_data_range(data_range_hu)
     image, truth = _checked_pair(image_hu, truth_hu)
-    if min(truth.shape) < _SSIM_WINDOW:
-        raise GeometryError(f"slices have shape {truth.shape}; SSIM needs at least {_SSIM_WINDOW} pixels each way")
+    if min(truth.shape) < SSIM_WINDOW:
+        raise GeometryError(f"slices have shape {truth.shape}; SSIM needs at least {SSIM_WINDOW} pixels each way")
     # Here, because scikit-image takes a good part of a second to import.
     from skimage.metrics import structural_similarity
 

@@ -21,6 +21,7 @@ from ctresample.pipelines.batch.result_folder import content_of
 from ctresample.pipelines.batch.work_on import Share, learned_model, measured
 from ctresample.pipelines.results.memory import OutOfMemoryError
 from ctresample.pipelines.results.run import make_result
+from ctresample.planes import last_is_up, voxel_size_mm
 
 SCAN_SHARE = 0.2
 """Of the time of a series, for progress only."""
@@ -96,7 +97,12 @@ def _fill(folder: Path, job: Job, progress: Share) -> Mapping[str, Any]:
         progress=lambda share, step: progress(SCAN_SHARE + (1 - SCAN_SHARE) * share),
     )
     image, metrics = result.reconstruction, result.metrics
-    write_preview(folder / PREVIEW_NAME, [image.image_hu] if truth is None else [truth, image.image_hu])
+    write_preview(
+        folder / PREVIEW_NAME,
+        [image.image_hu] if truth is None else [truth, image.image_hu],
+        voxel_size_mm(sinogram.affine, sinogram.slice_offsets_mm),
+        last_up=last_is_up(sinogram.affine),
+    )
     return {
         "slices": sinogram.n_slices,
         "batch_size": result.batch_size,

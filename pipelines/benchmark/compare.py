@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ctresample.choices import SLICE_BEAMS
 from ctresample.errors import UsageError
 from ctresample.operators import make_projector
 from ctresample.pipelines.benchmark.conditions import Condition
@@ -70,6 +71,7 @@ def compare(
     models: Mapping[str, Any] | None = None,
     device: torch.device | str = "cpu",
     batch_size: int = 8,
+    by_volume: bool = False,
     done: Collection[Cell] = frozenset(),
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
@@ -81,10 +83,13 @@ def compare(
     on slices that come later, but where bins are faulty: their errors go by all that is scanned together. Seconds are
     those of a batch over its slices, without the making of the system matrix, which all methods share.
 
-    A method that fails on a slice has a row that says why, and the rest goes on.
+    Volumes are scanned and reconstructed each as a whole, as their runs couple the slices; slices are numbered through
+    all of them. Where slices are seen from different angles, seconds are with the making of the matrices.
+
+    A method that fails on a slice, or a volume, has rows that say why, and the rest goes on.
 
     Args:
-        volumes: one slice each.
+        volumes: one slice each, unless ``by_volume``.
         runs: the competitors.
         conditions: the scans.
         seeds: of noise and sampling: as many noise draws.
@@ -92,6 +97,7 @@ def compare(
         models: learned models by kind, as methods need them; on ``device``.
         device: where to reconstruct.
         batch_size: slices reconstructed together.
+        by_volume: slices of one volume are neighbours.
         done: cells that are not wanted again. A batch none of which is missing is left out; of one that lacks some,
             all are computed, so that they come out as if nothing had been done before, and the missing are yielded.
         progress: told how far the whole is.
@@ -100,34 +106,39 @@ def compare(
         Scan by scan, of a scan all slices of one run, then all of the next.
 
     Raises:
-        UsageError: a volume of several slices, or a method without the model that it needs.
+        UsageError: a volume of several slices, a scan of volumes where there are none, or a method without the model
+            that it needs.
         PriorError: a model that takes no images of this size.
     """
     models = models or {}
-    check_contest(volumes, runs, models, size)
+    check_contest(volumes, runs, models, size, conditions=conditions, by_volume=by_volume)
     patients = patient_numbers(volumes)
-    groups = _groups(volumes)
-    n_digits = max(3, len(str(len(volumes))))
-    whole = sum(len(run.slices(len(volumes))) * run.cost for run in runs) + len(volumes) * _SCAN_COST
+    groups = _volume_groups(volumes) if by_volume else _groups(volumes)
+    n_slices = slice_count(volumes)
+    n_digits = max(3, len(str(n_slices)))
+    whole = sum(len(run.slices(n_slices)) * run.cost for run in runs) + n_slices * _SCAN_COST
     work = Work(len(conditions) * len(seeds) * whole, progress)
     for condition, seed, group in ((c, s, g) for c in conditions for s in seeds for g in groups):
-        members = [volumes[index] for index in group]
         group_seed = _seed_of(seed, group)
         cells = {run.label: [Cell(condition.name, seed, index, run.label) for index in group] for run in runs}
-        batches = [(run, batch) for run in runs for batch in _batches(run, group, len(volumes), batch_size)]
+        together = len(group) if by_volume else batch_size
+        batches = [(run, batch) for run in runs for batch in _batches(run, group, n_slices, together)]
         missing = [(run, b) for run, b in batches if not all(cells[run.label][k] in done for k in b)]
         what = f"{len(group)} slice{'s'[: len(group) > 1]}, {condition.name}"
         work.start(f"scan, {what}", _SCAN_COST * len(group))
         if missing:
-            stack = Volume(np.concatenate([volume.hu for volume in members]), members[0].affine)
+            members = [volumes[number] for number in dict.fromkeys(_owners(volumes)[index] for index in group)]
+            stack = members[0] if by_volume else Volume(np.concatenate([one.hu for one in members]), members[0].affine)
             sinogram = replace(condition, size=size).scan(stack, seed=group_seed)
-            truths = [scanned(volume, size) for volume in members]
-            projector = make_projector(sinogram.geometry, sinogram.grid, device=device)
+            truths = [truth for one in members for truth in _slices_of(scanned(one, size))]
+            alike = sinogram.angle_shifts_rad is None
+            projector = make_projector(sinogram.geometry, sinogram.grid, device=device) if alike else None
         for run, batch in batches:
             work.start(f"{run.label}, {what}", run.cost * len(batch))
             if (run, batch) not in missing:
                 continue
-            trial = Trial(sinogram, projector, truths, run, group_seed, models.get(METHODS[run.method].needs), device)
+            model = models.get(METHODS[run.method].needs)
+            trial = Trial(sinogram, projector, truths, run, group_seed, model, device, by_volume, batch_size)
             for k, (image, figures) in zip(batch, trial.batch(batch, work.share), strict=True):
                 cell = cells[run.label][k]
                 if cell in done:
@@ -146,29 +157,77 @@ def compare(
                 yield Outcome(cell, truth.hu[0], None if image is None else truth.with_hu(image[None]), run, row)
 
 
+def slice_count(volumes: Sequence[Volume]) -> int:
+    """Slices of all."""
+    return sum(len(volume.hu) for volume in volumes)
+
+
 def patient_numbers(volumes: Sequence[Volume]) -> list[int]:
     """A number a slice by its PatientID, which is not kept; slices without a header are of one patient."""
-    names = [json.dumps(v.headers[0].get(PATIENT_ID)) if v.headers else "" for v in volumes]
+    names = [json.dumps(v.headers[0].get(PATIENT_ID)) if v.headers else "" for v in volumes for _ in v.hu]
     order = list(dict.fromkeys(names))
     return [order.index(name) for name in names]
 
 
-def check_contest(volumes: Sequence[Volume], runs: Sequence[Run], models: Mapping[str, Any], size: int) -> None:
+def check_contest(
+    volumes: Sequence[Volume],
+    runs: Sequence[Run],
+    models: Mapping[str, Any],
+    size: int,
+    *,
+    conditions: Sequence[Condition] = (),
+    by_volume: bool = False,
+) -> None:
     """Refuse what could not be compared at all.
 
     Raises:
-        UsageError: a volume of several slices, or a method without the model that it needs.
+        UsageError: a volume of several slices or a scan of volumes, unless ``by_volume``; no volume, or a run of some
+            slices, where it is; a method without the model that it needs.
         PriorError: a model that takes no images of ``size`` x ``size`` pixels.
     """
-    for index, volume in enumerate(volumes):
-        if len(volume.hu) != 1:
-            raise UsageError(f"volume {index} has {len(volume.hu)} slices; a benchmark takes them one by one")
+    if by_volume:
+        _check_volumes(volumes, runs, conditions)
+    else:
+        for index, volume in enumerate(volumes):
+            if len(volume.hu) != 1:
+                raise UsageError(f"volume {index} has {len(volume.hu)} slices; a benchmark takes them one by one")
+        for one in conditions:
+            if one.beam not in SLICE_BEAMS:
+                raise UsageError(f"geometry is {one.beam!r}; slices are compared one by one: {', '.join(SLICE_BEAMS)}")
+            if one.stagger > 1:
+                raise UsageError(f"stagger is {one.stagger}, but slices are compared one by one; leave it out")
     for run in runs:
         needs = METHODS[run.method].needs
         if needs and needs not in models:
             raise UsageError(f"method {run.method} needs a {needs}; give the name or folder of one")
         if needs:
             models[needs].check_shape((size, size))
+
+
+def _check_volumes(volumes: Sequence[Volume], runs: Sequence[Run], conditions: Sequence[Condition]) -> None:
+    if max(len(volume.hu) for volume in volumes) == 1:
+        raise UsageError(f"{len(volumes)} volumes have one slice each, so that there are no neighbours; take slices")
+    for run in runs:
+        if run.max_slices is not None:
+            raise UsageError(f"{run.label} is limited to {run.max_slices} slices, but volumes are taken whole")
+    for one in conditions:
+        if one.stagger > 1 and one.beam not in SLICE_BEAMS:
+            raise UsageError(f"stagger is {one.stagger}, but a {one.beam} beam sees all slices from the same angles")
+
+
+def _owners(volumes: Sequence[Volume]) -> list[int]:
+    """For each slice the number of its volume."""
+    return [number for number, volume in enumerate(volumes) for _ in volume.hu]
+
+
+def _slices_of(volume: Volume) -> list[Volume]:
+    return [volume.part([k]) for k in range(len(volume.hu))] if len(volume.hu) > 1 else [volume]
+
+
+def _volume_groups(volumes: Sequence[Volume]) -> list[list[int]]:
+    """Numbers of the slices of each volume."""
+    ends = np.cumsum([len(volume.hu) for volume in volumes]).tolist()
+    return [list(range(first, end)) for first, end in zip([0, *ends], ends, strict=False)]
 
 
 def _groups(volumes: Sequence[Volume]) -> list[list[int]]:

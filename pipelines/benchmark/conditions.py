@@ -8,8 +8,6 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from ctresample.choices import SLICE_BEAMS
-from ctresample.errors import UsageError
 from ctresample.geometry import Geometry, Grid
 from ctresample.noise import Scanner
 from ctresample.pipelines.scan.scan import Scan
@@ -26,22 +24,15 @@ class Condition(Scan):
         end_point: whether the last view lies at the end of the arc (``linspace(0, arc, n)``). Of 180 degrees in
             parallel beam it then is the first one mirrored: a view is spent twice.
         known_as: its name, if it has one.
-
-    Raises:
-        UsageError: a beam that sees more than one slice.
     """
 
     end_point: bool = False
     known_as: str = ""
 
-    def __post_init__(self) -> None:
-        if self.beam not in SLICE_BEAMS:
-            raise UsageError(f"geometry is {self.beam!r}; slices are compared one by one: {', '.join(SLICE_BEAMS)}")
-
     @property
     def name(self) -> str:
         """Short and without doubt, for tables."""
-        return self.known_as or f"{self.n_views} views, {self.beam}, {self._dose}"
+        return self.known_as or f"{self.n_views} views, {self.beam}{self._stagger}, {self._dose}"
 
     @property
     def words(self) -> str:
@@ -51,7 +42,13 @@ class Condition(Scan):
         read_out = f", electronic noise {self.electronic_noise:g} photons" if self.photons else ""
         scanner = f", {self.scanner}" if str(self.scanner) else ""
         lengths = "".join(f", {name} {value:g}" for name in _LENGTHS if (value := getattr(self, name)))
-        return f"{self.n_views} views{arc}{end}, {self.beam} beam, {self._dose}{read_out}{scanner}{lengths}"
+        return (
+            f"{self.n_views} views{arc}{end}, {self.beam} beam{self._stagger}, {self._dose}{read_out}{scanner}{lengths}"
+        )
+
+    @property
+    def _stagger(self) -> str:
+        return f", staggered by {self.stagger}" if self.stagger > 1 else ""
 
     @property
     def _dose(self) -> str:
@@ -67,18 +64,24 @@ class Condition(Scan):
 
 
 def every_condition(
-    scan: Scan, n_views: Sequence[int], beams: Sequence[str], photons: Sequence[float | None]
+    scan: Scan,
+    n_views: Sequence[int],
+    beams: Sequence[str],
+    photons: Sequence[float | None],
+    staggers: Sequence[int] = (1,),
 ) -> list[Condition]:
-    """A scan with every combination of views, beams and doses; where there is no noise, read-out makes none either."""
+    """A scan with every combination of views, beams, doses and staggers; without noise, read-out makes none either."""
     shared = {one.name: getattr(scan, one.name) for one in fields(scan)}
     return [
         Condition(
             **shared
-            | {"n_views": n, "beam": beam, "photons": dose, "electronic_noise": scan.electronic_noise if dose else 0.0}
+            | {"n_views": n, "beam": beam, "photons": dose, "stagger": stagger}
+            | {"electronic_noise": scan.electronic_noise if dose else 0.0}
         )
         for n in n_views
         for beam in beams
         for dose in photons
+        for stagger in staggers
     ]
 
 

@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ctresample.pipelines.benchmark.figures import MAIN, Figure
-from ctresample.pipelines.benchmark.summary import SummaryRow, best_rows, summarise
+from ctresample.pipelines.benchmark.figures import Figure
+from ctresample.pipelines.benchmark.summary import SummaryRow, best_rows, main_figures, summarise
 from ctresample.result import ResultRow
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def print_summary(rows: Sequence[ResultRow], console: Console) -> None:
         table.add_column("Method", no_wrap=True)
         table.add_column("n", justify="right", no_wrap=True)
         columns = []
-        for figure in MAIN:
+        for figure in main_figures(summary):
             table.add_column(figure.heading, justify="right", min_width=max(map(len, figure.heading.split())))
             columns.append([Text(*cell) for cell in _mean_sd_cells(of_it, figure)])
         for index, row in enumerate(of_it):

@@ -53,10 +53,11 @@ MAIN = (
     Figure("ssim", "SSIM", 3, "high"),
     Figure("rmse_hu", "RMSE HU", 1),
     Figure("soft_tissue_rmse_hu", "Soft RMSE HU", 1),
+    Figure("flicker", "Flicker", 2, "one"),
     Figure("residual_ratio", "Residual ratio", 2, "one"),
     Figure("seconds", "Seconds", 2, "none"),
 )
-"""What a reader wants first."""
+"""What a reader wants first; flicker is of volumes alone."""
 
 REGIONS = (
     Figure("mae_hu", "MAE HU", 1),

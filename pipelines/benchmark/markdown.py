@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from ctresample.metrics.structures import REGION_MM, SPOT_HU, SPOT_MM2
 from ctresample.pipelines.benchmark.differences import Difference
-from ctresample.pipelines.benchmark.figures import COMPARED, COSTS, MAIN, ORIGINS, REGIONS, STRUCTURES, Figure
-from ctresample.pipelines.benchmark.summary import Statistic, SummaryRow
+from ctresample.pipelines.benchmark.figures import COMPARED, COSTS, ORIGINS, REGIONS, STRUCTURES, Figure
+from ctresample.pipelines.benchmark.summary import Statistic, SummaryRow, main_figures
 from ctresample.result import ResultRow
 from ctresample.units import MATTERS_HU
 
@@ -61,13 +61,13 @@ def markdown(
 def quality_table(summary: Sequence[SummaryRow], baseline: str) -> list[str]:
     """Lines of a table: mean ± standard deviation and, where there is a baseline, the difference with its interval."""
     compared = COMPARED if any(row.differences for row in summary) else ()
-    header = ["method", "slices"]
-    for figure in MAIN:
+    header, main = ["method", "slices"], main_figures(summary)
+    for figure in main:
         header += [figure.heading, f"minus {baseline}"] if figure in compared else [figure.heading]
     lines = []
     for row in summary:
         cells = [_name(row), str(row.n)]
-        for figure in MAIN:
+        for figure in main:
             cells.append(mean_sd(row.figures[figure.name], figure))
             if figure in compared:
                 cells.append(with_interval(row.differences.get(figure.name), figure))
@@ -85,6 +85,8 @@ def reading(summary: Sequence[SummaryRow], baseline: str) -> str:
         f"{_count(n_patients, 'patient')}. PSNR and SSIM over {summary[0].data_range_hu:g} HU. Soft: pixels of "
         "the body whose true value lies from -160 to 240 HU."
     )
+    if any(not math.isnan(row.figures["flicker"].mean) for row in summary):
+        text += " Flicker: mean absolute difference of a slice from its neighbours, over that of the truth."
     if any(row.differences for row in summary):
         text += f" Differences to {baseline} are paired, with 95 % intervals by bootstrap over {drawn}."
     return text

@@ -24,7 +24,7 @@ from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.benchmark.figures import COMPARED, MAIN
 from ctresample.pipelines.benchmark.markdown import reading, with_interval
 from ctresample.pipelines.benchmark.slice_images import SliceImages
-from ctresample.pipelines.benchmark.summary import SummaryRow, best_rows
+from ctresample.pipelines.benchmark.summary import SummaryRow, best_rows, main_figures
 from ctresample.pipelines.benchmark.viewed import benchmark_scene
 from ctresample.pipelines.page import filled
 from ctresample.pipelines.viewer.embed import embed, full_colour_hu
@@ -89,7 +89,7 @@ def write_report(
         viewer=embed(benchmark_scene(images)) if images else None,
         title=title,
         facts=facts,
-        figures=MAIN,
+        figures=main_figures(summary),
         compared=COMPARED,
         groups=_summary_groups(summary, baseline),
         baseline=baseline,
@@ -105,10 +105,11 @@ def write_report(
 
 def _summary_groups(summary: Sequence[SummaryRow], baseline: str) -> list[dict[str, Any]]:
     """The summary as text, one group for each condition."""
-    marks = {figure.name: best_rows(summary, figure) for figure in MAIN}
+    main = main_figures(summary)
+    marks = {figure.name: best_rows(summary, figure) for figure in main}
     groups: dict[str, list[dict[str, Any]]] = {}
     for index, row in enumerate(summary):
-        pairs = [(figure, row.figures[figure.name]) for figure in MAIN]
+        pairs = [(figure, row.figures[figure.name]) for figure in main]
         cells = [
             {"mean": figure.text(pair.mean), "sd": figure.text(pair.sd), "best": marks[figure.name][index]}
             for figure, pair in pairs

@@ -13,12 +13,14 @@ import ctresample
 from ctresample.errors import UsageError
 from ctresample.learned import LearnedModel
 from ctresample.paths import StrPath, as_path
-from ctresample.pipelines.benchmark.compare import Cell, check_contest, compare, patient_numbers
+from ctresample.pipelines.benchmark.compare import Cell, check_contest, compare, patient_numbers, slice_count
 from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.outputs import device_name, facts_of, write_all
 from ctresample.pipelines.benchmark.pictures import Pictures, pictured_slices
+from ctresample.pipelines.benchmark.planes import pictured_planes
 from ctresample.pipelines.benchmark.records import open_records
 from ctresample.pipelines.benchmark.runs import Run
+from ctresample.pipelines.scan.measure import scanned
 from ctresample.pipelines.viewer.zoom import Zoom
 from ctresample.pipelines.work import Progress
 from ctresample.result import ResultRow
@@ -45,6 +47,7 @@ def run_benchmark(
     zoom: Zoom | None = None,
     title: str = "Sparse-view CT: methods compared",
     grows: Collection[str] = (),
+    by_volume: bool = False,
     retry_failed: bool = False,
     progress: Progress | None = None,
     on_row: Callable[[ResultRow], None] | None = None,
@@ -55,7 +58,7 @@ def run_benchmark(
 
     Args:
         folder: new, empty, or of an earlier call with the same settings and data.
-        volumes: one slice each.
+        volumes: one slice each, unless ``by_volume``.
         runs: the competitors.
         conditions: the scans.
         seeds: of noise and sampling: as many noise draws.
@@ -67,6 +70,7 @@ def run_benchmark(
         zoom: the region that the report shows enlarged; None for where the baseline's error is largest.
         title: of the report.
         grows: of "runs", "conditions", "seeds" and "models", what may differ from the earlier call: results are added.
+        by_volume: slices of one volume are neighbours, see `compare`; the report shows the planes of the first volume.
         retry_failed: compute again what failed in an earlier call; else its failure is kept.
         progress: told how far the whole is.
         on_row: told of every new row.
@@ -90,7 +94,7 @@ def run_benchmark(
     for what, given in (("method", labels), ("condition", names)):
         if len(set(given)) < len(given):
             raise UsageError(f"a {what} is there twice ({', '.join(given)}); leave one out")
-    check_contest(volumes, runs, models, size)
+    check_contest(volumes, runs, models, size, conditions=conditions, by_volume=by_volume)
     if zoom:
         zoom.check((size, size))
     settings = {
@@ -103,19 +107,22 @@ def run_benchmark(
         "models": {kind: _model_settings(model) for kind, model in models.items()},
         "seeds": {str(seed): seed for seed in seeds},
         "conditions": {condition.name: asdict(condition) for condition in conditions},
-        "runs": {run.label: {"settings": run.all_settings(), "max_slices": run.max_slices} for run in runs},
+        "runs": {run.label: _run_settings(run) for run in runs},
+        "by_volume": by_volume,
     }
-    digits = max(3, len(str(len(volumes))))
+    n_slices = slice_count(volumes)
+    digits = max(3, len(str(n_slices)))
     cells = {
         (name, seed, f"slice-{index + 1:0{digits}d}", run.label): Cell(name, seed, index, run.label)
         for name in names
-        for index in range(len(volumes))
+        for index in range(n_slices)
         for run in runs
         for seed in seeds
-        if index in run.slices(len(volumes))
+        if index in run.slices(n_slices)
     }
     pictures = Pictures(folder / IMAGES_NAME)
-    pictured = pictured_slices(runs, len(volumes), N_PICTURES)
+    pictured = pictured_slices(runs, n_slices, N_PICTURES)
+    in_planes = set(range(len(volumes[0].hu))) if by_volume else set()
     with open_records(folder, settings, grows=grows) as records:
         done = {
             (row.condition, row.seed, row.slice, row.label)
@@ -131,10 +138,11 @@ def run_benchmark(
             models=models,
             device=device,
             batch_size=batch_size,
+            by_volume=by_volume,
             done={cell for key, cell in cells.items() if key in done},
             progress=progress,
         ):
-            if outcome.cell.index in pictured and outcome.cell.seed == seeds[0]:
+            if outcome.cell.index in pictured | in_planes and outcome.cell.seed == seeds[0]:
                 pictures.add(outcome)
             records.keep(outcome.row)
             if on_row:
@@ -145,9 +153,18 @@ def run_benchmark(
         facts |= {
             run.label: f"{run.max_slices} slice{'s'[: run.max_slices > 1]} only" for run in runs if run.max_slices
         }
-        images = pictures.slices(rows, baseline=baseline, zoom=zoom)
+        pictured_rows, plane_rows = (
+            [kept[key] for key, cell in cells.items() if cell.index in some] for some in (pictured, in_planes)
+        )
+        images = pictures.slices(pictured_rows, baseline=baseline, zoom=zoom)
+        images |= pictured_planes(pictures.slices(plane_rows), scanned(volumes[0], size)) if by_volume else {}
         write_all(folder, rows, images, title=title, facts=facts, baseline=baseline)
     return rows
+
+
+def _run_settings(run: Run) -> dict[str, Any]:
+    chosen = {"settings": run.all_settings(), "max_slices": run.max_slices}
+    return chosen if run.z_coupling is None else chosen | {"z_coupling": run.z_coupling}
 
 
 def _model_settings(loaded: LearnedModel) -> dict[str, Any]:
@@ -165,4 +182,4 @@ def _digest(volumes: Sequence[Volume]) -> dict[str, Any]:
         digest.update(volume.hu.tobytes())
         digest.update(volume.affine.tobytes())
     numbers = patient_numbers(volumes)
-    return {"slices": len(volumes), "patients": len(set(numbers)), "sha256": digest.hexdigest()}
+    return {"slices": slice_count(volumes), "patients": len(set(numbers)), "sha256": digest.hexdigest()}

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from ctresample.choices import ZCoupling
 from ctresample.errors import CTResampleError, UsageError
+from ctresample.pipelines.reconstruction.coupling_strength import coupling_strength
 from ctresample.pipelines.reconstruction.methods import METHODS, method_named
 from ctresample.result import Labelled
 
@@ -23,12 +25,15 @@ class Run(Labelled):
         preset: the named settings it runs with, if it has any.
         settings: in place of a preset's; ``preset`` then is the name that they go by.
         max_slices: take only so many slices, spread evenly over all; None for all.
+        z_coupling: of the slices of a volume, see `ctresample.pipelines.reconstruction.z_coupling`; None where each
+            slice is a case of its own.
     """
 
     method: str
     preset: str = ""
     settings: Any = None
     max_slices: int | None = None
+    z_coupling: ZCoupling | None = None
 
     @property
     def cost(self) -> int:
@@ -42,7 +47,7 @@ class Run(Labelled):
         (``coupled``) are made not to, or the errors of all slices would go up and down together.
         """
         settings = self.settings or METHODS[self.method].load_settings(self.preset)
-        if settings is not None and getattr(settings, "coupled", False):
+        if settings is not None and self.z_coupling is None and getattr(settings, "coupled", False):
             return replace(settings, coupled=False)
         return settings
 
@@ -81,6 +86,26 @@ def runs_of(
         if name not in names:
             raise UsageError(f"the number of slices of {name!r} is limited, but it does not run; leave it out")
     return [Run(m, p, max_slices=limits.get(p, limits.get(m))) for m, p in pairs]
+
+
+def coupled_runs(runs: Sequence[Run], couplings: Sequence[ZCoupling]) -> list[Run]:
+    """The runs on volumes, with each coupling along z; methods that know no neighbours run once.
+
+    The first coupling goes by the method's own name; the others add theirs.
+
+    Raises:
+        UsageError: no such coupling.
+    """
+    made = []
+    for run in runs:
+        couples = METHODS[run.method].couples
+        for number, coupling in enumerate(couplings if couples else ("none",)):
+            coupling_strength(coupling)
+            words = {"auto": "coupled", "none": "slice by slice"}.get(str(coupling), f"coupled by {coupling}")
+            preset = ", ".join(filter(None, (run.preset, words))) if couples and number else run.preset
+            settings = run.settings or METHODS[run.method].load_settings(run.preset)
+            made.append(replace(run, preset=preset, settings=settings, z_coupling=coupling))
+    return made
 
 
 def reason_of(error: Exception) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ctresample.errors import CTResampleError
 from ctresample.pipelines.benchmark.differences import Difference, differences, grouped
-from ctresample.pipelines.benchmark.figures import FIGURES, Figure
+from ctresample.pipelines.benchmark.figures import FIGURES, MAIN, Figure
 from ctresample.result import Labelled, ResultRow
 
 
@@ -107,6 +107,12 @@ def best_rows(summary: Sequence[SummaryRow], figure: Figure) -> list[bool]:
     """Which rows hold the best mean of a figure, among those of the same condition: a flag a row of `summarise`."""
     groups = itertools.groupby(summary, key=lambda row: row.condition)
     return [mark for _, group in groups for mark in figure.best_of([row.figures[figure.name].mean for row in group])]
+
+
+def main_figures(summary: Sequence[SummaryRow]) -> tuple[Figure, ...]:
+    """Those of `MAIN` that there are: slices by themselves have no flicker."""
+    flickers = any(not math.isnan(row.figures["flicker"].mean) for row in summary)
+    return tuple(figure for figure in MAIN if figure.name != "flicker" or flickers)
 
 
 def _over_seeds(rows: Sequence[ResultRow], name: str) -> list[float]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ctresample.metrics import flicker
 from ctresample.operators import Projector
 from ctresample.pipelines.benchmark.memory import PeakMemory
 from ctresample.pipelines.benchmark.runs import FAILURES, Run, reason_of
@@ -31,38 +33,47 @@ class Trial:
 
     Attributes:
         sinogram: of all slices that were scanned together.
-        projector: of its geometry and grid.
+        projector: of its geometry and grid; None where slices are seen from different angles.
         truths: one a slice.
         run: the method and its settings.
         seed: of methods that sample.
         model: the learned one, if the method needs it.
         device: where to reconstruct.
+        by_volume: the slices are neighbours in one volume, and reconstructed as such.
+        batch_size: of a volume: slices that are worked on together.
     """
 
     sinogram: Sinogram
-    projector: Projector
+    projector: Projector | None
     truths: Sequence[Volume]
     run: Run
     seed: int
     model: Any
     device: torch.device | str
+    by_volume: bool = False
+    batch_size: int = 8
 
     def batch(self, numbers: Sequence[int], progress: Callable[[float], None]) -> list[Tried]:
-        """Slices of these numbers together; where that fails, one by one, so that each is judged by itself."""
+        """Slices of these numbers together; where that fails, one by one, so that each is judged by itself.
+
+        A volume has no slices by themselves, and fails as a whole.
+        """
         began = time.perf_counter()
         try:
             return self._images(numbers, progress)
         except FAILURES as error:
             reason = reason_of(error)
         # only here, for while an error is being handled it keeps what had been computed in memory
-        if len(numbers) > 1:
+        if len(numbers) > 1 and not self.by_volume:
             return [self.batch([number], progress)[0] for number in numbers]
-        return [(None, {"failure": reason, "seconds": time.perf_counter() - began})]
+        seconds = (time.perf_counter() - began) / len(numbers)
+        return [(None, {"failure": reason, "seconds": seconds}) for _ in numbers]
 
     def _images(self, numbers: Sequence[int], progress: Callable[[float], None]) -> list[Tried]:
         kept, n = list(numbers), len(numbers)
-        part = self.sinogram.part(kept)
-        tally = Tally()
+        part = self.sinogram if self.by_volume else self.sinogram.part(kept)
+        size = self.batch_size if self.by_volume else n
+        tally, A = Tally(), self.projector
         with counted_networks(self.model, tally), PeakMemory(self.device) as memory:
             result = reconstruct(
                 part,
@@ -70,32 +81,45 @@ class Trial:
                 settings=self.run.load_settings(),
                 prior=self.model,
                 seed=self.seed,
-                z_coupling="none",
+                z_coupling=self.run.z_coupling or "none",
                 device=self.device,
-                batch_size=n,
+                batch_size=size,
                 progress=progress,
-                projector=CountedProjector(self.projector, tally),
+                projector=None if A is None else CountedProjector(A, tally),
                 slice_numbers=kept,
             )
         common = {
             "seconds": result.seconds / n,
             "peak_memory_mb": memory.megabytes,
             **{name: tally[name] / n for name in COUNTED},
+            **({} if A is not None else dict.fromkeys(("projections", "back_projections"), math.nan)),  # not counted
         }
         truths = np.concatenate([self.truths[k].hu for k in kept])
-        errors = error_parts(part, result.image_hu - truths, device=self.device, batch_size=n, projector=self.projector)
+        flickers = _flickers(result.image_hu, truths) if self.by_volume else [math.nan] * n
+        origins: Iterable[dict[str, float]] = [{}] * n
+        if not part.geometry.is_volume:  # of a whole volume they would take longer than the image
+            parts = error_parts(part, result.image_hu - truths, device=self.device, batch_size=size, projector=A)
+            origins = map(origin_figures, *parts)
         pixel_mm = result.sinogram.grid.pixel_size_mm
         return [
             (
                 image,
                 {
                     **image_figures(image, truth, pixel_mm),
-                    **origin_figures(measured, invented),
+                    **origin,
+                    "flicker": unrest,
                     "residual_ratio": ratio,
                     **common,
                 },
             )
-            for image, truth, measured, invented, ratio in zip(
-                result.image_hu, truths, *errors, result.residual_ratio, strict=True
+            for image, truth, origin, unrest, ratio in zip(
+                result.image_hu, truths, origins, flickers, result.residual_ratio, strict=True
             )
         ]
+
+
+def _flickers(image_hu: NDArray[np.float32], truth_hu: NDArray[np.float32]) -> list[float]:
+    """Of each slice with its neighbours; NaN of one that has none."""
+    n = len(image_hu)
+    near = [slice(max(k - 1, 0), k + 2) for k in range(n)]
+    return [flicker(image_hu[few], truth_hu[few]) if n > 1 else math.nan for few in near]

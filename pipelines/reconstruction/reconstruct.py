@@ -125,7 +125,7 @@ def reconstruct(
     coupled = getattr(settings, "coupled", False)  # then every slice draws the same noise
     physics.check(method, sinogram)
     coupling = coupling_of(z_coupling, chosen, sinogram)
-    check_room(sinogram.grid, largest_slab(coupling, batch_size))
+    check_room(sinogram.grid, largest_slab(coupling, batch_size), n)
     model, identity = learned_model(prior, chosen, device)
     if model is not None:
         model.check_shape(sinogram.grid.shape)
@@ -148,7 +148,9 @@ def reconstruct(
     def make(geometry: Geometry) -> Projector:
         return projector or make_projector(geometry, sinogram.grid, device=device)
 
-    image_hu, ratios, history, done = np.empty((n, *sinogram.grid.shape[-2:]), np.float32), np.empty(n), _History(), 0
+    # filled, for an empty one would take its memory only as it is written to: more and more
+    image_hu = np.full((n, *sinogram.grid.shape[-2:]), np.nan, np.float32)
+    ratios, history, done = np.empty(n), _History(), 0
     for part in parts_of(sinogram, coupling, make, 1 if chosen.one_by_one else batch_size):
         own = list(part.slices or range(n))
         kept = own[part.kept]

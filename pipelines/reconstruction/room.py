@@ -16,19 +16,25 @@ _SLAB_COPIES = 24
 """Of a slab of coupled slices, at most: 22 were seen in ReSample's last step, 14 in total variation."""
 
 
-def slab_bytes(grid: ImageGrid | VolumeGrid, n_slices: int) -> int:
-    """Memory that a slab of coupled slices takes at most, beside matrices and networks."""
-    return _SLAB_COPIES * 4 * math.prod(grid.shape[-2:]) * n_slices
+def slab_bytes(grid: ImageGrid | VolumeGrid, slab: int, n_slices: int) -> int:
+    """Memory that a slab of coupled slices takes at most, and the images of the series, beside matrices and networks.
+
+    Args:
+        grid: of a slice.
+        slab: slices in it.
+        n_slices: of the series.
+    """
+    return 4 * math.prod(grid.shape[-2:]) * (_SLAB_COPIES * slab + n_slices)
 
 
-def check_room(grid: ImageGrid | VolumeGrid, slab: int = 0) -> None:
-    """`UsageError` if not even one slice of a grid, or a slab of so many, fits into the memory of this machine."""
+def check_room(grid: ImageGrid | VolumeGrid, slab: int = 0, n_slices: int = 0) -> None:
+    """`UsageError` if not even one slice of a grid, or a slab of a series, fits into the memory of this machine."""
     shape, room = grid.shape, memory_bytes()
-    if not grid.is_volume and slab > 1 and slab_bytes(grid, slab) > room:
+    if not grid.is_volume and slab > 1 and slab_bytes(grid, slab, n_slices) > room:
         raise UsageError(
             f"a slab of {slab} coupled slices of {' x '.join(map(str, shape))} pixels takes up to "
-            f"{slab_bytes(grid, slab) / 1e9:.1f} GB to reconstruct, and this machine has {room / 1e9:.1f} GB; choose a "
-            "smaller batch size, or z_coupling none"
+            f"{slab_bytes(grid, slab, n_slices) / 1e9:.1f} GB to reconstruct, and this machine has "
+            f"{room / 1e9:.1f} GB; choose a smaller batch size, or z_coupling none"
         )
     needed = _COPIES * 4 * math.prod(shape)
     if needed > room:

@@ -22,6 +22,7 @@ from ctresample.pipelines.results.provenance import method_label
 from ctresample.pipelines.viewer.embed import embed
 from ctresample.pipelines.viewer.scene import Layer, Scene
 from ctresample.pipelines.viewer.zoom import zoom_on_error
+from ctresample.planes import last_is_up, planes, voxel_size_mm
 from ctresample.result import Reconstruction
 
 PAGE_NAME = "report.html"
@@ -54,12 +55,12 @@ def write_page(
     """
     label = method_label(result.method, result.preset, result.sinogram.geometry.n_views)
     scene = result_scene(result, maps=maps, truth_hu=truth_hu)
-    middle = scene.first
+    shown = [layer for layer in scene.layers if layer.role != "map"]
     pictures = [
-        {"window": window, "label": layer.label, "source": display.png_source(layer.hu[middle], *units.WINDOWS[window])}
+        {"window": window, "label": label, "source": display.png_source(hu, *units.WINDOWS[window])}
         for window in ("soft tissue", "lung")
-        for layer in scene.layers
-        if layer.role != "map"
+        for row in _rows(scene, shown)
+        for label, hu in row.items()
     ]
     page = filled(
         "result.html.j2",
@@ -72,8 +73,8 @@ def write_page(
         ratio=sum(result.residual_ratio) / len(result.residual_ratio),
         metrics=metrics,
         pictures=pictures,
-        slice_name=scene.slice_names[middle],
-        n_columns=len(pictures) // 2,
+        slice_name=scene.slice_names[scene.first],
+        n_columns=len(shown),
     )
     write_file(folder / PAGE_NAME, page)
 
@@ -95,15 +96,23 @@ def result_scene(
     layers.append(_judged(name, result.image_hu, truth_hu))
     layers += [Layer(f"{one.kind} {one.facts['percent']} %", one.hu, "image") for one in maps if one.kind in _ENDS]
     layers += [Layer(f"{one.kind} map", one.hu, "map", of=name) for one in maps if one.kind not in _ENDS]
-    across, down, along = (float(length) for length in np.linalg.norm(sinogram.affine[:3, :3], axis=0))
     n = sinogram.n_slices
     return Scene(
         layers,
         [f"slice {k + 1}" for k in range(n)],
-        voxel_mm=(along, down, across) if sinogram.slice_offsets_mm is None else None,
-        last_is_up=bool(sinogram.affine[2, 2] >= 0),  # LPS: z points to the head
+        voxel_mm=voxel_size_mm(sinogram.affine, sinogram.slice_offsets_mm),
+        last_is_up=last_is_up(sinogram.affine),
         first=n // 2,
     )
+
+
+def _rows(scene: Scene, layers: Sequence[Layer]) -> list[dict[str, NDArray[np.floating[Any]]]]:
+    """What is printed of each layer, by its label: the slice shown first and, of a volume, its other planes."""
+    rows = [{layer.label: layer.hu[scene.first] for layer in layers}]
+    found = {layer.label: planes(layer.hu, scene.voxel_mm, last_up=scene.last_is_up) for layer in layers}
+    for name in list(next(iter(found.values())))[1:]:
+        rows.append({f"{label}, {name}": of_layer[name] for label, of_layer in found.items()})
+    return rows
 
 
 def _judged(label: str, hu: NDArray[np.float32], truth_hu: NDArray[np.float32] | None) -> Layer:

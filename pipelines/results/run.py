@@ -136,7 +136,7 @@ def make_result(
         coupling = coupling_of(options.z_coupling, method_named(options.method), sinogram)
         if coupling.strength and not sinogram.geometry.is_volume:
             slab = largest_slab(coupling, batch_size)
-            step += f", {slab} at a time in up to {slab_bytes(sinogram.grid, slab) / 1e9:.1f} GB"
+            step += f", {slab} at a time in up to {slab_bytes(sinogram.grid, slab, n) / 1e9:.1f} GB"
         tell(0, step)
         loaded = time.perf_counter()
 

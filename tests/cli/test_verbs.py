@@ -109,6 +109,26 @@ def test_benchmark_max_slices(cli, series, tmp_path):
     assert [(row.slice, row.views) for row in rows] == [("slice-001", 25), ("slice-002", 25)]
 
 
+def test_benchmark_of_volumes(cli, series, tmp_path):
+    words = ("benchmark", series, "-o", tmp_path / "out", "--methods", "tv", "--size", 32, "--views", 9)
+    several = ("--volume", "--stagger", "1,3", "--z-coupling", "auto,none", "--max-slices", 2)
+    done = cli(*words, *several)
+    assert done.exit_code == 0, done.output
+    assert "Flicker" in done.output
+    rows = read_results_csv(tmp_path / "out" / "results.csv")
+    assert {row.label for row in rows} == {"tv", "tv slice by slice"}
+    assert len(rows) == 2 * 2 * 2
+    assert all(np.isfinite(row.flicker) for row in rows)
+    for wrong, message in (
+        (("--stagger", 3), "--stagger concerns neighbouring slices; add --volume"),
+        (("--volume", "--tasks"), "--tasks is of single slices"),
+        (("--geometry", "cone"), "--geometry has 'cone'; expected parallel, fan, fan-curved, or with --volume cone"),
+    ):
+        done = cli(*words, *wrong)
+        assert done.exit_code == 2
+        assert message in " ".join(done.output.split())
+
+
 def test_benchmark_with_tasks(cli, series, tmp_path):
     words = ("benchmark", series, "--methods", "fbp", "--max-slices", 1, "--views", 9, "--tasks")
     done = cli(*words, "-o", tmp_path / "out", "--size", 80)

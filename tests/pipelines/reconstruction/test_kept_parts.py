@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 
+from ctresample.data_tools.sinogram.file import write_sinogram
 from ctresample.errors import UsageError
 from ctresample.geometry import ImageGrid
 from ctresample.pipelines.reconstruction import reconstruct as module
@@ -106,3 +112,30 @@ def test_slabs_that_no_machine_holds(monkeypatch):
         UsageError, match="a slab of 72 coupled slices of 1024 x 1024.*smaller batch size, or z_coupling"
     ):
         check_room(ImageGrid((1024, 1024), 1.0), 72)
+
+
+@pytest.mark.slow
+def test_after_a_kill(scan, tmp_path, monkeypatch):
+    """The same with a process that gets no word before its end, wherever it is then."""
+    write_sinogram(scan, tmp_path / "scan.h5")
+    parts = tmp_path / "parts"
+    code = (
+        "import sys, ctresample; from ctresample.pipelines.reconstruction import parts as p; p.SLAB_BATCHES = 1;"
+        "p.HALO_MM = 4.0; p.LEAST_HALO = 1;"
+        "ctresample.reconstruct(sys.argv[1], method='tv', batch_size=3, parts_folder=sys.argv[2])"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, tmp_path / "scan.h5", parts]) as process:
+        while process.poll() is None and not list(parts.glob("slices-*.npz")):
+            time.sleep(0.001)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    n_kept = len(list(parts.glob("slices-*.npz")))
+    assert 1 <= n_kept < 4
+    monkeypatch.setattr("ctresample.pipelines.reconstruction.parts.SLAB_BATCHES", 1)
+    monkeypatch.setattr("ctresample.pipelines.reconstruction.parts.HALO_MM", 4.0)
+    monkeypatch.setattr("ctresample.pipelines.reconstruction.parts.LEAST_HALO", 1)
+    whole = module.reconstruct(scan, method="tv", batch_size=3)
+    solved = stopped_after(monkeypatch, 4)
+    again = module.reconstruct(scan, method="tv", batch_size=3, parts_folder=parts)
+    assert len(solved) == 4 - n_kept
+    np.testing.assert_allclose(again.image_hu, whole.image_hu, atol=0.01)  # of another process: rounding

@@ -46,6 +46,8 @@ def test_a_whole_result_in_one_call(tmp_path, sinogram, volume):
         "run.json",
         "report.html",
     }
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert [page.count(f'alt="Truth{plane}, lung window"') for plane in ("", ", coronal", ", sagittal")] == [1, 1, 1]
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert record["metrics"]["mean"] == result.metrics["mean"]
     assert "seconds" not in record  # equal runs give equal files
