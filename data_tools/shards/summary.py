@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ctresample.data_tools.shards.manifest import Manifest
 from ctresample.data_tools.shards.source import Rejections
+from ctresample.units import AIR_HU
 
 _BAR_WIDTH = 40
 
@@ -21,6 +22,8 @@ def summary_lines(manifest: Manifest, rejected: Rejections, folder: Path) -> lis
     lines.append("HU, share of the pixels:")
     for tissue, share in manifest.hu_share.items():
         lines.append(f"  {tissue:11} {share:7.2%}  {'#' * round(share * _BAR_WIDTH)}".rstrip())
+    if manifest.hu_share["below air"]:
+        lines.append(f"  what lies below air (padding, mostly) is kept as {AIR_HU:g} HU")
     lines.append(f"Left out: {len(rejected) or 'no'} file{'s'[: len(rejected) != 1]}")
     lines.extend(f"  {line}" for line in rejected.lines())
     lines.append(f"Licence: {manifest.licence or 'not stated; state it with --licence before you share the shards'}")

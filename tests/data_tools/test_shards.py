@@ -362,6 +362,7 @@ def test_summary_says_what_there_is(made):
     assert made.manifest.hu_share["below air"] == pytest.approx(1 / 512, abs=1e-6)
     assert made.manifest.hu_share["fat"] == pytest.approx(0.25 * 511 / 512, abs=1e-5)
     assert "fat          24.95%  ##########" in text
+    assert "what lies below air (padding, mostly) is kept as -1000 HU" in text
 
 
 # ---------------------------------------------------------------- damage
