@@ -12,7 +12,7 @@ import torch
 
 from ctresample.bad_rays import BAD_RAY_SIGMA
 from ctresample.choices import ViewWeights, Window
-from ctresample.consistency import Neighbours
+from ctresample.consistency import Neighbours, noise_ratio, per_slice, residual_ratio
 from ctresample.learned import LearnedModel
 from ctresample.operators import LinearOperator, Projector, StackProjector
 from ctresample.pipelines.reconstruction.methods import Method
@@ -44,6 +44,9 @@ MISFIT_ROUNDS = 2
 """Of a helix after the first, rough image, at most."""
 
 _SAME_MISFIT = math.log(1.3)
+
+_UNEXPLAINED = 1.2
+"""Misfit of a TV image, in noise levels, from which on it is not noise: where pixels are fine enough it is 0.7 to 1."""
 
 _ROUGH_HU = 10.0
 """A rough image will do where sampling starts: from its noised latents."""
@@ -155,14 +158,40 @@ def iterative(solver: Solver, batch: Batch) -> torch.Tensor:
 def penalised(solver: Solver, batch: Batch) -> torch.Tensor:
     """By a solver that knows the spacing of pixels; what is not linear is linearised at the last image, in rounds."""
     rounds, A, problem, spacing = count(), batch.A, batch.problem, batch.spacing
-    if cast(Projector, A).geometry.name == "helical" and problem.is_linear:
+    if isinstance(A, Projector) and A.geometry.name == "helical" and problem.is_linear:
         return _by_misfit(solver, batch)
 
     def solve(y: torch.Tensor, A: LinearOperator, sigma: torch.Tensor) -> torch.Tensor:
         return solver(y, A, sigma=sigma, spacing=spacing, callback=_one_of(next(rounds), problem, batch.watch))
 
     x = solve(batch.y, A, batch.sigma)
-    return x if problem.is_linear else problem.refined(x, solve)
+    if not problem.is_linear:
+        return problem.refined(x, solve)
+    return _smooth_where_unexplained(x, batch) if solver is tv else x
+
+
+def _smooth_where_unexplained(x: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Images by total variation, again where pixels cannot explain the data: their misfit then counts as noise.
+
+    Of many photons and coarse pixels no image fits the data up to their noise, and one that tries to is a checkerboard,
+    tens of HU high (see `_by_misfit`, of a helix). Each slice by itself, so that none depends on the others.
+    """
+    scale, known = torch.ones(len(x), device=x.device), batch.sigma < BAD_RAY_SIGMA
+    for _ in range(MISFIT_ROUNDS):
+        misfit = (residual_ratio((batch.A(x) - batch.y) / batch.sigma) / noise_ratio(batch.sigma)).to(scale)
+        again = misfit > torch.where(scale > 1, scale * math.exp(_SAME_MISFIT), torch.full_like(scale, _UNEXPLAINED))
+        if not again.any():
+            break
+        scale = torch.where(again, misfit, scale)
+        sigma = torch.where(known, per_slice(scale, batch.sigma) * batch.sigma, batch.sigma)
+        x[again] = tv(
+            batch.y[again],
+            batch.A,
+            sigma=sigma[again],
+            spacing=batch.spacing,
+            callback=lambda status: batch.watch(1.0, status),
+        )
+    return x
 
 
 def _by_misfit(solver: Solver, batch: Batch) -> torch.Tensor:

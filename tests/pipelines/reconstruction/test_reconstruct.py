@@ -259,3 +259,18 @@ def test_a_part_of_a_scan_comes_out_as_in_the_whole(sinogram, prior):
     assert not np.array_equal(reconstruct(last, preset="small fast", prior=prior).image_hu, part.image_hu)
     with pytest.raises(UsageError, match="2 slice numbers for 1 slices"):
         reconstruct(last, preset="small fast", prior=prior, slice_numbers=[0, 1])
+
+
+def test_total_variation_of_coarse_pixels_and_many_photons_is_no_checkerboard():
+    side = np.arange(64) - 31.5
+    inside = side[:, None] ** 2 / 26**2 + side**2 / 20**2 < 1
+    water = Volume(np.where(inside, 0.0, -1000.0)[None], np.diag([6, 6, 2, 1]))
+    few, many = (simulate(water, n_views=40, size=32, photons=n) for n in (1e5, 1e6))
+    core = np.hypot(*np.meshgrid(side[::2] / 18, side[::2] / 24)) < 0.5
+    alone = reconstruct(many, method="tv")
+    assert alone.residual_ratio[0] > 2
+    assert alone.image_hu[0][core].std() < 10  # 60 where it is fitted to the noise
+    both = replace(few, values=np.concatenate([few.values, many.values]), photons=many.photons)
+    np.testing.assert_allclose(
+        reconstruct(both, method="tv", z_coupling="none").image_hu[1], alone.image_hu[0], atol=0.1
+    )
