@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from tifffile import TiffFile, TiffFileError
 
 from ctresample.data_tools.importers.readings import Facts, Note, Readings
 from ctresample.data_tools.importers.tiff import read_tiff
@@ -25,8 +26,14 @@ _BIN_MM, _SOURCE_TO_AXIS_MM, _SOURCE_TO_DETECTOR_MM = 0.0748, 431.019989, 529.00
 
 
 def is_two_detect(folder: Path) -> bool:
-    """Whether a folder has such a sinogram, and one of the fields beside it."""
-    return (folder / SINOGRAM).is_file() and any((folder / name).is_file() for name in _FIELDS)
+    """Whether a folder has a sinogram as wide as the scanner, and one of the fields beside it."""
+    if not ((folder / SINOGRAM).is_file() and any((folder / name).is_file() for name in _FIELDS)):
+        return False
+    try:
+        with TiffFile(folder / SINOGRAM) as file:
+            return bool(file.pages[0].shape[-1] == _BINS)
+    except (TiffFileError, OSError, ValueError, IndexError):
+        return False
 
 
 def read_two_detect(folder: Path, on_note: Note) -> Readings:

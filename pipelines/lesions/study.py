@@ -163,12 +163,12 @@ def study_lesions(
         progress: told how far the whole is.
 
     Raises:
-        UsageError: a volume of several slices, lesions that cannot be, or a method without its model.
+        UsageError: a volume of several slices or a scan of volumes, lesions that cannot be, a method without model.
         PriorError: a model that takes no images of this size.
     """
     check_lesions(diameters_mm, contrasts_hu, shape)
     models = models or {}
-    check_contest(volumes, runs, models, size)
+    check_contest(volumes, runs, models, size, conditions=conditions)
     patients, digits = patient_numbers(volumes), max(3, len(str(len(volumes))))
     work = Work(len(conditions) * len(volumes) * (sum(run.cost for run in runs) + 100), progress)
     kinds = list(product(diameters_mm, contrasts_hu))

@@ -81,7 +81,7 @@ def test_every_verb_that_scans_offers_the_same():
     simulate, batch, benchmark = map(options_of, ("simulate", "batch", "benchmark"))
     scanner = {"arc_deg", "detector_offset_mm", "blur_mm", "crosstalk", "bow_tie", "electronic_noise", "size"} | OWN
     assert scanner <= simulate & batch & benchmark
-    assert simulate - batch <= {"dicom", "series"}
+    assert simulate - batch <= {"dicom", "series", "projections"}
     reconstruct = options_of("reconstruct")
     assert reconstruct - batch <= {
         "scan",

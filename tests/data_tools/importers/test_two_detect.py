@@ -63,7 +63,6 @@ def test_a_missing_field_is_named(folder, name):
     ("name", "shape", "said"),
     [
         ("sinogram.tif", (3600, 1912), "sinogram.tif has 3600 views; expected 3601"),
-        ("sinogram.tif", (3601, 956), r"sinogram.tif has shape \(1, 3601, 956\)"),
         ("flat2.tif", (1, 1910), r"flat2.tif has shape \(1, 1, 1910\)"),
     ],
 )
