@@ -15,6 +15,7 @@ from pathlib import Path
 from corpus import SLICES
 from pydicom import dcmread
 from pydicom.uid import generate_uid
+from resident import resident_mb
 
 LOOK_EVERY_S = 0.5
 
@@ -30,15 +31,6 @@ def write_series(folder: Path, n: int) -> None:
         )
         dataset.InstanceNumber, dataset.ImagePositionPatient[2] = k + 1, float(k)
         dataset.save_as(folder / f"{k:05d}.dcm")
-
-
-def resident_mb(pid: int) -> float:
-    """In 10^6 bytes; 0 of a process that is gone."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0.0
-    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")), 0) * 1024 / 1e6
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from corpus import SLICES
+from resident import resident_mb
 
 from ctresample import Volume, read_ct_series, simulate, write_sinogram
 
@@ -44,15 +45,6 @@ def long_volume(n: int) -> Volume:
     affine = one.affine.copy()
     affine[:3, 2] = 0, 0, 1
     return Volume(hu, affine)
-
-
-def resident_mb(pid: int) -> float:
-    """In 10^6 bytes; 0 of a process that is gone."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0.0
-    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")), 0) * 1024 / 1e6
 
 
 def main() -> None:

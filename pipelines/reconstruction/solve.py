@@ -41,7 +41,7 @@ LEVEL_CUTOFF = 0.4
 """Of an FBP that tells the level of an image and little of its streaks; 0.1 to 1 are much alike."""
 
 MISFIT_ROUNDS = 2
-"""Of a helix after the first, rough image, at most."""
+"""After the first image (of a helix a rough one), at most."""
 
 _SAME_MISFIT = math.log(1.3)
 
@@ -176,14 +176,14 @@ def _smooth_where_unexplained(x: torch.Tensor, batch: Batch) -> torch.Tensor:
     Of many photons and coarse pixels no image fits the data up to their noise, and one that tries to is a checkerboard,
     tens of HU high (see `_by_misfit`, of a helix). Each slice by itself, so that none depends on the others.
     """
-    scale, known = torch.ones(len(x), device=x.device), batch.sigma < BAD_RAY_SIGMA
+    scale = torch.ones(len(x), device=x.device)
     for _ in range(MISFIT_ROUNDS):
         misfit = (residual_ratio((batch.A(x) - batch.y) / batch.sigma) / noise_ratio(batch.sigma)).to(scale)
         again = misfit > torch.where(scale > 1, scale * math.exp(_SAME_MISFIT), torch.full_like(scale, _UNEXPLAINED))
         if not again.any():
             break
         scale = torch.where(again, misfit, scale)
-        sigma = torch.where(known, per_slice(scale, batch.sigma) * batch.sigma, batch.sigma)
+        sigma = _noisier(batch.sigma, per_slice(scale, batch.sigma))
         x[again] = tv(
             batch.y[again],
             batch.A,
@@ -208,7 +208,7 @@ def _by_misfit(solver: Solver, batch: Batch) -> torch.Tensor:
         def told(status: Status, number: int = number) -> None:
             batch.watch((number + status.step / status.n_steps) / n_rounds, status)
 
-        sigma = torch.where(known, scale * batch.sigma, batch.sigma)
+        sigma = _noisier(batch.sigma, scale)
         more = {} if number else {"tolerance_hu": _ROUGH_HU}
         x = solver(batch.y, batch.A, sigma=sigma, spacing=batch.spacing, callback=told, **more)
         misfit = ((batch.A(x) - batch.y) / batch.sigma)[known]
@@ -217,6 +217,11 @@ def _by_misfit(solver: Solver, batch: Batch) -> torch.Tensor:
             break
         scale = wanted
     return x
+
+
+def _noisier(sigma: torch.Tensor, scale: torch.Tensor | float) -> torch.Tensor:
+    """So many times the noise; rays that are not known stay what they are."""
+    return torch.where(sigma < BAD_RAY_SIGMA, scale * sigma, sigma)
 
 
 def sampled(solver: Solver, batch: Batch) -> torch.Tensor:

@@ -16,6 +16,7 @@ from ctresample.noise import Scanner, add_noise, blurred, check_noise, with_cros
 from ctresample.operators import ConeProjector, StreamedProjector
 from ctresample.pipelines.scan.geometry import reconstruction_grid, stagger_shifts
 from ctresample.pipelines.scan.helical_views import helical_views
+from ctresample.pipelines.scan.room import AT_ONCE
 from ctresample.regrid import to_square_grid
 from ctresample.sinogram import Sinogram
 from ctresample.units import AIR_HU, MU_WATER_PER_MM, hu_to_mu
@@ -24,9 +25,6 @@ from ctresample.volume import Volume
 REFINEMENT = 2
 """The simulated object has pixels, and the detector parts of bins, this many times finer than the reconstruction:
 data made with the very matrix that reconstructs them would flatter every method (the "inverse crime")."""
-
-AT_ONCE = 16
-"""Slices that are scanned together: on the refined grid, in double precision, 500 of 512 x 512 would take 6 GB."""
 
 _DETECTOR = (0, 1)
 """Follows the seed for what belongs to the detector; a slice's noise has its number alone, so the two differ."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from ctresample.errors import UsageError
 from ctresample.pipelines.machine_memory import memory_bytes
 
-_FINER = 2  # these two as in ctresample.pipelines.scan.measure, whose torch the choice alone must not cost
-_AT_ONCE = 16
+AT_ONCE = 16
+"""Slices that are scanned together: on the refined grid, in double precision, 500 of 512 x 512 would take 6 GB."""
+
+_FINER = 2  # as in ctresample.pipelines.scan.measure, whose torch the choice alone must not cost
 _BYTES = 16
 """Of each pixel of the finer object, and of each reading: two copies in double precision, fewer than any scan holds."""
 _IMAGE_BYTES = 4  # of each pixel of what a scan is of
@@ -21,7 +23,7 @@ def check_room(n_slices: int, size: int, n_views: int, *, at_once: bool) -> None
         n_views: views.
         at_once: a cone sees the whole volume; for other beams some slices after the others are made finer.
     """
-    n_fine = n_slices if at_once else min(n_slices, _AT_ONCE)
+    n_fine = n_slices if at_once else min(n_slices, AT_ONCE)
     readings = n_slices * size * n_views  # a detector has at least ``size`` bins
     needed = _BYTES * (n_fine * (_FINER * size) ** 2 + readings) + _IMAGE_BYTES * n_slices * size**2
     if needed > memory_bytes():

@@ -16,7 +16,7 @@ from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, Volu
 from ctresample.noise import Scanner
 from ctresample.operators import SparseProjector
 from ctresample.pipelines.scan import room
-from ctresample.pipelines.scan.measure import AT_ONCE, REFINEMENT
+from ctresample.pipelines.scan.measure import REFINEMENT
 from ctresample.pipelines.scan.scan import Scan
 from ctresample.pipelines.scan.simulate import simulate
 from ctresample.regrid import to_square_grid
@@ -324,7 +324,7 @@ def test_holes_in_the_volume(phantoms):
 
 def test_many_slices_are_scanned_as_few_are():
     rng = np.random.default_rng(0)
-    hu = rng.normal(0, 200, (2 * AT_ONCE + 1, 12, 12)).astype(np.float32)
+    hu = rng.normal(0, 200, (2 * room.AT_ONCE + 1, 12, 12)).astype(np.float32)
     every, one = (simulate(Volume(part, np.diag([20, 20, 2, 1])), n_views=3, size=12) for part in (hu, hu[-1:]))
     np.testing.assert_array_equal(every.values[-1], one.values[0])
 
