@@ -21,7 +21,7 @@ from ctresample.learned.prior_config import PriorConfig
 from ctresample.operators import Projector, make_projector
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.reconstruction.problem import Problem
-from ctresample.pipelines.reconstruction.reconstruct import slice_generators
+from ctresample.pipelines.reconstruction.slice_generators import slice_generators
 from ctresample.pipelines.reconstruction.solve import Batch, sampled
 from ctresample.sinogram import Sinogram
 from ctresample.solvers.diffusion.schedule import Step, steps_of

@@ -237,7 +237,7 @@ def test_what_cannot_be_exported_is_refused_before_the_solve(cli, scan, tmp_path
         raise AssertionError
 
     with monkeypatch.context() as patch:
-        patch.setattr("ctresample.pipelines.reconstruction.reconstruct.make_projector", never)
+        patch.setattr("ctresample.pipelines.reconstruction.solve_parts.make_projector", never)
         done = cli("reconstruct", tmp_path / "two.h5", "-o", tmp_path / "out", "--method", "tv")
     assert done.exit_code == 1
     assert f"come from {len(headers)} studies" in done.stderr

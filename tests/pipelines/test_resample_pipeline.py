@@ -8,7 +8,8 @@ import torch
 
 from ctresample import LatentPrior, ReSamplePipeline, Volume, make_projector, simulate, write_sinogram
 from ctresample.errors import PriorError, UsageError
-from ctresample.pipelines.reconstruction.reconstruct import reconstruct, slice_generators
+from ctresample.pipelines.reconstruction.reconstruct import reconstruct
+from ctresample.pipelines.reconstruction.slice_generators import slice_generators
 from ctresample.solvers.resample import PRESETS
 from ctresample.testing import PretendDevice, priors
 

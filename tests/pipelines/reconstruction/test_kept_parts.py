@@ -13,8 +13,9 @@ import pytest
 from ctresample.data_tools.sinogram.file import write_sinogram
 from ctresample.errors import UsageError
 from ctresample.geometry import ImageGrid
-from ctresample.pipelines.reconstruction import reconstruct as module
+from ctresample.pipelines.reconstruction import solve_parts as module
 from ctresample.pipelines.reconstruction.kept_parts import remove_parts
+from ctresample.pipelines.reconstruction.reconstruct import reconstruct
 from ctresample.pipelines.reconstruction.room import check_room
 from ctresample.pipelines.results.options import ResultOptions
 from ctresample.pipelines.results.run import make_result
@@ -54,15 +55,15 @@ def test_after_a_stop(method, z_coupling, scan, tmp_path, monkeypatch):
     monkeypatch.setattr("ctresample.pipelines.reconstruction.parts.HALO_MM", 4.0)
     monkeypatch.setattr("ctresample.pipelines.reconstruction.parts.LEAST_HALO", 1)
     shared = {"method": method, "z_coupling": z_coupling, "batch_size": 3}
-    whole = module.reconstruct(scan, **shared)
+    whole = reconstruct(scan, **shared)
     with monkeypatch.context() as patch:
         stopped_after(patch, 2)
         with pytest.raises(Stopped):
-            module.reconstruct(scan, **shared, parts_folder=tmp_path / "parts")
+            reconstruct(scan, **shared, parts_folder=tmp_path / "parts")
     assert len(list((tmp_path / "parts").glob("*.npz"))) == 2
     solved = stopped_after(monkeypatch, 2)
     shares = []
-    again = module.reconstruct(scan, **shared, parts_folder=tmp_path / "parts", progress=shares.append)
+    again = reconstruct(scan, **shared, parts_folder=tmp_path / "parts", progress=shares.append)
     assert len(solved) == 2
     assert shares == sorted(shares)
     np.testing.assert_array_equal(again.image_hu, whole.image_hu)
@@ -70,23 +71,23 @@ def test_after_a_stop(method, z_coupling, scan, tmp_path, monkeypatch):
 
 
 def test_damaged_parts_are_made_again(scan, tmp_path):
-    whole = module.reconstruct(scan, method="fbp", parts_folder=tmp_path / "parts")
+    whole = reconstruct(scan, method="fbp", parts_folder=tmp_path / "parts")
     for place, content in zip(sorted((tmp_path / "parts").glob("*.npz")), (b"", b"PK not a zip"), strict=False):
         place.write_bytes(content)
-    again = module.reconstruct(scan, method="fbp", parts_folder=tmp_path / "parts")
+    again = reconstruct(scan, method="fbp", parts_folder=tmp_path / "parts")
     np.testing.assert_array_equal(again.image_hu, whole.image_hu)
 
 
 def test_folders_of_something_else(scan, tmp_path):
-    module.reconstruct(scan, method="fbp", parts_folder=tmp_path / "parts")
+    reconstruct(scan, method="fbp", parts_folder=tmp_path / "parts")
     other = scan.part(range(1, 12))
     for sinogram, options in ((other, {}), (scan, {"window": "ramp"})):
         with pytest.raises(UsageError, match="keeps parts of another scan, or made with other settings"):
-            module.reconstruct(sinogram, method="fbp", parts_folder=tmp_path / "parts", **options)
+            reconstruct(sinogram, method="fbp", parts_folder=tmp_path / "parts", **options)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("all of it")
     with pytest.raises(UsageError, match="neither empty nor of an earlier run"):
-        module.reconstruct(scan, method="fbp", parts_folder=tmp_path / "mine")
+        reconstruct(scan, method="fbp", parts_folder=tmp_path / "mine")
     remove_parts(tmp_path / "parts")
     assert not (tmp_path / "parts").exists()
 
@@ -134,8 +135,8 @@ def test_after_a_kill(scan, tmp_path, monkeypatch):
     monkeypatch.setattr("ctresample.pipelines.reconstruction.parts.SLAB_BATCHES", 1)
     monkeypatch.setattr("ctresample.pipelines.reconstruction.parts.HALO_MM", 4.0)
     monkeypatch.setattr("ctresample.pipelines.reconstruction.parts.LEAST_HALO", 1)
-    whole = module.reconstruct(scan, method="tv", batch_size=3)
+    whole = reconstruct(scan, method="tv", batch_size=3)
     solved = stopped_after(monkeypatch, 4)
-    again = module.reconstruct(scan, method="tv", batch_size=3, parts_folder=parts)
+    again = reconstruct(scan, method="tv", batch_size=3, parts_folder=parts)
     assert len(solved) == 4 - n_kept
     np.testing.assert_allclose(again.image_hu, whole.image_hu, atol=0.01)  # of another process: rounding
