@@ -28,6 +28,9 @@ locked = $(BIN)/python -m pip install --require-hashes --no-deps -r requirements
 demo: $(VENV)/.set-up-run
 	$(BIN)/ctresample demo -o demo-output
 
+# one thread a worker: of two workers with two threads each, four would wait for each other on two cores, and the suite
+# takes twice as long
+test: export OMP_NUM_THREADS = 1
 # not "python -m pytest", which would put this folder, and with it a bare "pipelines", on the import path
 test: $(VENV)/.set-up-test judges
 	$(BIN)/pytest -n 2 --dist loadfile
