@@ -118,6 +118,11 @@ def remove_unfinished(folder: Path) -> None:
         _remove(left)
 
 
+def unfinished_folder(path: Path) -> Path:
+    """A place beside ``path`` for what it is made of, the same in every process; `remove_unfinished` clears it."""
+    return path.parent / f"{_HIDDEN}{path.name}{_UNFINISHED}"
+
+
 def check_new_file(path: Path) -> None:
     """`OutputError` unless ``path`` is a new file in a folder that can be written."""
     with as_output_error(path):

@@ -8,7 +8,7 @@ import os
 import secrets
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ import ctresample
 from ctresample.errors import CTResampleError, OutputError, UsageError
 from ctresample.files import as_output_error
 from ctresample.pipelines.batch.job import Job, Outcome
-from ctresample.pipelines.batch.run_one import on_gpu, run_one
+from ctresample.pipelines.batch.run_one import on_gpu, run_one, solve_share
+from ctresample.pipelines.batch.shares import shares_of
 from ctresample.pipelines.batch.watch import WorkerWatch
 
 ANSWER_WITHIN_S = 20.0
@@ -167,7 +168,8 @@ def run_on_cluster(client: Any, jobs: Sequence[Job], on_start: Callable[[Job], N
     """The outcomes of jobs as they end, in no order.
 
     A job whose worker died is run again by dask; one that takes its worker with it each time, with half the slices
-    together, down to one.
+    together, down to one. Where there are more workers than jobs, several share the slices of one; what becomes of a
+    share that fails, its job shows, which does that part itself.
 
     Args:
         client: of dask.
@@ -186,8 +188,16 @@ def run_on_cluster(client: Any, jobs: Sequence[Job], on_start: Callable[[Job], N
     ended: Any = as_completed()
     watch = WorkerWatch(client)
 
+    shares_left: dict[str, int] = {}
+
     def hand_out(job: Job) -> None:
         on_start(job)
+        shares = shares_of(job, len(client.nthreads()) // len(jobs))
+        shares_left[job.key] = len(shares)
+        for one in shares or [job]:
+            submit(one)
+
+    def submit(job: Job) -> None:
         future = client.submit(_on_worker, job, mask, key=f"{job.key}-{secrets.token_hex(4)}", pure=False)
         running[future] = job
         ended.add(future)
@@ -207,7 +217,7 @@ def run_on_cluster(client: Any, jobs: Sequence[Job], on_start: Callable[[Job], N
             try:
                 outcome = future.result()
             except KilledWorker:
-                if job.batch_size > 1:
+                if not job.share and job.batch_size > 1:
                     hand_out(replace(job, batch_size=job.batch_size // 2))
                     continue
                 outcome = Outcome(
@@ -222,13 +232,18 @@ def run_on_cluster(client: Any, jobs: Sequence[Job], on_start: Callable[[Job], N
                 ) from None
             if isinstance(outcome, OutputError):
                 raise outcome
+            if job.share:
+                shares_left[job.key] -= 1
+                if not shares_left[job.key]:
+                    submit(replace(job, share=None))
+                continue
             yield outcome
             hand_out_more()
     finally:
         client.cancel(list(running))
 
 
-def _on_worker(job: Job, mask: int) -> Outcome | OutputError:
+def _on_worker(job: Job, mask: int) -> Outcome | OutputError | None:
     """Runs in the worker, where others may read the result as far as they may here; it serves one of several GPUs.
 
     Hands the error back, for dask would write the job with the names of its files into its log.
@@ -237,7 +252,12 @@ def _on_worker(job: Job, mask: int) -> Outcome | OutputError:
 
     os.umask(mask)
     name = str(get_worker().name)
+    job = on_gpu(job, int(name) if name.isdecimal() else os.getpid())
     try:
-        return run_one(on_gpu(job, int(name) if name.isdecimal() else os.getpid()))
+        if job.share is None:
+            return run_one(job)
+        with suppress(Exception):  # the job meets it, too, and says what it is
+            solve_share(job)
     except OutputError as error:
         return error
+    return None

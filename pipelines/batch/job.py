@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from ctresample.data_tools.dicom.series import FoundSeries
+from ctresample.files import unfinished_folder
 from ctresample.pipelines.batch.settings import BatchSettings
 
 
@@ -25,6 +26,7 @@ class Job:
         threads: of torch.
         batch_size: slices reconstructed together; fewer where memory runs out.
         stamp: of the input when it was found.
+        share: ``(k, n)``: not the result, but every n-th of the parts it is made of; None for the result.
     """
 
     key: str
@@ -36,6 +38,12 @@ class Job:
     threads: int
     batch_size: int
     stamp: str
+    share: tuple[int, int] | None = None
+
+    @property
+    def parts_folder(self) -> Path:
+        """Where workers that share a series put its parts."""
+        return unfinished_folder(self.folder)
 
 
 @dataclass(frozen=True, kw_only=True)

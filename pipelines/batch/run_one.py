@@ -20,7 +20,7 @@ from ctresample.pipelines.batch.preview import PREVIEW_NAME, write_preview
 from ctresample.pipelines.batch.result_folder import content_of
 from ctresample.pipelines.batch.work_on import Share, learned_model, measured
 from ctresample.pipelines.results.memory import OutOfMemoryError
-from ctresample.pipelines.results.run import make_result
+from ctresample.pipelines.results.run import make_result, make_share
 from ctresample.planes import last_is_up, voxel_size_mm
 
 SCAN_SHARE = 0.2
@@ -94,6 +94,7 @@ def _fill(folder: Path, job: Job, progress: Share) -> Mapping[str, Any]:
         batch_size=min(job.batch_size, sinogram.n_slices),
         created=job.created,
         notes=told,
+        parts_folder=job.parts_folder if job.parts_folder.is_dir() else None,
         progress=lambda share, step: progress(SCAN_SHARE + (1 - SCAN_SHARE) * share),
     )
     image, metrics = result.reconstruction, result.metrics
@@ -111,6 +112,24 @@ def _fill(folder: Path, job: Job, progress: Share) -> Mapping[str, Any]:
         "residual_ratio": sum(image.residual_ratio) / len(image.residual_ratio),
         **({} if metrics is None else metrics["mean"]),
     }
+
+
+def solve_share(job: Job) -> None:
+    """Solve a job's share of a series, for `run_one` to find.
+
+    Raises:
+        CTResampleError: whatever is wrong with the series, or with its share.
+    """
+    torch.set_num_threads(job.threads)
+    sinogram, _ = measured(job.source, job.settings)
+    make_share(
+        sinogram,
+        job.settings,
+        job.share or (0, 1),
+        job.parts_folder,
+        model=learned_model(job.settings),
+        batch_size=min(job.batch_size, sinogram.n_slices),
+    )
 
 
 def _failed(job: Job, error: Exception, began: float) -> Outcome:

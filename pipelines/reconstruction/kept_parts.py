@@ -7,6 +7,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,21 @@ from ctresample.finite_json import finite
 from ctresample.sinogram import Sinogram
 
 _SETTINGS = "parts.json"
+
+
+@dataclass(frozen=True, eq=False)
+class KeptPart:
+    """What came of slices that were solved together.
+
+    Attributes:
+        image_hu: of those that count, ``[slice, y, x]``.
+        ratios: their residual ratios.
+        steps: of every step its solver's name, its number, and the residual then.
+    """
+
+    image_hu: NDArray[np.float32]
+    ratios: NDArray[np.float64]
+    steps: Sequence[tuple[str, int, float]]
 
 
 class KeptParts:
@@ -41,7 +57,8 @@ class KeptParts:
         with as_output_error(folder):
             folder.mkdir(parents=True, exist_ok=True)
             if not place.exists():
-                if any(not name.name.startswith(".") for name in folder.iterdir()):
+                mine = all(name.name.startswith(".") for name in folder.iterdir())
+                if not mine and not place.exists():  # another process may have begun with it just now
                     raise UsageError(f"{folder} is neither empty nor of an earlier run; choose another folder")
                 write_file(place, own)
             elif place.read_bytes() != own.encode():
@@ -50,20 +67,29 @@ class KeptParts:
                     "or choose another folder"
                 )
 
-    def get(self, slices: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.float64]] | None:
-        """Images ``[slice, y, x]`` in HU and residual ratios of slices; None if they are not there, or damaged."""
+    def get(self, slices: Sequence[int]) -> KeptPart | None:
+        """What came of these slices; None if it is not there, or damaged."""
         try:
             with np.load(self._place(slices), allow_pickle=False) as stored:
                 if stored["slices"].tolist() == list(slices):
-                    return stored["image_hu"], stored["ratios"]
+                    steps = zip(*(stored[name].tolist() for name in ("solvers", "steps", "residuals")), strict=True)
+                    return KeptPart(stored["image_hu"], stored["ratios"], list(steps))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             pass
         return None
 
-    def put(self, slices: Sequence[int], image_hu: NDArray[np.float32], ratios: NDArray[np.float64]) -> None:
-        """Keep the images and residual ratios of slices; they are on the disk when this returns."""
+    def put(self, slices: Sequence[int], part: KeptPart) -> None:
+        """Keep what came of these slices; it is on the disk when this returns."""
         content = io.BytesIO()
-        np.savez(content, slices=np.array(slices), image_hu=image_hu, ratios=ratios)
+        np.savez(
+            content,
+            slices=np.array(slices),
+            image_hu=part.image_hu,
+            ratios=part.ratios,
+            solvers=np.array([solver for solver, _, _ in part.steps], dtype=np.str_),
+            steps=np.array([step for _, step, _ in part.steps], dtype=np.int64),
+            residuals=np.array([residual for _, _, residual in part.steps], dtype=np.float64),
+        )
         write_file(self._place(slices), content.getbuffer())
 
     def _place(self, slices: Sequence[int]) -> Path:

@@ -14,7 +14,7 @@ from ctresample.consistency import noise_ratio, residual_ratio
 from ctresample.geometry import Geometry
 from ctresample.operators import Projector, make_projector
 from ctresample.pipelines.reconstruction.in_parts import InParts
-from ctresample.pipelines.reconstruction.kept_parts import KeptParts
+from ctresample.pipelines.reconstruction.kept_parts import KeptPart, KeptParts
 from ctresample.pipelines.reconstruction.parts import Part, by_slice, neighbours_of, parts_of
 from ctresample.pipelines.reconstruction.plan import Plan
 from ctresample.pipelines.reconstruction.slab import inside
@@ -43,16 +43,18 @@ class SolvedParts:
 def solve_parts(
     plan: Plan,
     *,
-    projector: Projector | None,
-    keeping: KeptParts | None,
-    progress: Callable[[float], None] | None,
+    projector: Projector | None = None,
+    keeping: KeptParts | None = None,
+    share: tuple[int, int] = (0, 1),
+    progress: Callable[[float], None] | None = None,
 ) -> SolvedParts:
-    """Solve every part of a plan.
+    """Solve every part of a plan, or a share of them.
 
     Args:
         plan: what is to be done.
         projector: of all slices, where there is one already.
         keeping: where finished parts lie and are put.
+        share: ``(k, n)``: only every n-th part from the k-th on. The slices of others stay NaN.
         progress: told the fraction done, from 0 to 1.
     """
     scan, n = plan.sinogram, plan.sinogram.n_slices
@@ -64,27 +66,47 @@ def solve_parts(
 
     # filled, for an empty one would take its memory only as it is written to: more and more
     image_hu = np.full((n, *scan.grid.shape[-2:]), np.nan, np.float32)
-    ratios, history, done = np.empty(n), _History(), 0
-    for part in parts_of(scan, plan.coupling, make, 1 if plan.method.one_by_one else plan.batch_size):
+    ratios, history, done = np.full(n, np.nan), _History(), 0
+    at_once = 1 if plan.method.one_by_one else plan.batch_size
+    for number, part in enumerate(parts_of(scan, plan.coupling, make, at_once)):
         own = list(part.slices or range(n))
         kept = own[part.kept]
-        finished = keeping.get(kept) if keeping else None
-        if finished is not None:
-            image_hu[kept], ratios[kept] = finished
-        else:
-            watch = _watch(history, len(own), progress, done / n, (done + len(kept)) / n)
-            batch = _batch(plan, part, own, sigma, watch)
-            mu = solve(plan.method, batch)
-            found = _residual_ratios(plan, batch, mu, part, judge)
-            ratios[kept] = found[part.kept] if part.slices else found
-            hu = scan.geometry.as_slices(mu_to_hu(mu, scan.mu_water_per_mm))
-            image_hu[kept] = hu.cpu().numpy()[part.kept]
-            if keeping:
-                keeping.put(kept, image_hu[kept], ratios[kept])
+        if number % share[1] == share[0]:
+            finished = keeping.get(kept) if keeping else None
+            if finished is None:
+                told = _told(progress, done / n, (done + len(kept)) / n)
+                finished = _solved(plan, part, own, sigma, judge, told)
+                if keeping:
+                    keeping.put(kept, finished)
+            image_hu[kept], ratios[kept] = finished.image_hu, finished.ratios
+            history.add(finished.steps, len(own))
         done += len(kept)
         if progress:
             progress(done / n)
     return SolvedParts(image_hu, ratios, history.means())
+
+
+def _solved(
+    plan: Plan,
+    part: Part,
+    own: Sequence[int],
+    sigma: NDArray[np.float32],
+    judge: Sinogram | None,
+    progress: Callable[[float], None],
+) -> KeptPart:
+    """Of those slices of a part that count; all of it have the numbers ``own``."""
+    steps: list[tuple[str, int, float]] = []
+
+    def watch(share: float, status: Status) -> None:
+        steps.append((status.solver, status.step, status.residual_ratio))
+        progress(share)
+
+    batch = _batch(plan, part, own, sigma, watch)
+    mu = solve(plan.method, batch)
+    ratios = _residual_ratios(plan, batch, mu, part, judge)
+    hu = plan.sinogram.geometry.as_slices(mu_to_hu(mu, plan.sinogram.mu_water_per_mm)).cpu().numpy()
+    n_kept = len(own[part.kept])
+    return KeptPart(hu[part.kept], ratios[part.kept] if part.slices else np.repeat(ratios, n_kept), steps)
 
 
 def _judge_of(plan: Plan) -> Sinogram | None:
@@ -93,15 +115,9 @@ def _judge_of(plan: Plan) -> Sinogram | None:
     return inside(plan.sinogram) if is_direct_helix else None
 
 
-def _watch(history: _History, weight: int, progress: Callable[[float], None] | None, begin: float, end: float) -> Watch:
-    """Keeps the residuals of a part of ``weight`` slices, and tells the share of all done, ``begin`` to ``end``."""
-
-    def watch(share: float, status: Status) -> None:
-        history.add(status, weight)
-        if progress:
-            progress(begin + share * (end - begin))
-
-    return watch
+def _told(progress: Callable[[float], None] | None, begin: float, end: float) -> Callable[[float], None]:
+    """Told the share of a part, tells that of all, from ``begin`` to ``end``."""
+    return lambda share: progress(begin + share * (end - begin)) if progress else None
 
 
 def _batch(plan: Plan, part: Part, own: Sequence[int], sigma: NDArray[np.float32], watch: Watch) -> Batch:
@@ -142,8 +158,9 @@ class _History:
     def __init__(self) -> None:
         self._steps: dict[tuple[str, int], list[tuple[float, int]]] = {}
 
-    def add(self, status: Status, weight: int) -> None:
-        self._steps.setdefault((status.solver, status.step), []).append((status.residual_ratio, weight))
+    def add(self, steps: Sequence[tuple[str, int, float]], weight: int) -> None:
+        for solver, step, residual in steps:
+            self._steps.setdefault((solver, step), []).append((residual, weight))
 
     def means(self) -> tuple[float, ...]:
         return tuple(sum(r * w for r, w in seen) / sum(w for _, w in seen) for seen in self._steps.values())

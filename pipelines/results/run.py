@@ -21,12 +21,14 @@ from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.calibration.judge import Judge
 from ctresample.pipelines.calibration.lights import lights_of, record_of
 from ctresample.pipelines.calibration.trust import Trust
-from ctresample.pipelines.reconstruction.kept_parts import remove_parts
+from ctresample.pipelines.reconstruction.kept_parts import KeptParts, remove_parts
 from ctresample.pipelines.reconstruction.learned_models import learned_model
 from ctresample.pipelines.reconstruction.methods import method_named
 from ctresample.pipelines.reconstruction.parts import largest_slab
+from ctresample.pipelines.reconstruction.plan import planned
 from ctresample.pipelines.reconstruction.reconstruct import reconstruct
 from ctresample.pipelines.reconstruction.room import slab_bytes
+from ctresample.pipelines.reconstruction.solve_parts import solve_parts
 from ctresample.pipelines.reconstruction.z_coupling import coupling_of
 from ctresample.pipelines.results.against import compare
 from ctresample.pipelines.results.deidentification_report import REPORT_NAME, write_report
@@ -207,20 +209,61 @@ def reconstructed(
     """The images alone, the first slice being of that number; see `ctresample.pipelines.reconstruction.reconstruct`."""
     return reconstruct(
         sinogram,
-        method=options.method,
-        preset=options.preset,
-        prior=options.prior if model is None else model,
-        seed=options.seed,
-        window=options.window,
-        view_weights=options.view_weights,
-        physics=options.physics,
-        z_coupling=options.z_coupling,
-        device=options.device,
+        **_how(options, model),
         batch_size=batch_size,
         progress=progress,
         parts_folder=parts_folder,
         slice_numbers=range(first, first + sinogram.n_slices) if first else None,
     )
+
+
+def make_share(
+    sinogram: Sinogram,
+    options: ResultOptions,
+    share: tuple[int, int],
+    parts_folder: StrPath,
+    *,
+    model: LearnedModel | None = None,
+    batch_size: int = 8,
+) -> None:
+    """Solve a share of what `make_result` would, and keep it where that finds it.
+
+    Args:
+        sinogram: the one that `make_result` will get.
+        options: the same.
+        share: ``(k, n)``: every n-th part from the k-th on.
+        parts_folder: of all shares; each may be another process's.
+        model: the learned model, loaded; by default that of the options is.
+        batch_size: that of `make_result`.
+
+    Raises:
+        CTResampleError: as `make_result`.
+    """
+    options = on_its_device(options)
+    plan = planned(
+        cleaned(sinogram, options.clean),
+        **_how(options, model),
+        batch_size=batch_size,
+        settings=None,
+        slice_numbers=None,
+    )
+    keeping = KeptParts(as_path(parts_folder, "parts_folder"), plan.sinogram, plan.follows_from)
+    solve_parts(plan, keeping=keeping, share=share)
+
+
+def _how(options: ResultOptions, model: LearnedModel | None) -> dict[str, Any]:
+    """What `reconstruct` is told of the options."""
+    return {
+        "method": options.method,
+        "preset": options.preset,
+        "prior": options.prior if model is None else model,
+        "seed": options.seed,
+        "window": options.window,
+        "view_weights": options.view_weights,
+        "physics": options.physics,
+        "z_coupling": options.z_coupling,
+        "device": options.device,
+    }
 
 
 def on_its_device(options: ResultOptions) -> ResultOptions:

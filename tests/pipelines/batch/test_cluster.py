@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from corpus import write_series
 
 from ctresample.errors import CTResampleError, PriorError
 from ctresample.pipelines.batch import cluster as clusters
@@ -51,6 +52,28 @@ def test_results_and_manifest_are_those_of_one_process(run, client, tmp_path, co
     assert sorted(row.status for row in rows) == ["done"] * 4 + ["skipped"]
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
     assert endings(tmp_path / "two") == endings(tmp_path / "one")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_workers_share_the_slices_of_one_series(run, settings, client, tmp_path, contents, monkeypatch, fails):
+    """The result is that of one process; also where a share fails, whose part the last job then does."""
+    write_series(tmp_path / "source", "long", n=7)
+    of_series = replace(settings, method="cgls", scan=replace(settings.scan, size=16))
+    shared = {"settings": of_series, "place": tmp_path / "source", "batch_size": 1}
+    run(tmp_path / "one", **shared)
+    jobs, submit = [], client.submit
+
+    def noted(function, job, *rest, **how):
+        jobs.append(job.share)
+        broken = replace(job, source=tmp_path / "gone.h5") if fails and job.share else job
+        return submit(function, broken, *rest, **how)
+
+    monkeypatch.setattr(client, "submit", noted)
+    (row,) = run(tmp_path / "two", client=client, **shared)
+    assert row.status == "done"
+    assert jobs == [(0, 2), (1, 2), None]
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+    assert [place.name for place in (tmp_path / "two" / "series").iterdir()] == [row.key]
 
 
 def test_workers_that_see_other_files_are_refused(client, tmp_path, monkeypatch):
