@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from pydicom import dcmread
 from typer.testing import CliRunner
 
 from ctresample.data_tools.dicom.read import read_ct_series
@@ -121,3 +122,56 @@ def fails(cli, tmp_path):
         return line
 
     return run
+
+
+@pytest.fixture
+def one_node(tmp_path_factory):
+    """Write a config file with the one node "here"."""
+    folder = tmp_path_factory.mktemp("config")
+
+    def write(text, **values):
+        lines = [f"{key} = {value!r}".replace("'", '"') for key, value in values.items()]
+        path = folder / "pacs.toml"
+        path.write_text("\n".join(["[nodes.here]", *lines, text]))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def dimse(one_node):
+    def write(port, text="", host="127.0.0.1", **values):
+        return one_node(text, type="dimse", host=host, port=port, ae_title="ARCHIVE", **values)
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def datasets(derived):
+    return [dcmread(path) for path in sorted(derived.glob("*.dcm"))]
+
+
+@pytest.fixture
+def fetching(fails, tmp_path, datasets):
+    """The line of a fetch that fails."""
+    return lambda path: fails(
+        "fetch", "here", "--study", datasets[0].StudyInstanceUID, "-o", tmp_path / "out", "--config", path
+    )
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """Paths of a self-signed certificate for 127.0.0.1 and its key."""
+
+    def make(name):
+        folder = tmp_path_factory.mktemp(name)
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+            + ["-days", "2", "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"]
+            + ["-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
+            check=True,
+            capture_output=True,
+        )
+        return folder / "cert.pem", folder / "key.pem"
+
+    return make

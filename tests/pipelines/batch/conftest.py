@@ -15,6 +15,12 @@ def one_thread(in_one_thread):
         yield
 
 
+@pytest.fixture(autouse=True)
+def same_moment(monkeypatch):
+    """All batches of these tests begin at one moment, so that their results can be compared."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+
+
 @pytest.fixture(scope="session")
 def source(tmp_path_factory) -> Path:
     """Four good series, and one with a gap."""
