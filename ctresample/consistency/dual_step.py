@@ -15,7 +15,13 @@ from ctresample.operators import LinearOperator, Weighted
 
 
 def dual_proximal_step(
-    x0: torch.Tensor, y: torch.Tensor, A: LinearOperator, *, spread: torch.Tensor | float, n_iterations: int
+    x0: torch.Tensor,
+    y: torch.Tensor,
+    A: LinearOperator,
+    *,
+    spread: torch.Tensor | float,
+    n_iterations: int,
+    tolerance: float = 0.0,
 ) -> torch.Tensor:
     """`proximal_step` in measurement space: ``x0 + A^T v`` with ``(A A^T + 1 / spread^2) v = y - A x0``.
 
@@ -25,17 +31,23 @@ def dual_proximal_step(
     near to the solution as 20 to 30 in pixels; an ``A`` whose row norms are off by less than a factor of two costs
     one iteration more.
 
-    Arguments as of `proximal_step`. Differentiable with respect to ``x0`` and ``y``.
+    Arguments as of `proximal_step`, ``tolerance`` too. Differentiable with respect to ``x0`` and ``y``.
     """
     own = torch.as_tensor(1 / spread, dtype=y.dtype, device=y.device)
     scale = 1 / torch.hypot(A.row_norms, own)
     B, own_share = Weighted(A, scale), (scale * own).square()
     r = scale * (y - A(x0))
     v, p, rr = torch.zeros_like(r), r, inner_product(r, r)
+    running = torch.ones_like(rr)
     for _ in range(n_iterations):
-        Hp = B(B.T(p)) + own_share * p
-        alpha = safe_ratio(inner_product(p, r), inner_product(p, Hp))
+        q = B.T(p)
+        Hp = B(q) + own_share * p
+        alpha = running * safe_ratio(inner_product(p, r), inner_product(p, Hp))
         v, r = v + alpha * p, r - alpha * Hp
+        if tolerance:
+            running = running * (alpha * (inner_product(q, q) / q[0].numel()).sqrt() >= tolerance)
+            if not running.any():
+                break
         rr, old = inner_product(r, r), rr
         p = r + safe_ratio(rr, old) * p
     return x0 + B.T(v)

@@ -28,8 +28,9 @@ the map would show little else; a quarter leaves an eighth of it, and blurs what
 SPREAD_HU = MATTERS_HU
 """Noise a pixel, in HU, that parts measured and not measured."""
 
-TOLERANCE_HU = 0.05
-"""Of an origin map: a slice is done when an iteration of conjugate gradients moves it less (root mean square)."""
+TOLERANCE_HU = 0.2
+"""Of an origin map: a slice is done when an iteration of conjugate gradients moves it less (root mean square). What is
+left then is 0.2 HU for 25 views, 0.3 for 60 (root mean square), and 4 in the worst pixel."""
 
 
 def residual_map(
