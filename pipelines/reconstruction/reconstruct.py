@@ -202,7 +202,9 @@ def reconstruct(
             keeping.put(kept, image_hu[kept], ratios[kept])
         if progress:
             progress(done / n)
-    residual_doubt = residual_finding(float(np.mean(ratios)), sinogram.geometry.n_views)
+    residual_doubt = residual_finding(
+        ratios[wanted].tolist(), whole, fitted=chosen.is_fitted, early=chosen.way == "iterative"
+    )
     beyond = scans.beyond(whole) if (scans := chosen.trained_scans(model, settings)) else None
     return Reconstruction(
         image_hu=image_hu[wanted],
