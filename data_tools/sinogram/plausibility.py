@@ -7,14 +7,14 @@ Nothing here refuses: each finding is a sentence for the person who knows the sc
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ctresample.bad_rays import BAD_RAY_SIGMA
 from ctresample.geometry.arcs import unmeasured_rad, widest_step
-from ctresample.sinogram import EDGE_AIR_SHARE, Sinogram
+from ctresample.sinogram import EDGE_AIR_SHARE, NOISE_FREE_SIGMA, Sinogram
 
 LARGEST_LINE_INTEGRAL = 50.0
 """No detector counts the e^-50th part of its photons."""
@@ -24,6 +24,9 @@ FEW_VIEWS = 10
 
 FAR_ABOVE_NOISE = 100.0
 """A residual so many times the noise says that the model of the scan is wrong, not the image."""
+
+MISSES_NOISE = 2.0
+"""Residual of an image that was fitted to the data, in noise levels, from which on texture of tens of HU was seen."""
 
 _EDGE_BINS = 2
 Check = Callable[[Sinogram], Iterator[str]]
@@ -36,16 +39,43 @@ def findings(sinogram: Sinogram) -> tuple[str, ...]:
     return tuple(text for check in checks for text in check(sinogram))
 
 
-def residual_finding(ratio: float, n_views: int) -> str | None:
-    """What is doubtful about the residual of an image, over that of the noise."""
-    if not ratio < FAR_ABOVE_NOISE:
+def residual_finding(ratios: Sequence[float], sinogram: Sinogram, *, fitted: bool, early: bool = False) -> str | None:
+    """What is doubtful about the residuals of an image.
+
+    Args:
+        ratios: of each slice, over that of the noise.
+        sinogram: what the image was made of.
+        fitted: whether it was fitted to the data up to their noise; that of FBP and of networks alone never is.
+        early: whether by a method that may stop before it fits.
+    """
+    mean, worst, n_views = sum(ratios) / len(ratios), max(ratios), sinogram.geometry.n_views
+    if not mean < FAR_ABOVE_NOISE:
         return (
-            f"the image misses the data by {ratio:.3g} times their noise: the geometry, the units or the number of "
+            f"the image misses the data by {mean:.3g} times their noise: the geometry, the units or the number of "
             "photons are likely wrong, or the object is wider than the image"
+        )
+    if fitted and worst >= MISSES_NOISE:
+        n = sum(ratio >= MISSES_NOISE for ratio in ratios)
+        where = "" if n == len(ratios) else f" (in {n} of {len(ratios)} slices)"
+        return (
+            f"the image misses the data by up to {worst:.3g} times their noise{where}, and may hold texture of tens of "
+            f"HU or lack detail: {_why_missed(sinogram, early)}"
         )
     if n_views < FEW_VIEWS:
         return f"a residual from {n_views} view{'s'[: n_views > 1]} says nothing about the image: almost any would fit"
     return None
+
+
+def _why_missed(sinogram: Sinogram, early: bool) -> str:
+    """Likely causes of data that an image does not explain, with the ways out."""
+    causes = ["the method stopped early (tv goes on)"] if early else []
+    causes += ["the scan holds what its model does not (beam hardening, scatter, motion, an open beam that is off)"]
+    pixel_mm = max(map(abs, sinogram.grid.steps_mm[-2:]))
+    if pixel_mm > 0.5 * float(np.median(np.abs(np.diff(sinogram.geometry.from_axis_mm)))):
+        causes.insert(0, f"pixels of {pixel_mm:.3g} mm are too coarse for what so many photons say (a larger --size)")
+    if sinogram.photons is None:
+        causes.insert(0, f"a noise of {NOISE_FREE_SIGMA:.1%} is taken where no photons are stated (key photons)")
+    return ", or ".join(causes)
 
 
 def truncated_share(sinogram: Sinogram) -> float:

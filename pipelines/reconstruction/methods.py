@@ -69,6 +69,11 @@ class Method:
         """Whether it has settings of its own, named or not."""
         return self.has_presets or bool(self.settings)
 
+    @property
+    def is_fitted(self) -> bool:
+        """Whether its images are fitted to the data up to their noise."""
+        return self.way not in ("direct", "corrected")
+
     def cost_of(self, preset: str = "") -> int:
         """Rough time of a slice with a preset; presets made by the caller cost as much as the first."""
         return self.presets.get(preset, next(iter(self.presets.values()))) if self.has_presets else self.cost

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from ctresample.choices import ViewWeights, Window, ZCoupling
@@ -113,15 +112,16 @@ def reconstruct(
         keeping = KeptParts(as_path(parts_folder, "parts_folder"), plan.sinogram, plan.follows_from)
     began = time.perf_counter()
     solved = solve_parts(plan, projector=projector, keeping=keeping, progress=progress)
-    ratios, whole = solved.residual_ratios, plan.whole
-    residual_doubt = residual_finding(float(np.mean(ratios)), whole.geometry.n_views)
+    ratios, whole = solved.residual_ratios[plan.wanted].tolist(), plan.whole
+    stops_early = plan.method.way == "iterative"
+    residual_doubt = residual_finding(ratios, whole, fitted=plan.method.is_fitted, early=stops_early)
     scans = plan.method.trained_scans(plan.model, plan.settings)
     beyond = scans.beyond(whole) if scans else None
     return Reconstruction(
         image_hu=solved.image_hu[plan.wanted],
         doubts=(*findings(whole), *filter(None, (beyond, residual_doubt))),
         sinogram=whole,
-        residual_ratio=tuple(ratios[plan.wanted].tolist()),
+        residual_ratio=tuple(ratios),
         residual_history=solved.residual_history,
         seconds=time.perf_counter() - began,
         settings=plan.used,

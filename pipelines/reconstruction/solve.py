@@ -158,68 +158,58 @@ def iterative(solver: Solver, batch: Batch) -> torch.Tensor:
 def penalised(solver: Solver, batch: Batch) -> torch.Tensor:
     """By a solver that knows the spacing of pixels; what is not linear is linearised at the last image, in rounds."""
     rounds, A, problem, spacing = count(), batch.A, batch.problem, batch.spacing
-    if isinstance(A, Projector) and A.geometry.name == "helical" and problem.is_linear:
-        return _by_misfit(solver, batch)
+    helix = isinstance(A, Projector) and A.geometry.name == "helical"
+    if problem.is_linear and (helix or solver is tv):
+        return _by_misfit(solver, batch, never_fits=helix)
 
     def solve(y: torch.Tensor, A: LinearOperator, sigma: torch.Tensor) -> torch.Tensor:
         return solver(y, A, sigma=sigma, spacing=spacing, callback=_one_of(next(rounds), problem, batch.watch))
 
     x = solve(batch.y, A, batch.sigma)
-    if not problem.is_linear:
-        return problem.refined(x, solve)
-    return _smooth_where_unexplained(x, batch) if solver is tv else x
+    return x if problem.is_linear else problem.refined(x, solve)
 
 
-def _smooth_where_unexplained(x: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Images by total variation, again where pixels cannot explain the data: their misfit then counts as noise.
+def _by_misfit(solver: Solver, batch: Batch, *, never_fits: bool) -> torch.Tensor:
+    """Images for which what they cannot explain of the data counts as noise (discrepancy principle).
 
     Of many photons and coarse pixels no image fits the data up to their noise, and one that tries to is a checkerboard,
-    tens of HU high (see `_by_misfit`, of a helix). Each slice by itself, so that none depends on the others.
+    tens of HU high. An image says how far off any is at most; its solution with so much noise says it better. Each
+    slice by itself, so that none depends on the others.
+
+    Args:
+        solver: of total variation or least squares.
+        batch: of a linear problem.
+        never_fits: of a helix, whose voxels are coarser than its rays: a rough first image will do.
     """
-    scale = torch.ones(len(x), device=x.device)
-    for _ in range(MISFIT_ROUNDS):
-        misfit = (residual_ratio((batch.A(x) - batch.y) / batch.sigma) / noise_ratio(batch.sigma)).to(scale)
-        again = misfit > torch.where(scale > 1, scale * math.exp(_SAME_MISFIT), torch.full_like(scale, _UNEXPLAINED))
-        if not again.any():
-            break
-        scale = torch.where(again, misfit, scale)
-        sigma = _noisier(batch.sigma, per_slice(scale, batch.sigma))
-        x[again] = tv(
-            batch.y[again],
-            batch.A,
-            sigma=sigma[again],
-            spacing=batch.spacing,
-            callback=lambda status: batch.watch(1.0, status),
-        )
-    return x
-
-
-def _by_misfit(solver: Solver, batch: Batch) -> torch.Tensor:
-    """As `penalised`, of a helix: what the image cannot explain of the data counts as noise (discrepancy principle).
-
-    Voxels of a long scan are coarser than its rays, so that no image fits readings of a high dose up to their noise;
-    one that tries to is a checkerboard, tens of HU high. A rough image says how far off any is at most; its solution
-    with so much noise says it better.
-    """
-    n_rounds, scale = 1 + MISFIT_ROUNDS, 1.0
-    known = batch.sigma < BAD_RAY_SIGMA
-    for number in range(n_rounds):
+    scale = torch.ones(len(batch.y), device=batch.y.device)
+    again = torch.ones_like(scale, dtype=torch.bool)
+    x = batch.y.new_zeros(())
+    for number in range(1 + MISFIT_ROUNDS):
+        rough = never_fits and number == 0
 
         def told(status: Status, number: int = number) -> None:
-            batch.watch((number + status.step / status.n_steps) / n_rounds, status)
+            batch.watch(min(1.0, (number + status.step / status.n_steps) / (2 if never_fits else 1)), status)
 
-        sigma = _noisier(batch.sigma, scale)
-        more = {} if number else {"tolerance_hu": _ROUGH_HU}
-        x = solver(batch.y, batch.A, sigma=sigma, spacing=batch.spacing, callback=told, **more)
-        misfit = ((batch.A(x) - batch.y) / batch.sigma)[known]
-        wanted = max(1.0, float(misfit.square().mean().sqrt()))
-        if number and abs(math.log(wanted / scale)) < _SAME_MISFIT:
+        some: slice | torch.Tensor = slice(None) if again.all() else again  # a helix's data are not to be copied
+        found = solver(
+            batch.y[some],
+            batch.A,
+            sigma=_noisier(batch.sigma[some], per_slice(scale[some], batch.sigma)),
+            spacing=batch.spacing,
+            callback=told,
+            **({"tolerance_hu": _ROUGH_HU} if rough else {}),
+        )
+        x = found if number == 0 else x.index_copy(0, again.nonzero()[:, 0], found)
+        misfit = (residual_ratio((batch.A(x) - batch.y) / batch.sigma) / noise_ratio(batch.sigma)).to(scale)
+        wanted = torch.where(misfit > _UNEXPLAINED, misfit, torch.ones_like(misfit))
+        again = rough | torch.where(scale > 1, (wanted / scale).log().abs() >= _SAME_MISFIT, wanted > 1)
+        if not again.any():
             break
-        scale = wanted
+        scale = torch.where(again, wanted, scale)
     return x
 
 
-def _noisier(sigma: torch.Tensor, scale: torch.Tensor | float) -> torch.Tensor:
+def _noisier(sigma: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     """So many times the noise; rays that are not known stay what they are."""
     return torch.where(sigma < BAD_RAY_SIGMA, scale * sigma, sigma)
 

@@ -386,6 +386,14 @@ def test_no_doubt_about_a_good_scan(sinogram):
 
 
 def test_residuals():
-    assert residual_finding(1.1, 90) is None
-    assert "150 times their noise" in residual_finding(150, 90)
-    assert "says nothing about the image" in residual_finding(0.9, 1)
+    scan = scan_of(line_integrals())
+    scan = replace(scan, grid=replace(scan.grid, pixel_size_mm=0.4))
+    assert residual_finding([1.1, 1.9], scan, fitted=True) is None
+    assert residual_finding([30.0], scan, fitted=False) is None  # FBP never fits
+    assert "150 times their noise" in residual_finding([150], scan, fitted=False)
+    assert "3 times their noise (in 1 of 2 slices)" in (text := residual_finding([3, 1], scan, fitted=True))
+    assert "a larger --size" not in text and "no photons are stated (key photons)" in text
+    coarse = replace(scan, grid=replace(scan.grid, pixel_size_mm=8.0), photons=1e6)
+    assert "pixels of 8 mm are too coarse" in residual_finding([3], coarse, fitted=True)
+    assert "stopped early (tv goes on)" in residual_finding([3], coarse, fitted=True, early=True)
+    assert "says nothing about the image" in residual_finding([0.9], scan.every(30), fitted=True)
