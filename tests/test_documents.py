@@ -63,11 +63,17 @@ SLOW = (
     "batch.md: ctresample batch export/ -o results --views 25 --photons 1e5 --workers 2",
     "export.md: ctresample simulate chest_ct/ -o scan.h5 --views 25 --photons",
     "export.md: ctresample simulate chest_ct/ -o scan.h5 --views 25 --deidentify",
+    "measured-or-invented.md: ctresample simulate chest_ct/ -o scan.h5 --views 25 --photons 1e5\n"
+    "ctresample reconstruct scan.h5 -o result --method cgls",
     "measured.md: .venv/bin/ctresample import",
     "measured.md: .venv/bin/ctresample reconstruct",
+    "scanners.md: ctresample info",
+    "scanners.md: ctresample align",
     "scanners.md: ctresample simulate",
     "sinograms.md: ctresample import",
     "trust.md: ctresample reconstruct",
+    "volumes.md: ctresample simulate",
+    "volumes.md: ctresample benchmark",
 )
 
 
