@@ -27,7 +27,8 @@ from ctresample.pipelines.benchmark.runs import Run
 from ctresample.pipelines.reconstruction.methods import DEFAULT_PRIOR
 from ctresample.pipelines.reconstruction.physics import Physics
 from ctresample.pipelines.reconstruction.reconstruct import reconstruct
-from ctresample.pipelines.scan.measure import REFINEMENT, scanned
+from ctresample.pipelines.scan.measure import scanned
+from ctresample.pipelines.scan.room import REFINEMENT
 from ctresample.pipelines.scan.simulate import simulate
 from ctresample.sinogram import Sinogram
 from ctresample.units import AIR_HU, hu_to_mu

@@ -32,7 +32,7 @@ from ctresample.pipelines.benchmark.runs import FAILURES, Run, reason_of
 from ctresample.pipelines.reconstruction.methods import METHODS
 from ctresample.pipelines.reconstruction.reconstruct import reconstruct
 from ctresample.pipelines.scan.lesion import Lesion
-from ctresample.pipelines.scan.measure import REFINEMENT
+from ctresample.pipelines.scan.room import REFINEMENT
 from ctresample.pipelines.work import Progress, Work
 from ctresample.result import Labelled
 from ctresample.sinogram import Sinogram

@@ -25,7 +25,8 @@ from ctresample.pipelines.lesions.places import check_lesions, places_mm
 from ctresample.pipelines.reconstruction.methods import METHODS
 from ctresample.pipelines.reconstruction.reconstruct import reconstruct
 from ctresample.pipelines.scan.lesion import Lesion, Shape
-from ctresample.pipelines.scan.measure import REFINEMENT, scanned
+from ctresample.pipelines.scan.measure import scanned
+from ctresample.pipelines.scan.room import REFINEMENT
 from ctresample.pipelines.work import Progress, Work
 from ctresample.result import Labelled
 from ctresample.sinogram import Sinogram

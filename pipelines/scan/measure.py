@@ -16,15 +16,11 @@ from ctresample.noise import Scanner, add_noise, blurred, check_noise, with_cros
 from ctresample.operators import ConeProjector, StreamedProjector
 from ctresample.pipelines.scan.geometry import reconstruction_grid, stagger_shifts
 from ctresample.pipelines.scan.helical_views import helical_views
-from ctresample.pipelines.scan.room import AT_ONCE
+from ctresample.pipelines.scan.room import AT_ONCE, REFINEMENT
 from ctresample.regrid import to_square_grid
 from ctresample.sinogram import Sinogram
 from ctresample.units import AIR_HU, MU_WATER_PER_MM, hu_to_mu
 from ctresample.volume import Volume
-
-REFINEMENT = 2
-"""The simulated object has pixels, and the detector parts of bins, this many times finer than the reconstruction:
-data made with the very matrix that reconstructs them would flatter every method (the "inverse crime")."""
 
 _DETECTOR = (0, 1)
 """Follows the seed for what belongs to the detector; a slice's noise has its number alone, so the two differ."""

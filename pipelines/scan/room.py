@@ -8,7 +8,10 @@ from ctresample.pipelines.machine_memory import memory_bytes
 AT_ONCE = 16
 """Slices that are scanned together: on the refined grid, in double precision, 500 of 512 x 512 would take 6 GB."""
 
-_FINER = 2  # as in ctresample.pipelines.scan.measure, whose torch the choice alone must not cost
+REFINEMENT = 2
+"""The simulated object has pixels, and the detector parts of bins, this many times finer than the reconstruction:
+data made with the very matrix that reconstructs them would flatter every method (the "inverse crime")."""
+
 _BYTES = 16
 """Of each pixel of the finer object, and of each reading: two copies in double precision, fewer than any scan holds."""
 _IMAGE_BYTES = 4  # of each pixel of what a scan is of
@@ -25,7 +28,7 @@ def check_room(n_slices: int, size: int, n_views: int, *, at_once: bool) -> None
     """
     n_fine = n_slices if at_once else min(n_slices, AT_ONCE)
     readings = n_slices * size * n_views  # a detector has at least ``size`` bins
-    needed = _BYTES * (n_fine * (_FINER * size) ** 2 + readings) + _IMAGE_BYTES * n_slices * size**2
+    needed = _BYTES * (n_fine * (REFINEMENT * size) ** 2 + readings) + _IMAGE_BYTES * n_slices * size**2
     if needed > memory_bytes():
         raise UsageError(
             f"a scan of {n_slices} slice{'s'[: n_slices > 1]} for images of {size} x {size} pixels with {n_views} "

@@ -16,7 +16,7 @@ from ctresample.learned.conditioning import velocity_around, with_condition
 from ctresample.learned.latent_prior import LatentPrior
 from ctresample.learned.trained_scans import TrainedScans
 from ctresample.operators import Weighted
-from ctresample.pipelines.scan.measure import REFINEMENT
+from ctresample.pipelines.scan.room import REFINEMENT
 from ctresample.pipelines.training.condition_settings import ConditionSettings
 from ctresample.pipelines.training.diffusion_objective import DiffusionObjective
 from ctresample.pipelines.training.noise_prediction import noised

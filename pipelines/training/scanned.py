@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from ctresample.choices import SliceBeam
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.operators import Projector, make_projector
-from ctresample.pipelines.scan.measure import REFINEMENT, scanned
+from ctresample.pipelines.scan.measure import scanned
+from ctresample.pipelines.scan.room import REFINEMENT
 from ctresample.pipelines.scan.simulate import simulate
 from ctresample.pipelines.training.condition_settings import ConditionSettings
 from ctresample.solvers.coarse_tv import coarse_tv

@@ -11,7 +11,8 @@ import torch
 
 from ctresample.data_tools.training_data import TrainingSlices
 from ctresample.geometry import Geometry
-from ctresample.pipelines.scan.measure import REFINEMENT, scanned
+from ctresample.pipelines.scan.measure import scanned
+from ctresample.pipelines.scan.room import REFINEMENT
 from ctresample.pipelines.training.fbp_unet_settings import FBPUNetSettings
 from ctresample.solvers.fbp import fbp
 from ctresample.units import mu_to_hu

@@ -16,7 +16,7 @@ from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, Volu
 from ctresample.noise import Scanner
 from ctresample.operators import SparseProjector
 from ctresample.pipelines.scan import room
-from ctresample.pipelines.scan.measure import REFINEMENT
+from ctresample.pipelines.scan.room import REFINEMENT
 from ctresample.pipelines.scan.scan import Scan
 from ctresample.pipelines.scan.simulate import simulate
 from ctresample.regrid import to_square_grid
