@@ -8,8 +8,9 @@ A page has a comment with what to show, and the table below it up to the next ``
     "columns": ["psnr_db", "ssim"]} -->
 
 ``file`` is ``results.json`` of `ctresample benchmark`, under any name, or its rows as JSON lines; ``against`` the label
-of the method that the others are compared with (left out: no differences); ``columns`` names of figures; ``rows``
-labels to show, in their order (left out: all).
+of the method that the others are compared with (left out: no differences); ``columns`` names of figures;
+``differences`` those of them that have a difference (left out: all); ``rows`` labels to show, in their order (left out:
+all).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -66,11 +67,12 @@ def results_table(wanted: dict[str, Any]) -> str:
         )
         summary = sorted(summary, key=lambda row: row.views)
     figures = [_FIGURES[name] for name in wanted["columns"]]
+    compared = set(wanted.get("differences", wanted["columns"])) if against else set()
     several = len({row.condition for row in summary}) > 1
     header = ["scan"] * several + ["method", "slices"]
     for figure in figures:
-        header += [figure.heading, "difference"] if against else [figure.heading]
-    return "\n".join(table(header, [_line(row, figures, against, several) for row in summary]))
+        header += [figure.heading, *["difference"] * (figure.name in compared)]
+    return "\n".join(table(header, [_line(row, figures, compared, against, several) for row in summary]))
 
 
 def read_rows(file: Path) -> list[ResultRow]:
@@ -84,11 +86,13 @@ def read_rows(file: Path) -> list[ResultRow]:
     ]
 
 
-def _line(row: SummaryRow, figures: Sequence[Figure], against: str, several: bool) -> list[str]:
+def _line(
+    row: SummaryRow, figures: Sequence[Figure], compared: Collection[str], against: str, several: bool
+) -> list[str]:
     cells = [row.condition] * several + [row.label, str(row.n)]
     for figure in figures:
         cells.append(mean_sd(row.figures[figure.name], figure))
-        if against:
+        if figure.name in compared:
             cells.append("" if row.label == against else with_interval(row.differences.get(figure.name), figure))
     return cells
 
