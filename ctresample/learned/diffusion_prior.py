@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
@@ -12,6 +11,7 @@ from ctresample.choices import ModelKind
 from ctresample.errors import PriorError
 from ctresample.learned.conditioning import estimate_around
 from ctresample.learned.prior_config import PriorConfig
+from ctresample.learned.save_network import save_network
 from ctresample.paths import StrPath, as_path
 
 if TYPE_CHECKING:  # takes seconds to import
@@ -140,6 +140,6 @@ class DiffusionPrior:
         """Write ``unet/`` (half precision safetensors), ``scheduler/`` and ``prior.json``."""
         folder = as_path(folder, "folder")
         folder.mkdir(parents=True, exist_ok=True)
-        copy.deepcopy(self.unet).half().save_pretrained(folder / "unet")
+        save_network(self.unet, folder / "unet")
         self.scheduler.save_pretrained(folder / "scheduler")
         self.config.save(folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
@@ -23,6 +22,7 @@ from ctresample.learned.networks import (
     reason_of,
 )
 from ctresample.learned.prior_config import PriorConfig
+from ctresample.learned.save_network import save_network
 from ctresample.paths import StrPath, as_path
 from ctresample.units import hu_to_model, model_to_hu
 
@@ -157,11 +157,11 @@ class LatentPrior(DiffusionPrior):
         """Write its networks (half precision safetensors), each in a folder, ``scheduler/`` and ``prior.json``."""
         folder = as_path(folder, "folder")
         super().save_pretrained(folder)
-        copy.deepcopy(self.vae).half().save_pretrained(folder / "vae")
+        save_network(self.vae, folder / "vae")
         if self.coarse:
-            copy.deepcopy(self.coarse.unet).half().save_pretrained(folder / "coarse")
+            save_network(self.coarse.unet, folder / "coarse")
         if self.scan_unet is not None:
-            copy.deepcopy(self.scan_unet).half().save_pretrained(folder / "scan_unet")
+            save_network(self.scan_unet, folder / "scan_unet")
 
     def to(self, device: torch.device | str) -> Self:
         """Move all networks; returns self."""

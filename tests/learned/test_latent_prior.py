@@ -71,6 +71,13 @@ def test_saved_twice_has_one_hash(prior, folder, toy_prior, tmp_path):
     assert weights_sha256(folder) == weights_sha256(tmp_path / "again") != weights_sha256(tmp_path / "other")
 
 
+def test_a_copy_does_not_tell_where_it_was_loaded_from(folder, tmp_path):
+    LatentPrior.from_pretrained(folder).save_pretrained(tmp_path / "copy")
+    written = [place.read_text() for place in tmp_path.glob("copy/**/*.json")]
+    assert len(written) >= 3
+    assert not [text for text in written if str(folder) in text]
+
+
 def test_weights_are_half_precision_on_disk(prior, folder):
     size = sum(path.stat().st_size for path in folder.glob("*/*.safetensors"))
     n_weights = sum(p.numel() for network in (prior.vae, prior.unet) for p in network.parameters())
