@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -60,12 +61,18 @@ def calibrate(
             source = context.get_parameter_source(name)
             if source is not None and source.name == "COMMANDLINE":
                 raise UsageError(f"--{name} is of CT images, but with --against there are sinograms; leave it out")
+    elif result.z_coupling not in ("auto", "none"):
+        raise UsageError(
+            f"--z-coupling {result.z_coupling} is of volumes, but here CT images are scanned slice by slice; use auto "
+            "or none"
+        )
     from ctresample.files import check_new_file
 
     check_new_file(out)
     with screen() as show:
         show.progress(0, "loading")
         from ctresample.cleaning import cleaned
+        from ctresample.pipelines.calibration.calibration import BOUND
         from ctresample.pipelines.calibration.make import make_calibration
         from ctresample.pipelines.results.known_scans import scans_of_images, scans_with_truths
         from ctresample.pipelines.results.run import load_model, on_its_device, reconstructed
@@ -73,6 +80,7 @@ def calibrate(
         result = on_its_device(result)
         model = load_model(result)
         if against is None:
+            result = replace(result, z_coupling="none")  # slices of one patient are reconstructed together
             scans = scans_of_images(place, scan, per_patient=slices, seed=result.seed, on_warning=show.note)
         else:
             scans = scans_with_truths(place, against, on_warning=show.note)
@@ -94,3 +102,6 @@ def calibrate(
             "too few for 90 %" if factor is None else f"90 % within {factor.value:.2f} of it ({factor.n} {factor.unit})"
         )
         say(f"{name}: root mean square {tissue.rms:.2f} of the expected error, {of}")
+    if made.rmse is not None:
+        by = "fitted to figures of it" if made.slice_rmse else "that follows from the expected errors"
+        say(f"RMSE of a slice: {BOUND} % below {made.rmse.value:.2f} of the one {by} ({made.rmse.n} {made.rmse.unit})")

@@ -14,6 +14,7 @@ from ctresample.errors import CalibrationError
 from ctresample.files import write_file
 from ctresample.finite_json import finite
 from ctresample.pipelines.calibration.scan_kind import ScanKind
+from ctresample.pipelines.calibration.slice_rmse import SliceRMSE
 from ctresample.pipelines.calibration.tissues import TISSUES
 from ctresample.pipelines.calibration.typical import Typical
 from ctresample.result import ModelIdentity
@@ -66,6 +67,8 @@ class Calibration:
         n_slices: in all.
         tissues: by name; those that the slices had too little of are missing.
         rmse: of slices: the multiple of the expected RMSE that the true one stays below at `BOUND` per cent.
+        slice_rmse: the expected RMSE of a slice, which its expected errors are brought to; None of too few slices, and
+            in files of before: then it follows from the expected errors as they are.
         typical: what the prior makes of such reconstructions; None of a method without a latent prior.
     """
 
@@ -79,6 +82,7 @@ class Calibration:
     tissues: Mapping[str, TissueErrors]
     rmse: Factor | None
     typical: Typical | None
+    slice_rmse: SliceRMSE | None = None
 
     @property
     def words(self) -> str:
@@ -132,7 +136,7 @@ class Calibration:
             raw = read_json(path)
             if not isinstance(raw, dict) or raw.get("format") != FORMAT:
                 raise ValueError(f"it is no {FORMAT!r}")
-            prior, typical, rmse = raw["prior"], raw["typical"], raw["rmse"]
+            prior, typical, rmse, of_slice = raw["prior"], raw["typical"], raw["rmse"], raw.get("slice_rmse")
             return cls(
                 method=str(raw["method"]),
                 preset=str(raw["preset"]),
@@ -144,6 +148,7 @@ class Calibration:
                 tissues={name: _tissue(raw["tissues"][name]) for name in TISSUES if name in raw["tissues"]},
                 rmse=None if rmse is None else _factor(rmse),
                 typical=None if typical is None else Typical.from_json(typical),
+                slice_rmse=None if of_slice is None else SliceRMSE.from_json(of_slice),
             )
         except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError, AttributeError) as error:
             reason = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"

@@ -17,6 +17,7 @@ from ctresample.pipelines.calibration.calibration import Calibration
 from ctresample.pipelines.calibration.expected_error import expected_error_hu, rough_image_hu
 from ctresample.pipelines.calibration.find import calibrations_of, fitting, misfit, that_of
 from ctresample.pipelines.calibration.scan_kind import ScanKind
+from ctresample.pipelines.calibration.slice_rmse import slice_figures
 from ctresample.pipelines.calibration.trust import Trust, expected_rmse_hu, interval_of, strictest_scores
 from ctresample.pipelines.calibration.typical import figures_of
 from ctresample.result import ModelIdentity, Reconstruction
@@ -115,6 +116,11 @@ class Judge:
         rough = rough_image_hu(result.sinogram, device=device, batch_size=batch_size)
         expected = expected_error_hu(result.image_hu, rough)
         rmse = expected_rmse_hu(calibration, result.image_hu, expected)
+        if calibration.slice_rmse is not None:
+            figures = slice_figures(result.sinogram, result.image_hu, rough, device=device)
+            better = calibration.slice_rmse.of(figures)
+            expected *= (better / rmse).astype(np.float32)[:, None, None]
+            rmse = tuple(better.tolist())
         factor = calibration.rmse
         at_most = () if factor is None else tuple((factor.value * np.asarray(rmse)).tolist())
         trust = replace(trust, expected_rmse_hu=rmse, rmse_at_most_hu=at_most)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ MISFIT = 0.03
 """A truth whose own scan differs from the one at hand by this share of the values, beyond the noise, is the truth of
 another. On a chest in slices of 3 mm (validation, 25 views, 1e5 photons) the right one is 0.003 away, its neighbour
 0.024, the next 0.04; scatter and beam hardening of a measured scan must have room."""
+
+_OF_A_SLICE = ("values", "affine", "headers", "slice_offsets_mm", "origin")
+"""Attributes of a sinogram in which slices that are scanned alike differ; the origin names the noise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +40,58 @@ class Known:
 
 @dataclass(frozen=True, eq=False)
 class KnownScans:
-    """Several, made one at a time."""
+    """Several, made one at a time.
+
+    Attributes:
+        count: how many.
+        make: them.
+        slice_by_slice: each is one slice that is reconstructed by itself, so that several may share the work.
+    """
 
     count: int
     make: Callable[[], Iterator[Known]]
+    slice_by_slice: bool = False
+
+
+def joined(scans: Iterable[Known], most: int) -> Iterator[Known]:
+    """Neighbours of one patient, scanned alike, as one: up to so many slices.
+
+    Only for slices that do not help each other: where they lie is not kept.
+    """
+    together: list[Known] = []
+    for known in scans:
+        if together and not (len(together) < most and _alike(known, together[0])):
+            yield _one(together)
+            together = []
+        together.append(known)
+    if together:
+        yield _one(together)
+
+
+def _one(together: Sequence[Known]) -> Known:
+    first = together[0]
+    if len(together) == 1:
+        return first
+    values, truths = (
+        np.concatenate(parts)
+        for parts in ([one.sinogram.values for one in together], [one.truth_hu for one in together])
+    )
+    sinogram = replace(first.sinogram, values=values, headers=(), slice_offsets_mm=None)
+    return replace(first, sinogram=sinogram, truth_hu=truths)
+
+
+def _alike(a: Known, b: Known) -> bool:
+    """Whether both can be one: slices of one patient, all but their values and places the same."""
+    of_a_slice = a.sinogram.bad_rays is None and not a.sinogram.geometry.is_volume
+    return of_a_slice and a.patient == b.patient and _same(a.sinogram, b.sinogram)
+
+
+def _same(a: object, b: object) -> bool:
+    if is_dataclass(a):
+        return type(a) is type(b) and all(
+            _same(getattr(a, one.name), getattr(b, one.name)) for one in fields(a) if one.name not in _OF_A_SLICE
+        )
+    return np.array_equal(a, b)  # type: ignore[arg-type]
 
 
 def check_truth(known: Known) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,9 @@ from ctresample.metrics import rmse_hu
 from ctresample.pipelines.calibration.calibration import BOUND, Calibration, Factor, TissueErrors
 from ctresample.pipelines.calibration.conformal import factor_of, fewest_units, quantiles_of, rank_bound
 from ctresample.pipelines.calibration.expected_error import expected_error_hu, rough_image_hu
-from ctresample.pipelines.calibration.known import KnownScans
+from ctresample.pipelines.calibration.known import KnownScans, joined
 from ctresample.pipelines.calibration.scan_kind import ScanKind
+from ctresample.pipelines.calibration.slice_rmse import SliceRMSE, left_out, slice_figures
 from ctresample.pipelines.calibration.tissues import TISSUES, tissue_numbers
 from ctresample.pipelines.calibration.typical import FALSE_ALARMS, Typical, figures_of
 from ctresample.result import Reconstruction
@@ -32,6 +33,9 @@ FEWEST_SLICES = fewest_units(0.9)
 _FEWEST_PATIENTS = 3
 """Without so many nothing is typical."""
 
+_FEWEST_PATIENTS_OF_A_FIT = fewest_units(0.9)
+"""Without so many no error of a slice is fitted to its figures."""
+
 
 @dataclass
 class _Slice:
@@ -42,7 +46,8 @@ class _Slice:
     error2: NDArray[np.float64]
     expected2: NDArray[np.float64]
     rmse_hu: float
-    figures: NDArray[np.float64] | None
+    of_error: NDArray[np.float64]
+    of_prior: NDArray[np.float64] | None
 
 
 @dataclass
@@ -57,7 +62,8 @@ class Seen:
         truth_hu: NDArray[np.float32],
         expected_hu: NDArray[np.float32],
         patient: str,
-        figures: NDArray[np.float64] | None = None,
+        of_error: NDArray[np.float64],
+        of_prior: NDArray[np.float64] | None = None,
     ) -> None:
         """Add slices ``[slice, y, x]`` of one patient.
 
@@ -66,7 +72,8 @@ class Seen:
             truth_hu: what was scanned.
             expected_hu: from `expected_error_hu`.
             patient: whose.
-            figures: from `figures_of`, where there is a latent prior.
+            of_error: from `slice_figures`.
+            of_prior: from `figures_of`, where there is a latent prior.
         """
         for k, (image, truth, expected) in enumerate(zip(image_hu, truth_hu, expected_hu, strict=True)):
             error, tissue = np.abs(image - truth).astype(np.float64), tissue_numbers(image).ravel()
@@ -77,8 +84,8 @@ class Seen:
             )
             ratio, count = (error / expected).ravel(), np.bincount(tissue, minlength=len(TISSUES))
             kept = {t: quantiles_of(ratio[tissue == t]) for t in range(len(TISSUES)) if count[t] >= ENOUGH_PIXELS}
-            own = None if figures is None else figures[k]
-            self.slices.append(_Slice(patient, kept, error2, expected2, rmse_hu(image, truth), own))
+            own = None if of_prior is None else of_prior[k]
+            self.slices.append(_Slice(patient, kept, error2, expected2, rmse_hu(image, truth), of_error[k], own))
 
     def tissues(self) -> dict[str, TissueErrors]:
         """The factors of each tissue that enough units have."""
@@ -109,12 +116,33 @@ class Seen:
                 found[name] = TissueErrors(float(np.sqrt(error2 / expected2)), factors)
         return found
 
-    def rmse_factor(self, tissues: dict[str, TissueErrors]) -> Factor | None:
+    def plainly_expected_hu(self, tissues: dict[str, TissueErrors]) -> NDArray[np.float64]:
+        """The root mean square error of each slice that follows from its expected errors as they are."""
+        rms = rms_by_number(tissues)
+        return np.sqrt(np.stack([one.expected2 for one in self.slices]) @ rms**2)
+
+    def slice_rmse(self) -> tuple[SliceRMSE, NDArray[np.float64]] | None:
+        """The fit to all, and what the one to the others expects of each slice; None of too few patients or slices."""
+        patients = [one.patient for one in self.slices]
+        if len(set(patients)) < _FEWEST_PATIENTS_OF_A_FIT or len(self.slices) < fewest_units(BOUND / 100):
+            return None
+        figures, true = np.stack([one.of_error for one in self.slices]), [one.rmse_hu for one in self.slices]
+        return SliceRMSE.fit(figures, true), left_out(figures, true, patients)
+
+    def scaled(self, scale: NDArray[np.float64]) -> Seen:
+        """The same with expected errors that are so many times as large in each slice."""
+        return Seen(
+            [
+                replace(one, quantiles={t: q / factor for t, q in one.quantiles.items()})
+                for one, factor in zip(self.slices, scale.tolist(), strict=True)
+            ]
+        )
+
+    def rmse_factor(self, expected_hu: NDArray[np.float64]) -> Factor | None:
         """How far above the expected RMSE that of a slice may lie; None of too few slices."""
         if len(self.slices) < fewest_units(BOUND / 100):
             return None
-        rms = rms_by_number(tissues)
-        ratios = [one.rmse_hu / float(np.sqrt(np.sum(rms**2 * one.expected2))) for one in self.slices]
+        ratios = [one.rmse_hu / expected for one, expected in zip(self.slices, expected_hu.tolist(), strict=True)]
         return Factor(rank_bound(ratios, BOUND / 100), "slices", len(ratios))
 
     @property
@@ -125,7 +153,7 @@ class Seen:
     def typical(self) -> Typical | None:
         """What is typical of them; None without a latent prior, or of too few patients."""
         names = sorted({one.patient for one in self.slices})
-        figures = [one.figures for one in self.slices if one.figures is not None]
+        figures = [one.of_prior for one in self.slices if one.of_prior is not None]
         if (
             len(figures) < len(self.slices)
             or len(names) < _FEWEST_PATIENTS
@@ -163,18 +191,26 @@ def make_calibration(
     Raises:
         CalibrationError: scans of more than one kind, or of none; too few slices.
     """
-    seen, kind, first, told = Seen(), None, None, progress or (lambda share, step: None)
-    for number, known in enumerate(scans.make()):
-        told(number / scans.count, f"scan {number + 1} of {scans.count}")
+    seen, kind, first, told, done = Seen(), None, None, progress or (lambda share, step: None), 0
+    for known in joined(scans.make(), batch_size) if scans.slice_by_slice else scans.make():
+        told(done / scans.count, f"scan {done + 1} of {scans.count}")
         own = ScanKind.of(known.sinogram)
         if kind is not None and (other := kind.difference(own, any_pixels=True)) is not None:
-            raise CalibrationError(f"scan {number + 1} is of another kind than the first: {other}; calibrate each kind")
+            raise CalibrationError(f"scan {done + 1} is of another kind than the first: {other}; calibrate each kind")
         result = reconstruct(known.sinogram, len(seen.slices))
-        rough = rough_image_hu(known.sinogram, device=device, batch_size=batch_size)
-        figures = figures_of(result.image_hu, model, batch_size=batch_size) if isinstance(model, LatentPrior) else None
-        seen.add(result.image_hu, known.truth_hu, expected_error_hu(result.image_hu, rough), known.patient, figures)
+        image, scan = result.image_hu, known.sinogram
+        rough = rough_image_hu(scan, device=device, batch_size=batch_size)
+        seen.add(
+            image,
+            known.truth_hu,
+            expected_error_hu(image, rough),
+            known.patient,
+            slice_figures(scan, image, rough, device=device),
+            figures_of(image, model, batch_size=batch_size) if isinstance(model, LatentPrior) else None,
+        )
         kind = own if kind is None else kind.with_pixels_of(own)
         first = first or result
+        done += scan.n_slices if scans.slice_by_slice else 1
     if kind is None or first is None or len(seen.slices) < FEWEST_SLICES:
         raise CalibrationError(
             f"{len(seen.slices)} slice(s) of {seen.n_patients} patient(s) are too few to calibrate on; expected slices "
@@ -194,6 +230,12 @@ def calibration_of(seen: Seen, kind: ScanKind, result: Reconstruction) -> Calibr
         raise CalibrationError(
             f"no tissue has {ENOUGH_PIXELS} pixels in {FEWEST_SLICES} of {len(seen.slices)} slices; expected CT images"
         )
+    expected, of_slice = seen.plainly_expected_hu(tissues), None
+    if (fitted := seen.slice_rmse()) is not None:
+        of_slice, better = fitted
+        scaled = seen.scaled(better / expected).tissues()
+        tissues = {name: replace(one, factors=scaled[name].factors) for name, one in tissues.items()}
+        expected = better
     return Calibration(
         method=result.method,
         preset=result.preset,
@@ -203,8 +245,9 @@ def calibration_of(seen: Seen, kind: ScanKind, result: Reconstruction) -> Calibr
         n_patients=seen.n_patients,
         n_slices=len(seen.slices),
         tissues=tissues,
-        rmse=seen.rmse_factor(tissues),
+        rmse=seen.rmse_factor(expected),
         typical=seen.typical(),
+        slice_rmse=of_slice,
     )
 
 

@@ -155,7 +155,7 @@ def interval_of(
 def expected_rmse_hu(
     calibration: Calibration, image_hu: NDArray[np.float32], expected_hu: NDArray[np.float32]
 ) -> tuple[float, ...]:
-    """The root mean square error of each slice that the calibration expects."""
+    """The root mean square error of each slice that follows from expected errors."""
     rms = rms_by_number(dict(calibration.tissues)).astype(np.float32)[tissue_numbers(image_hu)]
     return tuple(np.sqrt(np.mean((rms * expected_hu).astype(np.float64) ** 2, axis=(1, 2))).tolist())
 

@@ -52,7 +52,7 @@ def scans_of_images(
                 sinogram = scan.scan(volume, seed=seed + chosen[number])
                 yield Known(sinogram, scanned(volume, scan.size).hu, _patient(volume.headers))
 
-    return KnownScans(len(chosen), make)
+    return KnownScans(len(chosen), make, slice_by_slice=True)
 
 
 def scans_with_truths(place: Path, truths: Path, *, on_warning: Warn | None = None) -> KnownScans:

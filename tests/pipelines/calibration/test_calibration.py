@@ -13,7 +13,7 @@ from ctresample.errors import CalibrationError
 from ctresample.metrics import rmse_hu
 from ctresample.pipelines.calibration.calibration import Calibration
 from ctresample.pipelines.calibration.judge import Judge
-from ctresample.pipelines.calibration.known import Known, KnownScans, check_truth
+from ctresample.pipelines.calibration.known import Known, KnownScans, check_truth, joined
 from ctresample.pipelines.calibration.make import make_calibration
 from ctresample.pipelines.calibration.scan_kind import ScanKind
 from ctresample.pipelines.calibration.tissues import TISSUES, tissue_numbers
@@ -70,6 +70,8 @@ def spoil(raw: dict, *places, value=None):
         (("tissues", "fat", "rms"), -1),
         (("tissues", "fat", "factors", "90", "value"), "wide"),
         (("rmse", "value"), 0),
+        (("slice_rmse", "slopes"), [1.0]),
+        (("slice_rmse", "intercept"), float("inf")),
         (("settings",), None),
         (("prior",), 3),
     ],
@@ -166,6 +168,32 @@ def test_few_patients_leave_slices_as_the_unit():
     assert (factors[90].unit, factors[90].n) == ("slices", 10)
     assert 95 not in factors
     assert made.rmse is None
+
+
+@pytest.mark.slow
+def test_slices_of_a_patient_are_reconstructed_together(calibration):
+    sizes = []
+
+    def noted(sinogram, first):
+        sizes.append(sinogram.n_slices)
+        return by_fbp(sinogram)
+
+    scans = replace(known_scans(0, 10), slice_by_slice=True)
+    together = make_calibration(scans, noted, model=None)
+    assert sizes == [2] * 10
+    assert together.n_slices == calibration.n_slices
+    assert together.rmse.value == pytest.approx(calibration.rmse.value, rel=1e-3)
+    for name, one in calibration.tissues.items():
+        assert together.tissues[name].factors[90].value == pytest.approx(one.factors[90].value, rel=1e-3)
+
+
+def test_only_slices_of_the_same_scan_are_joined():
+    (a,), (b,) = (known_scans(seed, 1, 1).make() for seed in (5, 6))
+    (other,) = known_scans(7, 1, 1, replace(SCAN, photons=2e4)).make()
+    known = [a, b, a, other, replace(other, patient="another")]
+    found = list(joined(known, most=2))
+    assert [one.sinogram.n_slices for one in found] == [2, 1, 1, 1]
+    assert (found[0].truth_hu == np.concatenate([a.truth_hu, b.truth_hu])).all()
 
 
 def test_what_cannot_be_calibrated_on():

@@ -15,13 +15,14 @@ from ctresample.pipelines.calibration.expected_error import FLOOR_HU, expected_e
 from ctresample.pipelines.calibration.find import calibrations_of
 from ctresample.pipelines.calibration.judge import Judge
 from ctresample.pipelines.calibration.lights import lights_of, overall
+from ctresample.pipelines.calibration.slice_rmse import SliceRMSE, slice_figures
 from ctresample.pipelines.calibration.trust import Trust, interval_of
 from ctresample.pipelines.calibration.typical import FIGURES, Typical, figures_of
 from ctresample.pipelines.results.options import ResultOptions
 from ctresample.pipelines.results.run import make_result
 from ctresample.result import ModelIdentity
 
-from .conftest import by_fbp
+from .conftest import by_fbp, known_scans
 
 
 def judge(sinogram, file=None, **changes):
@@ -47,6 +48,30 @@ def test_bounds_follow_from_the_expected_error(trust, calibration):
     record = trust.record()
     assert record["interval"]["units"]["fat"] == "10 patients"
     assert record["rmse_at_most_hu"] == list(trust.rmse_at_most_hu)
+
+
+def test_the_expected_errors_of_a_slice_are_brought_to_its_expected_rmse(sinogram, result, calibration, trust):
+    """Files of before have no fit: there it follows from the errors as they are, and intervals from both."""
+    before = replace(judge(sinogram), calibrations=(replace(calibration, slice_rmse=None),)).trust(result, coverage=90)
+    factor = trust.interval.half_width_hu / before.interval.half_width_hu
+    wanted = trust.expected_rmse_hu[0] / before.expected_rmse_hu[0]
+    assert wanted != pytest.approx(1, abs=1e-3)
+    np.testing.assert_allclose(factor, wanted, rtol=1e-3)
+
+
+def test_a_fit_finds_what_errors_follow():
+    figures = np.random.default_rng(0).normal(size=(400, 3))
+    found = SliceRMSE.fit(figures, np.exp(3 + figures @ [0.5, 0.2, 0.0]).tolist())
+    assert found.intercept == pytest.approx(3, abs=0.01)
+    assert found.slopes == pytest.approx((0.5, 0.2, 0.0), abs=0.01)
+
+
+def test_noise_is_not_taken_for_what_an_image_misses(sinogram, calibration):
+    """Of the truth itself only the noise is left; of an empty image all there is."""
+    (known,) = known_scans(77, 1, 1).make()
+    empty = np.full_like(known.truth_hu, -1000)
+    of_truth, of_empty = (slice_figures(sinogram, one, one) for one in (known.truth_hu, empty))
+    assert (of_empty[0, 1] - of_truth[0, 1]) > np.log(100)
 
 
 def test_a_tissue_without_calibration_has_the_widest_interval(calibration, result):
