@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 
 from ctresample.data_tools.dicom.codecs import quiet_stderr
+from ctresample.data_tools.dicom.neighbours import neighbour_doubts
+from ctresample.data_tools.dicom.spacing import pixel_doubts, spacing_problem
 from ctresample.data_tools.dicom.values import ValueCounts
 from ctresample.errors import VolumeFileError
 from ctresample.paths import StrPath, as_path
@@ -92,14 +94,14 @@ def read_volume_file(path: StrPath, on_warning: Callable[[str], None] | None = N
     if reason := values.why_not_hu():
         raise VolumeFileError(f"{path}: {reason}; expected HU; convert the values first")
     spacing = np.array(image.GetSpacing())
-    if not np.isfinite(spacing).all() or spacing.min() <= 0:
-        raise VolumeFileError(f"{path} has voxels of {spacing.tolist()} mm; expected three distances above 0")
+    if problem := spacing_problem(spacing):
+        raise VolumeFileError(f"{path} has voxels of {spacing.tolist()} mm; {problem}")
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * spacing
     affine[:3, 3] = image.GetOrigin()
     if below := values.far_below_air():
         warn(f"{path}: {below}")
-    for doubt in values.doubts({}):
+    for doubt in (*pixel_doubts(spacing[:2]), *values.doubts({}), *neighbour_doubts(hu)):
         warn(f"{path}: {doubt}")
     return Volume(hu, affine)
 

@@ -26,6 +26,7 @@ _CLASSIC_GROUPS = (  # what a classic image has at its top level
     "FrameVOILUTSequence",
     "CTReconstructionSequence",
     "CardiacSynchronizationSequence",
+    "RespiratorySynchronizationSequence",
     "ContrastBolusUsageSequence",
 )
 _CONTENT = {  # of FrameContentSequence, by their names in a classic image

@@ -26,6 +26,7 @@ from ctresample.data_tools.dicom.frames import MULTI_FRAME, images_of, sop_class
 from ctresample.data_tools.dicom.hu import header_doubts, why_no_hu
 from ctresample.data_tools.dicom.marks import marks_of, patient_of
 from ctresample.data_tools.dicom.numbers import decimal_or_none, decimals
+from ctresample.data_tools.dicom.spacing import pixel_doubts, spacing_problem
 from ctresample.errors import DicomError
 
 MAX_PIXELS = 4096 * 4096
@@ -34,7 +35,6 @@ MAX_PIXELS = 4096 * 4096
 _BULK_VRS = {"OB", "OD", "OF", "OL", "OV", "OW", "UN"}
 _CT_CLASSES = (CTImageStorage, *MULTI_FRAME)
 _PROJECTION_GROUPS = (0x7029, 0x7031, 0x7033, 0x7037)  # of DICOM-CT-PD
-_LEAST_PIXEL_MM, _MOST_PIXEL_MM = 1e-4, 100.0  # of nanotomography; no scanner is that coarse
 _MOST_DISTANT_MM = 1e5
 _NEEDED_OF_OTHER_CLASSES = ("ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept")
 
@@ -58,6 +58,7 @@ class SliceHeader:
         patient: from `patient_of`; not shown.
         marks: from `marks_of`; not shown.
         slice_location_mm: SliceLocation, None if absent.
+        thickness_mm: SliceThickness, 0 if absent.
         doubts: what in the header is odd, each in one phrase.
     """
 
@@ -72,9 +73,10 @@ class SliceHeader:
     position: NDArray[np.float64]
     nominal_step_mm: float
     study_uid: str = ""
-    patient: tuple[str, ...] = field(default=("", "", ""), repr=False)
+    patient: tuple[str, ...] = field(default=("", "", "", ""), repr=False)
     marks: Mapping[str, str] = field(default_factory=dict, repr=False)
     slice_location_mm: float | None = None
+    thickness_mm: float = 0.0
     doubts: tuple[str, ...] = ()
 
     @property
@@ -179,11 +181,8 @@ def _parse(dataset: Dataset, series: str, file: DicomFile, frame: int | None, on
     if not 0 < rows * columns <= MAX_PIXELS or min(rows, columns) < 1:
         raise DicomError(f"{file} declares {rows} x {columns} pixels; expected a CT slice of at most 4096 x 4096")
     spacing = _numbers(dataset, "PixelSpacing", 2, file)
-    if not all(_LEAST_PIXEL_MM <= mm <= _MOST_PIXEL_MM for mm in spacing):
-        raise DicomError(
-            f"{file} has PixelSpacing {spacing[0]:g}, {spacing[1]:g}; expected two distances above 0 mm, between "
-            f"{_LEAST_PIXEL_MM:g} and {_MOST_PIXEL_MM:g} mm; correct the header"
-        )
+    if problem := spacing_problem(spacing):
+        raise DicomError(f"{file} has PixelSpacing {spacing[0]:g}, {spacing[1]:g}; {problem}")
     along_row, down_column = np.reshape(_numbers(dataset, "ImageOrientationPatient", 6, file), (2, 3))
     lengths = np.linalg.norm(along_row), np.linalg.norm(down_column)
     if max(abs(lengths[0] - 1), abs(lengths[1] - 1), abs(along_row @ down_column)) > 1e-3:
@@ -192,7 +191,8 @@ def _parse(dataset: Dataset, series: str, file: DicomFile, frame: int | None, on
     down_column = down_column - along_row * (along_row @ down_column)  # exactly orthogonal, despite rounded digits
     down_column /= np.linalg.norm(down_column)
     orientation = np.stack([along_row, down_column])
-    doubts = header_doubts(dataset) + _pixel_doubts(spacing)
+    thickness_mm = abs(decimal_or_none(dataset, "SliceThickness") or 0.0)
+    doubts = header_doubts(dataset) + pixel_doubts(spacing, thickness_mm)
     location = decimal_or_none(dataset, "SliceLocation")
     if dataset.get("ImagePositionPatient") in (None, "") and location is not None:
         if not one_series:
@@ -225,6 +225,7 @@ def _parse(dataset: Dataset, series: str, file: DicomFile, frame: int | None, on
         patient=patient_of(dataset),
         marks=marks_of(dataset),
         slice_location_mm=location,
+        thickness_mm=thickness_mm,
         doubts=tuple(doubts),
     )
 
@@ -233,14 +234,6 @@ BY_SLICE_LOCATION = (
     "no usable ImagePositionPatient: slices are placed by SliceLocation, so that their order may be reversed and their "
     "place within the plane is not known"
 )
-
-
-def _pixel_doubts(spacing_mm: list[float]) -> list[str]:
-    small, large = sorted(spacing_mm)
-    pixels = f"pixels of {spacing_mm[0]:.4g} x {spacing_mm[1]:.4g} mm"
-    if large > 10 * small:
-        return [f"{pixels}; a digit lost in PixelSpacing?"]
-    return [f"{pixels}; is PixelSpacing in mm?"] if small < 0.01 or large > 10 else []
 
 
 def _numbers(dataset: Dataset, name: str, count: int, file: DicomFile) -> list[float]:

@@ -37,6 +37,9 @@ MARKS = (
     Mark("NominalPercentageOfCardiacPhase", "cardiac phase", " %"),
     Mark("NominalCardiacTriggerDelayTime", "cardiac delay", " ms"),
     Mark("TriggerTime", "trigger time", " ms"),
+    Mark("NominalPercentageOfRespiratoryPhase", "respiratory phase", " %"),
+    Mark("NominalRespiratoryTriggerDelayTime", "respiratory delay", " ms"),
+    Mark("RespiratoryCyclePosition", "respiratory phase"),
     Mark("PhaseNumber", "phase"),
     Mark("ContrastBolusAgent", "contrast agent", shown=False),
     Mark("ContrastBolusAgentAdministered", "contrast administered"),
@@ -58,6 +61,9 @@ MARKS = (
     Mark("AcquisitionDate", "date", shown=False, weak=True),
     Mark("AcquisitionTime", "acquisition time", shown=False, weak=True),
     Mark("AcquisitionDateTime", "acquisition time", shown=False, weak=True),
+    Mark("ContrastBolusStartTime", "start of contrast", shown=False, weak=True),
+    Mark("ImageComments", "comment", shown=False, weak=True),
+    Mark("ContentTime", "content time", shown=False, weak=True),
 )
 """In the order in which they are asked, what says most first."""
 
@@ -74,9 +80,10 @@ def marks_of(image: Dataset) -> dict[str, str]:
 
 
 def patient_of(image: Dataset) -> tuple[str, ...]:
-    """What tells patients apart: number, name and date of birth, without differences in writing."""
+    """What tells patients apart: number, name, date of birth and sex, without differences in writing."""
     number, birth = str(image.get("PatientID") or "").strip(), re.sub(r"\D", "", _text(image, "PatientBirthDate"))
-    return number, " ".join(re.findall(r"\w+", _text(image, "PatientName").casefold())), birth
+    sex = _text(image, "PatientSex").upper()
+    return number, " ".join(re.findall(r"\w+", _text(image, "PatientName").casefold())), birth, sex * (sex in "MF")
 
 
 def shown_mark(keyword: str, marks: Mapping[str, str], others: list[str]) -> str:

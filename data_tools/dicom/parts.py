@@ -66,6 +66,7 @@ def _by_patient(stack: Sequence[SliceHeader], by_study: bool) -> list[Part]:
         lambda header: header.patient[0],
         lambda header: header.patient[1],
         lambda header: header.patient[2],
+        lambda header: header.patient[3],
     ]
     if by_study:
         who.append(lambda header: header.study_uid)
@@ -76,7 +77,7 @@ def _by_patient(stack: Sequence[SliceHeader], by_study: bool) -> list[Part]:
         groups.setdefault(tuple(value(header) for value in asked), []).append(header)
     if len(groups) == 1:
         return [Part(tuple(sort_along_normal(stack)))]
-    what = "study" if asked == who[3:] else "patient"
+    what = "study" if asked == who[4:] else "patient"
     return [
         Part(tuple(sort_along_normal(headers)), f"{what} {number} of {len(groups)}", ("patient", *values))
         for number, (values, headers) in enumerate(groups.items(), 1)
@@ -115,8 +116,9 @@ def _partitions(
     headers: Sequence[SliceHeader], *, coinciding: bool, jointly: bool
 ) -> Iterator[tuple[tuple[str, ...], _Partition]]:
     """Every way to part images by their attributes, or where asked by several of them together."""
-    asked = [mark.keyword for mark in MARKS if coinciding or not mark.weak]
-    columns = {keyword: [header.marks.get(keyword, "") for header in headers] for keyword in asked}
+    columns = {mark.keyword: [header.marks.get(mark.keyword, "") for header in headers] for mark in MARKS}
+    if not coinciding:
+        columns = {keyword: column for keyword, column in columns.items() if keyword not in _WEAK or _in_turns(column)}
     columns["StudyInstanceUID"] = [header.study_uid for header in headers]
     if coinciding:
         columns[_TARGET] = _targets(headers)
@@ -131,6 +133,16 @@ def _partitions(
             for header, *values in zip(headers, *(differing[name] for name in names), strict=True):
                 parts.setdefault(tuple(values), []).append(header)
             yield names, parts
+
+
+_WEAK = {mark.keyword for mark in MARKS if mark.weak}
+
+
+def _in_turns(column: list[str]) -> bool:
+    """Whether values take turns along the normal, such as two times of two scans that lie between each other."""
+    n = len(set(column))
+    turns = all(value == later for value, later in zip(column, column[n:], strict=False))
+    return turns and len(set(column[:n])) == n and len(column) >= _LEAST_FOR_EVEN * n
 
 
 _TARGET = "reconstruction target"

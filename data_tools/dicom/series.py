@@ -17,7 +17,9 @@ from ctresample.data_tools.dicom.errors import DuplicateError, GapError, TiltErr
 from ctresample.data_tools.dicom.even import check_step, with_even_steps
 from ctresample.data_tools.dicom.files import DicomFile
 from ctresample.data_tools.dicom.headers import BY_SLICE_LOCATION, MAX_PIXELS, SliceHeader
+from ctresample.data_tools.dicom.neighbours import neighbour_doubts
 from ctresample.data_tools.dicom.pixels import SliceDecoder
+from ctresample.data_tools.dicom.spacing import step_doubts
 from ctresample.data_tools.dicom.stack import StackPlace, place_stack, same_place, step_range_mm
 from ctresample.data_tools.dicom.tilt import Upright
 from ctresample.data_tools.dicom.tolerance import same_place_mm
@@ -131,8 +133,14 @@ def doubts_of(found: FoundSeries) -> list[str]:
     decoded = SliceDecoder().decode(middle.file, middle.frame)
     if reason := decoded.values.why_not_hu():
         raise DicomError(f"{middle.file}: {reason}; expected HU; look at RescaleSlope, RescaleIntercept and the unit")
-    in_headers = dict.fromkeys(doubt for header in found.headers for doubt in header.doubts)
-    return [*in_headers, *decoded.values.doubts(decoded.header)]
+    return [*_header_doubts(found.headers), *decoded.values.doubts(decoded.header)]
+
+
+def _header_doubts(headers: Sequence[SliceHeader]) -> list[str]:
+    """What the headers of sorted slices say that is odd, each once."""
+    doubts = dict.fromkeys(doubt for header in headers for doubt in header.doubts)
+    thickness_mm, steps_mm = headers[0].thickness_mm, step_range_mm(headers) if len(headers) > 1 else ()
+    return [*doubts, *step_doubts(steps_mm[0], thickness_mm)] if steps_mm else [*doubts]
 
 
 def load_series(
@@ -173,7 +181,7 @@ def load_series(
     frames = {header.frame_of_reference_uid for header in ordered}
     if len(frames) > 1:
         warn(f"{folder}: the slices name {len(frames)} frames of reference, yet their positions form one stack")
-    for doubt in dict.fromkeys(doubt for header in ordered for doubt in header.doubts):
+    for doubt in _header_doubts(ordered):
         warn(f"{folder}: {doubt}")
     if found.joined:
         warn(f"{folder}: taken as one series, whatever the UIDs of its images; study and series are those of the first")
@@ -231,7 +239,7 @@ def _decode(ordered: Sequence[SliceHeader], place: StackPlace, upright: Upright 
     if reason := values.why_not_hu():
         raise DicomError(f"{folder}: {reason}; expected HU; look at RescaleSlope, RescaleIntercept and the unit")
     warn_values(warn, folder, values)
-    for doubt in values.doubts(json_headers[0]):
+    for doubt in (*values.doubts(json_headers[0]), *neighbour_doubts(hu, [header.name for header in ordered])):
         warn(f"{folder}: {doubt}")
     affine = upright.affine if upright else place.affine
     return Volume(hu, affine, tuple(json_headers), place.offsets_mm)

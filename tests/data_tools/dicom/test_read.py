@@ -403,7 +403,7 @@ BROKEN = {
     "electron density": (having(RescaleType="ED"), r"2 files not in HU \(RescaleType 'ED'\)"),
     "no position": (without("ImagePositionPatient"), "no usable ImagePositionPatient; expected 3"),
     "empty spacing": (having(PixelSpacing=None), "no usable PixelSpacing"),
-    "spacing 0": (having(PixelSpacing=["0", "1"]), "PixelSpacing 0, 1; expected two distances above 0"),
+    "spacing 0": (having(PixelSpacing=["0", "1"]), "PixelSpacing 0, 1; expected distances above 0"),
     "skewed orientation": (having(ImageOrientationPatient=[1, 0, 0, 0.5, 0.8, 0]), "orthogonal unit vectors"),
     "no series": (without("SeriesInstanceUID"), "no SeriesInstanceUID"),
     "a huge matrix": (having(Rows=65535, Columns=65535), "declares 65535 x 65535"),

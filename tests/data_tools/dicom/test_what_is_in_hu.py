@@ -8,6 +8,7 @@ from pydicom import Dataset
 
 from ctresample.data_tools.ct_slices import read_ct_slices
 from ctresample.data_tools.describing import describe
+from ctresample.data_tools.dicom.neighbours import neighbour_doubts
 from ctresample.data_tools.dicom.read import read_ct_series
 from ctresample.data_tools.dicom.values import ValueCounts
 from ctresample.errors import DicomError
@@ -49,6 +50,8 @@ NO_HU = {
     "transit time": ({"ImageType": [*MAP, "TMAX"]}, "ImageType TMAX"),
     "atomic number": ({"ImageType": [*MAP, "EFF_ATOMIC_NUM"], "RescaleType": "US"}, "ImageType EFF_ATOMIC_NUM"),
     "electron density": ({"ImageType": [*MAP, "ELECTRON_DENSITY"]}, "ImageType ELECTRON_DENSITY"),
+    "permeability": ({"ImageType": [*MAP, "K_TRANS"]}, r"ImageType KTRANS \(permeability\)"),
+    "lung": ({"ImageType": [*MAP, "LUNG_BV"]}, "ImageType BV"),
     "iodine": ({"ImageType": [*MAP, "MAT_SPECIFIC"]}, r"ImageType MAT_SPECIFIC \(material\)"),
     "milligrams": ({"RescaleType": "MGML"}, "RescaleType 'MGML'"),
     "multi-energy": (
@@ -82,6 +85,8 @@ HU = {
     "virtual monochromatic": {"ImageType": [*MAP, "VMI"], "MultienergyCTAcquisition": "YES", "RescaleType": "HU"},
     "material in HU": {"ImageType": [*MAP, "MAT_SPECIFIC"], "RescaleType": "HU"},
     "vendor words": {"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL", "CT_SOM5 SPI DUAL"], "RescaleType": "US"},
+    "dotted HU": {"RescaleType": "H.U."},
+    "low dose, calcium": {"ImageType": [*MAP, "LOW_DOSE", "CALCIUM_SCORING"]},
     "unit HU": {
         "RealWorldValueMappingSequence": [item(MeasurementUnitsCodeSequence=[item(CodeValue="[hnsf'U]")])],
     },
@@ -110,6 +115,8 @@ DOUBTFUL = {
     "too steep": (body() + 1024, {"RescaleSlope": "8"}, "RescaleSlope, unit"),
     "too flat": (body() + 1024, {"RescaleSlope": "0.1"}, "air alone"),
     "shifted": (body() + 1024, {"RescaleIntercept": "-500"}, "no value lies within 300 HU of water|near air"),
+    "perfusion": (body() + 1024, {"ImageType": [*MAP, "PERFUSION"]}, "ImageType PERFUSION: a map"),
+    "projection": (body() + 1024, {"ImageType": [*MAP, "MIP_10MM"]}, "ImageType MIP: a projection"),
     "negative slope": (body() + 1024, {"RescaleSlope": "-1"}, "RescaleSlope is negative"),
 }
 
@@ -177,6 +184,39 @@ def test_doubtful_pixels_are_named(tmp_path, dicom, spacing, cause):
     notes = []
     read_ct_series(tmp_path, on_warning=notes.append)
     assert any(cause in note for note in notes)
+
+
+@pytest.mark.parametrize(("thickness", "cause"), [("0.1", "apart"), ("80", "PixelSpacing in mm"), ("2.5", "")])
+def test_thickness_tells_of_other_units(tmp_path, dicom, thickness, cause):
+    dicom.make_series(tmp_path, edit=lambda ds, z: setattr(ds, "SliceThickness", thickness))
+    notes = []
+    read_ct_series(tmp_path, on_warning=notes.append)
+    assert any(cause in note for note in notes) if cause else not notes
+
+
+def steady(n=12):
+    """HU of a body that changes from slice to slice, with noise."""
+    noise = np.random.default_rng(0).normal(0, 20, (n, 24, 24))
+    return (noise + np.stack([np.roll(body(), z // 6, axis=0) for z in range(n)])).astype(np.float32)
+
+
+def test_steady_slices_are_no_doubt():
+    assert neighbour_doubts(steady()) == neighbour_doubts(steady(5)[::2]) == []
+
+
+def test_two_scans_in_turns_are_told_though_no_header_says_so():
+    hu = steady()
+    hu[::2] += np.where(hu[::2] > -500, 80, 0)
+    assert "two scans that take turns" in neighbour_doubts(hu)[0]
+
+
+@pytest.mark.parametrize("place", [0, 5, 11])
+@pytest.mark.parametrize("change", [lambda hu: hu + 1024, lambda hu: 0 * hu - 1000], ids=["rescale", "empty"])
+def test_a_slice_unlike_its_neighbours_is_named(place, change):
+    hu = steady()
+    hu[place] = change(hu[place])
+    (doubt,) = neighbour_doubts(hu, [f"{z}.dcm" for z in range(12)])
+    assert doubt.startswith(f"slice {place}.dcm differs much")
 
 
 def test_a_position_beyond_all_scanners(tmp_path, dicom):

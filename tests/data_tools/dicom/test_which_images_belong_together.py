@@ -47,12 +47,13 @@ def two(folder, dicom, offset_mm, first, second, n=6):
         {"PatientID": "P2"},
         {"PatientName": "Roe^Richard"},
         {"PatientBirthDate": "19700101"},
+        {"PatientSex": "M"},
         {"StudyInstanceUID": "1.2.9"},
     ],
     ids=lambda other: next(iter(other)),
 )
 def test_two_patients_or_studies_are_never_one_volume(tmp_path, dicom, other, offset_mm):
-    two(tmp_path, dicom, offset_mm, {}, other)
+    two(tmp_path, dicom, offset_mm, {"PatientSex": "F"} if "PatientSex" in other else {}, other)
     found = find_series(tmp_path).series
     assert [one.n_slices for one in found] == [6, 6]
     assert len({one.key for one in found}) == 2
@@ -94,6 +95,11 @@ MARKS = {
     "kernel B70f": ({"ConvolutionKernel": "B30f"}, {"ConvolutionKernel": "B70f"}),
     "tube voltage 140 kV": ({"KVP": "80"}, {"KVP": "140"}),
     "echo 2": ({"EchoNumbers": 1}, {"EchoNumbers": 2}),
+    "respiratory phase 50 %": (
+        {"NominalPercentageOfRespiratoryPhase": 0.0},
+        {"NominalPercentageOfRespiratoryPhase": 50.0},
+    ),
+    "comment 2 of 2": ({"ImageComments": "inhaled"}, {"ImageComments": "exhaled"}),
     "series number 5": ({"SeriesNumber": 4}, {"SeriesNumber": 5}),
 }
 
@@ -120,7 +126,7 @@ def test_two_volumes_of_one_series_fall_apart(tmp_path, dicom, words, offset_mm)
 
 
 @pytest.mark.parametrize("keyword", ["ImageType", "SliceThickness", "FrameOfReferenceUID", "AcquisitionTime"])
-def test_what_often_differs_without_meaning_parts_images_at_one_position_only(tmp_path, dicom, keyword):
+def test_what_often_differs_without_meaning_parts_images_at_one_position_or_in_turns(tmp_path, dicom, keyword):
     values = {
         "ImageType": (["ORIGINAL", "PRIMARY", "AXIAL"], ["DERIVED", "SECONDARY", "AXIAL"]),
         "SliceThickness": ("2.5", "5"),
@@ -131,7 +137,10 @@ def test_what_often_differs_without_meaning_parts_images_at_one_position_only(tm
     two(tmp_path / "same", dicom, 0.0, *elements)
     assert [one.n_slices for one in find_series(tmp_path / "same").series] == [6, 6]
     two(tmp_path / "between", dicom, 1.25, *elements)
-    assert [one.n_slices for one in find_series(tmp_path / "between").series] == [12]
+    assert [one.n_slices for one in find_series(tmp_path / "between").series] == [6, 6]
+    edits = [having(**element) for element in elements]
+    dicom.make_series(tmp_path / "mixed", n=12, edit=lambda ds, z: edits[z * z // 5 % 2](ds, z))
+    assert [one.n_slices for one in find_series(tmp_path / "mixed").series] == [12]
 
 
 def test_two_attributes_that_part_only_together(tmp_path, dicom):
@@ -292,5 +301,5 @@ def test_one_position_and_nothing_else(tmp_path, dicom):
 def test_a_header_shows_no_patient(tmp_path, dicom):
     dicom.make_series(tmp_path, n=1)
     (header,) = find_series(tmp_path).series[0].headers
-    assert header.patient == ("P1", "doe jane", "19600102")
+    assert header.patient == ("P1", "doe jane", "19600102", "F")
     assert "doe" not in repr(replace(header, doubts=()))
