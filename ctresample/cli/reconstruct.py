@@ -138,6 +138,7 @@ def reconstruct(
         from ctresample.pipelines.results.run import make_result
         from ctresample.pipelines.scan.measured import measured
 
+        heights_mm = None if z_range is None else options.interval(z_range)
         deidentifier = deidentification.chosen_deidentifier(deidentify, deidentification_key, retain_device)
         found = measured(
             scan,
@@ -147,6 +148,8 @@ def reconstruct(
             series=None if against else series,
             reading=reading,
             seed=result.seed,
+            z_range_mm=heights_mm,
+            every=every,
             on_note=show.note,
             progress=show.progress,
         )
@@ -156,7 +159,7 @@ def reconstruct(
         if z_range is not None or slice_step is not None or rebin:
             from ctresample.pipelines.scan.helical_slices import single_slice_rebinned, with_slices
 
-            sinogram = with_slices(sinogram, None if z_range is None else options.interval(z_range), slice_step)
+            sinogram = with_slices(sinogram, heights_mm, slice_step)
             sinogram = single_slice_rebinned(sinogram) if rebin else sinogram
         sinogram = sinogram.every(every)
         source = read_source(against, sinogram, show.note, series) if against else found.source

@@ -122,6 +122,35 @@ class HelicalBeam(DivergingBeam):
         parts = (self.spot_angle_rad, self.spot_radial_mm, self.spot_z_mm)
         return np.stack([np.array(part) if part else np.zeros(self.n_views) for part in parts], axis=1)
 
+    @property
+    def seen_mm(self) -> float:
+        """How far from the axis the outermost ray passes."""
+        return float(np.abs(self.from_axis_mm[[0, -1]]).max())
+
+    def heights_mm(self, radius_mm: float) -> tuple[Array, Array]:
+        """Between what heights each row's rays lie within a radius of the axis: ``[row, view]``, lowest and highest."""
+        spots = self.spots
+        source_z = np.array(self.centre_z_mm) + spots[:, 2]
+        to_axis = self.source_to_axis_mm + spots[:, 1]
+        # outer columns' rays are as long, and lean as much, as the inner ones': the detector is a cylinder around F
+        slope = (self.detector_rows_mm[:, None] - spots[:, 2]) / (self.source_to_detector_mm + spots[:, 1])
+        ends = source_z + slope * np.stack([to_axis - radius_mm, to_axis + radius_mm])[:, None]
+        return ends.min(axis=0), ends.max(axis=0)
+
+    def views_near(self, low_mm: float, high_mm: float, radius_mm: float) -> slice:
+        """All that slices between two heights need: views whose rays reach them within a radius, and a turn beside.
+
+        The turn is for what rebins views to parallel beams, and asks whether a slice is seen from everywhere.
+        """
+        low, high = self.heights_mm(min(radius_mm, self.seen_mm))
+        near = np.flatnonzero(((low <= high_mm) & (high >= low_mm)).any(axis=0))
+        if not len(near):
+            return slice(0, self.n_views)
+        angles = np.abs(np.unwrap(self.angles_rad) - self.angles_rad[0])
+        begin, end = angles[near[0]] - 2 * math.pi, angles[near[-1]] + 2 * math.pi
+        first, last = np.searchsorted(angles, [begin, end])
+        return slice(int(first), int(last) + 1)
+
     def spot_mm(self, view: int) -> Array:
         """Where the rays of a view begin, (x, y, z)."""
         turn, out, up = (

@@ -192,8 +192,12 @@ def read_summary(path: StrPath) -> SinogramSummary:
         return SinogramSummary(model, version, n_slices, _headers(file, n_slices, path) is not None)
 
 
-def read_sinogram(path: StrPath) -> Sinogram:
+def read_sinogram(path: StrPath, *, views: slice | None = None) -> Sinogram:
     """Read a sinogram file that this module, or another program to the same schema, wrote.
+
+    Args:
+        path: the file.
+        views: neighbouring ones to read, such as ``slice(1000, 3000)`` of a long helix; by default all.
 
     Raises:
         SinogramError: not such a file, incomplete, damaged, of another schema version, declaring an absurd size,
@@ -206,17 +210,23 @@ def read_sinogram(path: StrPath) -> Sinogram:
         headers = _read_headers(file, _n_slices(stored, model), path)
         photons = _photons(file, model, path)
         offsets_mm, shifts_rad = (_by_slice(file, name, path) for name in ("slice_offsets_mm", "angle_shifts_rad"))
-        bad = _bad_rays(file, stored.shape, path)
         n_views, n_rows, n_detectors = stored.shape
-        values = np.empty((n_rows, n_views, n_detectors), np.float32)
+        first, stop, _ = (views or slice(None)).indices(n_views)
+        bad = _bad_rays(file, stored.shape, slice(first, stop), path)
+        values = np.empty((n_rows, stop - first, n_detectors), np.float32)
         # by the parts that HDF5 keeps together, or it would unpack each of them many times
-        parts = stored.iter_chunks() if stored.chunks else ((view,) for view in range(n_views))
+        wanted = np.s_[first:stop, :, :]
+        parts = stored.iter_chunks(wanted) if stored.chunks else (np.s_[k : k + 1, :, :] for k in range(first, stop))
         for part in parts:
-            values.swapaxes(0, 1)[part] = stored[part]
+            values.swapaxes(0, 1)[part[0].start - first : part[0].stop - first, *part[1:]] = stored[part]
+    geometry = model.geometry()
+    if views is not None:
+        geometry = geometry.with_views(slice(first, stop))
+        photons = photons[first:stop] if isinstance(photons, np.ndarray) else photons
     try:
         return Sinogram(
             values=values,
-            geometry=model.geometry(),
+            geometry=geometry,
             grid=model.image_grid(),
             affine=model.affine,
             photons=photons,
@@ -317,11 +327,11 @@ def _by_slice(file: h5py.File, name: str, path: Path) -> tuple[float, ...] | Non
     return None if stored is None else tuple(stored[()].tolist())
 
 
-def _bad_rays(file: h5py.File, shape: tuple[int, ...], path: Path) -> NDArray[np.bool_] | None:
+def _bad_rays(file: h5py.File, shape: tuple[int, ...], views: slice, path: Path) -> NDArray[np.bool_] | None:
     stored = dataset(file, f"{OWN}/bad_rays", path, ndim=3, kind="uint8")
     if stored is not None and stored.shape != shape:
         raise SinogramError(f"{path}: {OWN}/bad_rays has shape {stored.shape}; expected that of the values, {shape}")
-    return None if stored is None else stored[()].swapaxes(0, 1) != 0
+    return None if stored is None else stored[views].swapaxes(0, 1) != 0
 
 
 def _headers(file: h5py.File, n_slices: int, path: Path) -> h5py.Dataset | None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ctresample.errors import UsageError
 from ctresample.geometry import HelicalBeam, VolumeGrid
+from ctresample.geometry.grid import Array
 from ctresample.sinogram import Sinogram
 
 JUDGED_VIEWS = 48
@@ -58,17 +59,9 @@ def inside(sinogram: Sinogram) -> Sinogram:
     return _part(sinogram, views, ~stays[:, views], grid)
 
 
-def _heights_mm(geometry: HelicalBeam, grid: VolumeGrid) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+def _heights_mm(geometry: HelicalBeam, grid: VolumeGrid) -> tuple[Array, Array]:
     """Between what heights each row's rays lie inside the field of view, ``[row, view]``, lowest and highest."""
-    seen = float(np.abs(geometry.from_axis_mm[[0, -1]]).max())
-    radius = min(grid.radius_mm, seen)
-    spots = geometry.spots
-    source_z = np.array(geometry.centre_z_mm) + spots[:, 2]
-    to_axis = geometry.source_to_axis_mm + spots[:, 1]
-    # outer columns' rays are as long, and lean as much, as the inner ones': the detector is a cylinder around F
-    slope = (geometry.detector_rows_mm[:, None] - spots[:, 2]) / (geometry.source_to_detector_mm + spots[:, 1])
-    ends = source_z + slope * np.stack([to_axis - radius, to_axis + radius])[:, None]
-    return ends.min(axis=0), ends.max(axis=0)
+    return geometry.heights_mm(min(grid.radius_mm, geometry.seen_mm))
 
 
 def _grid(grid: VolumeGrid, below: int, above: int) -> VolumeGrid:

@@ -4,15 +4,49 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
+from ctresample.data_tools.sinogram.file import read_sinogram, read_summary
 from ctresample.errors import UsageError
 from ctresample.geometry import FanBeam, HelicalBeam, ImageGrid, VolumeGrid
 from ctresample.geometry.coverage import unseen_share
+from ctresample.pipelines.machine_memory import memory_bytes
 from ctresample.sinogram import Sinogram
 
 _MOST_SLICES = 10_000
+_BYTES = 12
+"""Of each value of a helix: itself, its noise and what is made of them."""
+
+
+def read_near(path: Path, z_range_mm: tuple[float, float] | None, *, every: int = 1) -> Sinogram:
+    """A sinogram file; of a helix only those views that slices between two heights need, however long it is.
+
+    Args:
+        path: the file.
+        z_range_mm: of the slices' centres, which `with_slices` then chooses; None for all.
+        every: how many views `Sinogram.every` will take together.
+
+    Raises:
+        SinogramError: see `read_sinogram`.
+        UsageError: more values than this machine can hold.
+    """
+    model = read_summary(path).model
+    geometry, grid = model.geometry(), model.image_grid()
+    if not isinstance(geometry, HelicalBeam) or not isinstance(grid, VolumeGrid):
+        return read_sinogram(path)
+    near = slice(0, geometry.n_views)
+    if z_range_mm is not None:
+        near = geometry.views_near(*z_range_mm, grid.radius_mm)
+        near = slice(near.start - near.start % every, near.stop)
+    needed = _BYTES * (near.stop - near.start) * math.prod(geometry.view_shape)
+    if needed > memory_bytes():
+        raise UsageError(
+            f"{path}: these {near.stop - near.start} of its {geometry.n_views} views take {needed / 1e9:.3g} GB, more "
+            "than this machine has; choose slices by a shorter --z-range LOW:HIGH"
+        )
+    return read_sinogram(path, views=near)
 
 
 def with_slices(

@@ -13,6 +13,7 @@ from ctresample.data_tools.importers.formats import format_of
 from ctresample.data_tools.reading import PLAIN, Reading
 from ctresample.data_tools.sinogram.file import read_sinogram
 from ctresample.errors import SinogramError, UsageError
+from ctresample.pipelines.scan.helical_slices import read_near
 from ctresample.pipelines.scan.scan import Scan
 from ctresample.pipelines.work import Progress
 from ctresample.sinogram import Sinogram
@@ -36,6 +37,8 @@ def measured(
     series: str | None = None,
     reading: Reading = PLAIN,
     seed: int = 0,
+    z_range_mm: tuple[float, float] | None = None,
+    every: int = 1,
     on_note: Warn = lambda message: None,
     progress: Progress | None = None,
 ) -> Measured:
@@ -49,6 +52,8 @@ def measured(
         series: which of several series of CT images.
         reading: how far these may be from an even stack; for these alone.
         seed: of the scan's noise.
+        z_range_mm: of the slices that are wanted of a helix, see `read_near`; its other views are not read.
+        every: how many views will be taken together.
         on_note: called with one line for each thing worth knowing.
         progress: told the fraction done, and what is being done.
 
@@ -63,7 +68,7 @@ def measured(
     kind = found.name if found else None
     if kind == "HDF5" and sidecar is None:
         _refuse(extra, f"{place} is a sinogram, which states its scan", "--every K takes fewer views")
-        return Measured(read_sinogram(place), None)
+        return Measured(read_near(place, z_range_mm, every=every), None)
     if _is_ct(place, kind):
         if n_views is None:
             raise UsageError(
