@@ -10,7 +10,7 @@ A page has a comment with what to show, and the table below it up to the next ``
 ``file`` is ``results.json`` of `ctresample benchmark`, under any name, or its rows as JSON lines; ``against`` the label
 of the method that the others are compared with (left out: no differences); ``columns`` names of figures;
 ``differences`` those of them that have a difference (left out: all); ``rows`` labels to show, in their order (left out:
-all).
+all). With ``"of": "calibrations"`` ``file`` is a folder of some, and the table has their factors.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ import numpy as np
 from ctresample.pipelines.benchmark.figures import FIGURES, Figure
 from ctresample.pipelines.benchmark.markdown import mean_sd, table, with_interval
 from ctresample.pipelines.benchmark.summary import SummaryRow, summarise
+from ctresample.pipelines.calibration.calibration import Calibration
 from ctresample.result import ResultRow
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "ctresample" / "docs").glob("*.md"))]
 _PART = re.compile(r"(<!-- results (\{.*?\}) -->\n).*?(<!-- end of results -->)", re.DOTALL)
+_TISSUES = ("lung", "fat", "soft tissue", "bone")
 _FIGURES = {figure.name: figure for figure in FIGURES}
 
 
@@ -59,6 +61,8 @@ def with_origins(text: str) -> str:
 
 def results_table(wanted: dict[str, Any]) -> str:
     """Markdown of one part, see above."""
+    if wanted.get("of") == "calibrations":
+        return calibrations_table(ROOT / wanted["file"])
     against = wanted.get("against", "")
     summary = summarise(read_rows(ROOT / wanted["file"]), baseline=against, generator=np.random.default_rng(0))
     if "rows" in wanted:
@@ -73,6 +77,28 @@ def results_table(wanted: dict[str, Any]) -> str:
     for figure in figures:
         header += [figure.heading, *["difference"] * (figure.name in compared)]
     return "\n".join(table(header, [_line(row, figures, compared, against, several) for row in summary]))
+
+
+def calibrations_table(folder: Path) -> str:
+    """Markdown of the calibrations of a folder: factors of 90 % intervals by tissue, and of the bound of RMSE."""
+    found = sorted(
+        (Calibration.load(file) for file in folder.glob("*.json")),
+        key=lambda one: (one.preset, one.scan.n_views, -max(one.scan.photons or (0.0,))),
+    )
+    rows = []
+    for one in found:
+        factors = [one.tissues[name].factors.get(90) if name in one.tissues else None for name in _TISSUES]
+        rows.append(
+            [
+                one.preset,
+                str(one.scan.n_views),
+                "none" if one.scan.photons is None else f"{max(one.scan.photons):.0e}".replace("e+0", "e"),
+                f"{one.n_slices} of {one.n_patients}",
+                *("—" if factor is None else f"{factor.value:.2f}" for factor in factors),
+                "—" if one.rmse is None else f"{one.rmse.value:.2f}",
+            ]
+        )
+    return "\n".join(table(["preset", "views", "photons a ray", "slices of patients", *_TISSUES, "RMSE"], rows))
 
 
 def read_rows(file: Path) -> list[ResultRow]:

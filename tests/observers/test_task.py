@@ -37,6 +37,33 @@ def test_transfer_of_a_gaussian_and_square_pixels(sigma_mm, contrast):
     assert found.values[0] == 1
 
 
+@pytest.mark.parametrize("sigma_mm", [0.8, 1.2, 1.6])
+def test_half_of_the_transfer_is_where_theory_has_it_within_two_percent(sigma_mm):
+    """A Gaussian, and square pixels seen along every direction of the edge."""
+    image = blurred_disc(20.0, 1000, sigma_mm, (47.3, 48.9))
+    found = task_transfer(image, PIXEL_MM, radius_mm=20.0, at_px=(47.3, 48.9)).falls_to(0.5)
+    f, direction = np.linspace(0, 0.5, 2001), np.linspace(0, math.pi / 2, 91)[:, None]
+    pixel = (np.sinc(f * PIXEL_MM * np.cos(direction)) * np.sinc(f * PIXEL_MM * np.sin(direction))).mean(0)
+    exact = f[np.flatnonzero(np.exp(-2 * (np.pi * sigma_mm * f) ** 2) * pixel <= 0.5)[0]]
+    assert found == pytest.approx(exact, rel=0.02)
+
+
+def test_noise_power_agrees_with_scipy_within_two_percent():
+    """Along an axis it is the power spectrum of the sums across, which SciPy estimates by its own code."""
+    from scipy.ndimage import gaussian_filter
+    from scipy.signal import periodogram
+
+    n = 64
+    noise = gaussian_filter(np.random.default_rng(3).normal(0, 20, (400, n, n)), (0, 0.8, 0.8), mode="wrap")
+    found = noise_power(noise, PIXEL_MM)
+    sums = np.concatenate([noise.sum(axis) * PIXEL_MM for axis in (1, 2)])
+    f, power = periodogram(sums, fs=1 / PIXEL_MM, detrend=False, return_onesided=False)
+    power, chosen = power.mean(0) / (n * PIXEL_MM), (f > 0) & (f < 0.4)
+    assert found.at(f[chosen]).sum() == pytest.approx(power[chosen].sum(), rel=0.02)
+    own, scipys = (np.sum(f[chosen] * one) / np.sum(one) for one in (found.at(f[chosen]), power[chosen]))
+    assert own == pytest.approx(scipys, rel=0.02)
+
+
 def test_transfer_needs_a_disc():
     with pytest.raises(UsageError, match="expected 4 pixels, 4 mm"):
         task_transfer(np.zeros((32, 32)), 1.0, radius_mm=2.0, at_px=(16, 16))
