@@ -12,7 +12,7 @@ import torch
 
 from ctresample.choices import ViewWeights, Window, ZCoupling
 from ctresample.consistency import noise_ratio, residual_ratio
-from ctresample.data_tools.sinogram.plausibility import findings, residual_finding
+from ctresample.data_tools.sinogram.plausibility import findings, image_finding, residual_finding
 from ctresample.errors import UsageError
 from ctresample.geometry import Geometry, HelicalBeam, VolumeGrid
 from ctresample.learned import LearnedModel
@@ -208,7 +208,7 @@ def reconstruct(
     beyond = scans.beyond(whole) if (scans := chosen.trained_scans(model, settings)) else None
     return Reconstruction(
         image_hu=image_hu[wanted],
-        doubts=(*findings(whole), *filter(None, (beyond, residual_doubt))),
+        doubts=(*findings(whole), *filter(None, (beyond, image_finding(image_hu[wanted], whole), residual_doubt))),
         sinogram=whole,
         residual_ratio=tuple(ratios[wanted].tolist()),
         residual_history=history.means(),
