@@ -32,6 +32,11 @@ def unmeasured_rad(geometry: Beam) -> list[tuple[float, float]]:
     return circle(np.asarray(geometry.angles_rad), period_of(geometry))[2]
 
 
+def missing_rad(geometry: Beam) -> float:
+    """How much of the arc that an image needs was not measured; below 0 where more was."""
+    return sum(end - start for start, end in unmeasured_rad(geometry)) - (geometry.turn_rad - geometry.short_scan_rad)
+
+
 def widest_step(geometry: Beam) -> tuple[float, float]:
     """The widest step between views that is no gap, in radians, and the median step."""
     angles, period = np.asarray(geometry.angles_rad), period_of(geometry)

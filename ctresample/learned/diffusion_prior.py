@@ -64,9 +64,10 @@ class DiffusionPrior:
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """`PriorError` if the networks cannot take images of ``(rows, columns)``; those of a volume are padded."""
         if len(shape) == 2 and any(side % self.size_multiple for side in shape):
+            fits = self.size_multiple * round(max(shape) / self.size_multiple + 0.49)
             raise PriorError(
                 f"prior {self.config.name} takes images whose sides are multiples of {self.size_multiple}; the image "
-                f"grid is {shape[0]} x {shape[1]}; choose another size"
+                f"grid is {shape[0]} x {shape[1]}; choose another size, such as --size {fits}"
             )
 
     @property

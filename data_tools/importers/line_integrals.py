@@ -12,6 +12,9 @@ from ctresample.data_tools.importers.readings import Note
 from ctresample.errors import SinogramError
 from ctresample.noise import COUNT_FLOOR
 
+_MANY_LOW = 0.1
+"""Of the rays: so many transmit nothing only where values are no transmission."""
+
 _MOST_DEAD = 0.1
 """Of the bins: with more, something else is wrong than the detector."""
 
@@ -51,7 +54,7 @@ def to_line_integrals(
         bad |= np.isnan(readings)
         readings[bad] = 1.0  # what stands there does not matter, but for its logarithm
     if not np.isfinite(readings).all():
-        raise SinogramError("the readings hold NaN or infinite values; repair or leave out these rays first")
+        raise SinogramError("the readings hold NaN or infinite values; mark them: NaN, --mask, bad_bins, bad_views")
     if quantity == "line_integral":
         return readings
     if quantity == "transmission":
@@ -88,8 +91,9 @@ def to_line_integrals(
     n_low = int(np.count_nonzero(low))
     if n_low and not floor:
         raise SinogramError(
-            f"{n_low} of {readings.size} rays transmit 0 or less, which has no logarithm; add photons, so that they "
-            "can be floored at one photon"
+            f"{n_low} of {readings.size} rays transmit 0 or less, which has no logarithm; "
+            + ("are they line integrals already (quantity)? Else " if n_low > _MANY_LOW * readings.size else "")
+            + "add photons, so that they can be floored at one photon"
         )
     if n_low:
         readings[low] = floor

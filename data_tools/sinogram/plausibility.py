@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctresample.bad_rays import BAD_RAY_SIGMA
-from ctresample.geometry.arcs import unmeasured_rad, widest_step
+from ctresample.data_tools.sinogram.consistency import MOST_MISSING_RAD, conjugates, lost_views, moments, transposed
+from ctresample.geometry.arcs import missing_rad, unmeasured_rad, widest_step
 from ctresample.sinogram import EDGE_AIR_SHARE, NOISE_FREE_SIGMA, Sinogram
 
 LARGEST_LINE_INTEGRAL = 50.0
@@ -29,6 +30,15 @@ MISSES_NOISE = 2.0
 """Residual of an image that was fitted to the data, in noise levels, from which on texture of tens of HU was seen."""
 
 _EDGE_BINS = 2
+_OUTER_EDGE = 0.75
+"""Of the outermost ray's distance from the axis: what ends nearer is the inner edge of a detector off the centre."""
+
+_AIR_OFF = 0.04
+"""Line integral of air from which on an open beam counts as off: 10 HU and more, of objects of up to 200 mm."""
+
+AIR_ONLY_HU, LIGHTEST_HU, DENSEST_HU = -980.0, -500.0, 2500.0
+"""Of what an image holds beside air: without water or tissue it may lie beyond, as foam, rock and metal do."""
+
 Check = Callable[[Sinogram], Iterator[str]]
 
 
@@ -78,6 +88,27 @@ def _why_missed(sinogram: Sinogram, early: bool) -> str:
     return ", or ".join(causes)
 
 
+def image_finding(image_hu: NDArray[np.float32], sinogram: Sinogram) -> str | None:
+    """What is doubtful about the level of an image.
+
+    Air, -1000 HU, is right with any unit, so that what lies beside it tells whether lengths and logarithms are.
+    """
+    step = max(1, round((image_hu.size / 2**20) ** (1 / 3)))
+    some = image_hu[(slice(None, None, step),) * image_hu.ndim]
+    top = float(np.quantile(some, 0.98))
+    nothing = top < AIR_ONLY_HU and float(np.quantile(sinogram.values, 0.99)) < _AIR_OFF
+    limited = sinogram.geometry.name != "helical" and missing_rad(sinogram.geometry) > MOST_MISSING_RAD
+    if nothing or limited or sinogram.geometry.n_views < FEW_VIEWS:
+        return None
+    level = float(np.median(some[some >= (top - 1000) / 2]))
+    if LIGHTEST_HU <= level <= DENSEST_HU:
+        return None
+    return (
+        f"what is not air lies at about {level:.0f} HU; if there is water or tissue in it, the unit of "
+        "detector_pitch_mm or mu_water_per_mm, a distance, or the base of the logarithm (natural) is likely wrong"
+    )
+
+
 def truncated_share(sinogram: Sinogram) -> float:
     """Share of the views, over all slices, in which an edge of the detector still reads the object.
 
@@ -97,7 +128,7 @@ def truncated_share(sinogram: Sinogram) -> float:
     air = 0.0 if air > 5 * level else air
     first, last = _edges_mm(sinogram)
     reach = max(abs(first), abs(last))
-    sides = [side for side, place in ((left, first), (right, last)) if abs(place) > 0.75 * reach]
+    sides = [side for side, place in ((left, first), (right, last)) if abs(place) > _OUTER_EDGE * reach]
     if not geometry.is_volume:
         return float(np.mean(np.any([side - air > level for side in sides], axis=0)))
     rows = slice(len(values) // 4, max(len(values) // 4 + 1, 3 * len(values) // 4))  # above and below there is air
@@ -152,7 +183,8 @@ def _air(sinogram: Sinogram) -> Iterator[str]:
     edges = np.concatenate([values[..., :_EDGE_BINS], values[..., -_EDGE_BINS:]], axis=2).mean(axis=(0, 2))
     level, spread = float(np.median(edges)), float(np.quantile(edges, 0.9) - np.quantile(edges, 0.1))
     factor = math.exp(min(abs(level), 50.0))
-    if factor > 1.2 and spread < 0.1 * abs(level):
+    matters = abs(level) > max(_AIR_OFF, EDGE_AIR_SHARE * float(np.quantile(values, 0.99)))
+    if matters and spread < max(0.1 * abs(level), 3 * _noise_of_view(sinogram)):
         way = "high" if level > 0 else "low"
         yield (
             f"both edges of the detector read {level:.3g} in all views: if they see air, the open beam (i0, flat "
@@ -178,12 +210,13 @@ def _angles(sinogram: Sinogram) -> Iterator[str]:
         return
     if n < FEW_VIEWS:
         yield f"{n} view{'s'[: n > 1]}: too few to tell an image; the residual says nothing, for almost any would fit"
-        return
-    if math.degrees(arc) <= 2 * math.pi * 1.02:
+    if n > 2 and math.degrees(arc) <= 2 * math.pi * 1.02:
         yield (
             f"{n} views span {math.degrees(arc):.3g} degrees: were the angles radians, that is "
             f"{math.degrees(math.degrees(arc)):.4g} degrees?"
         )
+        return
+    if n < FEW_VIEWS:
         return
     if arc > 1.02 * 8 * math.pi:
         yield f"the views turn {arc / 2 / math.pi:.3g} times: are the angles degrees that were taken for radians?"
@@ -197,7 +230,7 @@ def _angles(sinogram: Sinogram) -> Iterator[str]:
             f"views are up to {math.degrees(wide):.3g} degrees apart, the median {math.degrees(median):.3g}: in FBP "
             f"their neighbours stand for what is missing{once}"
         )
-    missing = sum(end - start for start, end in gaps) - (geometry.turn_rad - geometry.short_scan_rad)
+    missing = missing_rad(geometry)
     if missing > math.radians(1) + 2 * median:
         yield (
             f"no view measured {math.degrees(missing):.3g} degrees of the arc that an image needs: a limited angle, "
@@ -205,86 +238,24 @@ def _angles(sinogram: Sinogram) -> Iterator[str]:
         )
 
 
-def _moments(sinogram: Sinogram) -> Iterator[str]:
-    """Helgason-Ludwig: the sum over a parallel view is the same for all, its centre of mass a sine of the angle."""
-    geometry, values = sinogram.geometry, sinogram.values
-    if geometry.name != "parallel" or geometry.n_views < FEW_VIEWS:
-        return
-    if geometry.n_views == geometry.n_detectors:
-        here, there = (_unevenness(array) for array in (values, values.swapaxes(1, 2)))
-        if here > 0.05 and there < 0.3 * here:
-            yield (
-                f"the views do not hold the same amount (they differ by {here:.0%}), the columns would ({there:.0%}): "
-                "is the square sinogram transposed (axes)?"
-            )
+def _views(sinogram: Sinogram) -> Iterator[str]:
+    """What the views of one object have in common, where all of it is seen."""
+    yield from lost_views(sinogram)
+    if sinogram.geometry.n_views >= FEW_VIEWS:
+        yield from transposed(sinogram)
+        first, last = map(abs, _edges_mm(sinogram))
+        centred = min(first, last) > _OUTER_EDGE * max(first, last)  # else half of the object is not seen on purpose
+        if centred and truncated_share(sinogram) < 0.05:
+            yield from moments(sinogram)
+        yield from conjugates(sinogram)
 
 
-def _unevenness(values: NDArray[np.float32]) -> float:
-    sums = values.sum(axis=(0, 2), dtype=np.float64)
-    return float(sums.std() / max(abs(sums.mean()), 1e-30))
-
-
-def _conjugates(sinogram: Sinogram) -> Iterator[str]:
-    """A line that was measured from both its ends must read the same; with mirrored angles it does not.
-
-    Of a cone beam the lines in the plane of the source's circle.
-    """
-    geometry = sinogram.geometry
-    if geometry.n_views < 30 or geometry.name == "helical":
-        return
-    here, mirrored = (_disagreement(sinogram, sign) for sign in (1, -1))
-    if here is None or mirrored is None:
-        return
-    noise = float(np.median(sinogram.sigma()))
-    scale = float(np.sqrt(np.mean(sinogram.values.astype(np.float64) ** 2)))
-    if here > max(0.03 * scale, 4 * noise) and mirrored < 0.5 * here:
-        yield (
-            f"rays along the same line from both ends differ by {here:.3g} (mirrored by {mirrored:.3g}): is the angle "
-            "direction the other one (angle_direction), or the detector mirrored?"
-        )
-    elif here > max(0.1 * scale, 6 * noise):
-        yield (
-            f"rays along the same line from both ends differ by {here:.3g}, of {scale:.3g}: is the rotation axis off "
-            "(rotation_axis_bin, offsets), are axes exchanged (axes), or did the object move?"
-        )
-
-
-def _disagreement(sinogram: Sinogram, sign: int) -> float | None:
-    """Root mean square difference of a slice's conjugate rays; None where too few lines are seen twice."""
-    row = len(sinogram.values) // 2
-    geometry = sinogram.geometry_of(row)
-    if geometry.is_volume:
-        n, lengths = len(sinogram.values), geometry.lengths_mm
-        pitch_mm = lengths["detector_row_pitch_mm"]
-        heights_mm = (np.arange(n) - (n - 1) / 2) * pitch_mm + lengths["detector_row_offset_mm"]
-        row = int(np.argmin(np.abs(heights_mm)))
-        if abs(heights_mm[row]) > pitch_mm:  # the panel lies beside the plane
-            return None
-    values = sinogram.values[row].astype(np.float64)
-    theta = sign * np.asarray(geometry.angles_rad)
-    fan, (position, _) = geometry.name != "parallel", geometry.line_coordinates
-    order = np.argsort(np.mod(theta, 2 * math.pi))
-    angles = np.mod(theta, 2 * math.pi)[order]
-    steps = np.diff(angles, append=angles[0] + 2 * math.pi)
-    near = 1.5 * float(np.median(steps))
-    differences = []
-    for view in range(0, geometry.n_views, max(1, geometry.n_views // 24)):
-        there = np.mod(theta[view] + math.pi - (2 * position if fan else 0.0), 2 * math.pi)
-        there = np.broadcast_to(there, position.shape)
-        after = np.searchsorted(angles, there) % len(angles)
-        before = after - 1
-        gap = np.mod(angles[after] - angles[before], 2 * math.pi)
-        share = np.mod(there - angles[before], 2 * math.pi) / np.where(gap > 0, gap, 1)
-        seen = (gap <= near) & (share <= 1) & (-position >= position.min()) & (-position <= position.max())
-        bins = np.interp(-position, position, np.arange(len(position)))
-        low = np.minimum(bins.astype(int), len(position) - 2)
-        weight = bins - low
-        first, second = (
-            (1 - weight) * values[order[k], low] + weight * values[order[k], low + 1] for k in (before, after)
-        )
-        differences.append((values[view] - ((1 - share) * first + share * second))[seen])
-    found = np.concatenate(differences)
-    return None if len(found) < 8 * geometry.n_detectors**0.5 else float(np.sqrt(np.mean(found**2)))
+def _noise_of_view(sinogram: Sinogram) -> float:
+    """Of the mean of both edges in a view; 0 where photons are not known."""
+    if sinogram.photons is None:
+        return 0.0
+    edges = np.concatenate([sinogram.sigma()[..., :_EDGE_BINS], sinogram.sigma()[..., -_EDGE_BINS:]], axis=2)
+    return float(np.median(edges)) / math.sqrt(2 * _EDGE_BINS * len(edges))
 
 
 def _noise(sinogram: Sinogram) -> float:
@@ -299,4 +270,4 @@ def _unknown(sinogram: Sinogram) -> Iterator[str]:
         yield f"{share:.0%} of the rays are not known: what is seen of the object may be little"
 
 
-CHECKS: tuple[Check, ...] = (_levels, _air, _truncation, _angles, _moments, _conjugates, _unknown)
+CHECKS: tuple[Check, ...] = (_levels, _air, _truncation, _angles, _views, _unknown)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ctresample.choices import ViewWeights, Window, ZCoupling
-from ctresample.data_tools.sinogram.plausibility import findings, residual_finding
+from ctresample.data_tools.sinogram.plausibility import findings, image_finding, residual_finding
 from ctresample.errors import UsageError
 from ctresample.learned import LearnedModel
 from ctresample.operators import Projector
@@ -113,13 +113,16 @@ def reconstruct(
     began = time.perf_counter()
     solved = solve_parts(plan, projector=projector, keeping=keeping, progress=progress)
     ratios, whole = solved.residual_ratios[plan.wanted].tolist(), plan.whole
-    stops_early = plan.method.way == "iterative"
-    residual_doubt = residual_finding(ratios, whole, fitted=plan.method.is_fitted, early=stops_early)
+    image_hu = solved.image_hu[plan.wanted]
     scans = plan.method.trained_scans(plan.model, plan.settings)
-    beyond = scans.beyond(whole) if scans else None
+    doubts = (
+        scans.beyond(whole) if scans else None,
+        image_finding(image_hu, whole),
+        residual_finding(ratios, whole, fitted=plan.method.is_fitted, early=plan.method.way == "iterative"),
+    )
     return Reconstruction(
-        image_hu=solved.image_hu[plan.wanted],
-        doubts=(*findings(whole), *filter(None, (beyond, residual_doubt))),
+        image_hu=image_hu,
+        doubts=(*findings(whole), *filter(None, doubts)),
         sinogram=whole,
         residual_ratio=tuple(ratios),
         residual_history=solved.residual_history,

@@ -16,7 +16,7 @@ import tifffile
 from ctresample.data_tools.importers import import_sinogram
 from ctresample.data_tools.importers.sidecar import find_sidecar
 from ctresample.data_tools.sinogram.file import read_sinogram, write_sinogram
-from ctresample.data_tools.sinogram.plausibility import findings, residual_finding, truncated_share
+from ctresample.data_tools.sinogram.plausibility import findings, image_finding, residual_finding, truncated_share
 from ctresample.errors import SinogramError
 from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.pipelines.reconstruction.reconstruct import reconstruct
@@ -313,6 +313,13 @@ DOUBTS = {
     "radians": (scan_of(line_integrals(), np.radians(DEGREES)), "were the angles radians"),
     "degrees for radians": (scan_of(line_integrals(), np.degrees(DEGREES)), "taken for radians"),
     "transposed": (scan_of(SQUARE.T, np.arange(BINS) * 180 / BINS), "is the square sinogram transposed"),
+    "radians of few views": (scan_of(line_integrals(DEGREES[::15]), np.radians(DEGREES[::15])), "angles radians"),
+    "i0 a tenth too high": (scan_of(line_integrals() + np.log(1.1)), "too high by a factor of 1.1"),
+    "axis off": (scan_of(line_integrals(axis_bin=50.5)), r"turn around bin 50\.50, 3\.00 bins from"),
+    "views shuffled": (scan_of(line_integrals(np.random.default_rng(0).permutation(DEGREES))), "in another order"),
+    "one view jolted": (scan_of(np.vstack([np.roll(line_integrals()[:1], 6), line_integrals()[1:]])), r"view 0, "),
+    "lost views": (scan_of(line_integrals() * (DEGREES != 60)[:, None]), r"1 of 90 views .*from 0: 30\)"),
+    "drift": (scan_of(line_integrals() * np.linspace(0.9, 1.1, 90)[:, None]), "does the open beam drift"),
     "few views": (scan_of(line_integrals(DEGREES[:3]), DEGREES[:3]), "3 views: too few"),
     "limited angle": (scan_of(line_integrals(DEGREES[:60]), DEGREES[:60]), "a limited angle"),
     "truncated": (scan_of(line_integrals(n=44)), "beyond the detector"),
@@ -383,6 +390,19 @@ def test_mirrored_angles_of_a_fan():
 )
 def test_no_doubt_about_a_good_scan(sinogram):
     assert findings(sinogram) == ()
+
+
+@pytest.mark.parametrize(("factor", "level"), [(0.1, -900), (10, 9000), (1 / np.log(10), -566)])
+def test_an_image_whose_level_no_tissue_has(factor, level):
+    """Of centimetres, and of decadic logarithms."""
+    scan = scan_of(factor * line_integrals())
+    doubts = reconstruct(scan, method="fbp").doubts
+    assert any(f"what is not air lies at about {level}" in doubt for doubt in doubts), doubts
+
+
+def test_levels_of_tissue_and_air_alone_are_no_doubt():
+    for scan in (scan_of(line_integrals()), scan_of(0 * line_integrals() + 1e-3)):
+        assert image_finding(reconstruct(scan, method="fbp").image_hu, scan) is None
 
 
 def test_residuals():
