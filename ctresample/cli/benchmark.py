@@ -192,7 +192,8 @@ def benchmark(
         from ctresample.pipelines.benchmark.models import load_models
         from ctresample.pipelines.benchmark.resumable import run_benchmark
         from ctresample.pipelines.benchmark.runs import coupled_runs, runs_of
-        from ctresample.pipelines.benchmark.tasks import check_size, measure_tasks, write_tasks
+        from ctresample.pipelines.benchmark.task_table import write_tasks
+        from ctresample.pipelines.benchmark.tasks import check_size, measure_tasks
 
         if tasks:
             check_size(scan.size)

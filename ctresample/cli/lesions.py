@@ -87,7 +87,8 @@ def lesions(
         from ctresample.pipelines.benchmark.runs import runs_of
         from ctresample.pipelines.lesions.places import check_lesions
         from ctresample.pipelines.lesions.report import CSV_NAME, PAGE_NAME, write_study
-        from ctresample.pipelines.lesions.study import SliceRow, study_facts, study_lesions
+        from ctresample.pipelines.lesions.rows import SliceRow
+        from ctresample.pipelines.lesions.study import study_facts, study_lesions
 
         found = check_lesions(**kinds, shape=shape)
         scans = every_condition(scan, counts, [scan.beam], doses)

@@ -14,7 +14,7 @@ from ctresample.data_tools.plain_text import csv_text
 from ctresample.files import write_file
 from ctresample.finite_json import finite
 from ctresample.pipelines.lesions.judge import ERASED, FLAGGED, PROBE_HU, PROBE_MM
-from ctresample.pipelines.lesions.study import LesionRow, SliceRow
+from ctresample.pipelines.lesions.rows import LesionRow, SliceRow
 from ctresample.pipelines.lesions.summary import LesionSummary, Mean, summarise_lesions
 from ctresample.pipelines.page import filled
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -14,117 +13,21 @@ from numpy.typing import NDArray
 import ctresample
 from ctresample.consistency import residual_ratio
 from ctresample.errors import UsageError
-from ctresample.geometry import ImageGrid
 from ctresample.observers import ideal_detectability, misfit_score
 from ctresample.operators import Projector, Weighted, make_projector
 from ctresample.pipelines.benchmark.compare import check_contest, patient_numbers
 from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.runs import FAILURES, Run, reason_of
 from ctresample.pipelines.lesions.judge import ERASED, FLAGGED, false_lesions, recovered
-from ctresample.pipelines.lesions.places import check_lesions, places_mm
+from ctresample.pipelines.lesions.places import check_lesions
+from ctresample.pipelines.lesions.plant import Planted, plant
+from ctresample.pipelines.lesions.rows import LesionRow, SliceRow
 from ctresample.pipelines.reconstruction.methods import METHODS
 from ctresample.pipelines.reconstruction.reconstruct import reconstruct
-from ctresample.pipelines.scan.lesion import Lesion, Shape
-from ctresample.pipelines.scan.measure import scanned
-from ctresample.pipelines.scan.room import REFINEMENT
+from ctresample.pipelines.scan.lesion import Shape
 from ctresample.pipelines.work import Progress, Work
-from ctresample.result import Labelled
-from ctresample.sinogram import Sinogram
 from ctresample.units import hu_to_mu
 from ctresample.volume import Volume
-
-AT_A_TIME = 6
-"""Lesions in one scan at most."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LesionRow(Labelled):
-    """One lesion under one method: a line of the table.
-
-    Attributes:
-        condition: name of the scan.
-        views: of it.
-        slice: name of the slice, without patient data.
-        patient: a number, the same for slices of one patient.
-        method: the solver.
-        preset: its named settings.
-        diameter_mm: of the lesion.
-        contrast_hu: of it.
-        row: of its middle, in pixels of the reconstruction.
-        column: the same.
-        recovered: share of its contrast in the image, see `ctresample.pipelines.lesions.judge.recovered`.
-        erased: whether that is less than `ERASED`.
-        misfit_sd: how strongly the data ask for it beyond the image, see `ctresample.observers.misfit_score`; in
-            standard deviations of the image's own misfit, where that is more than noise.
-        flagged: whether that is `FLAGGED` and more.
-        detectability: of the ideal observer in the sinogram: how strongly the data tell of it at all.
-    """
-
-    condition: str
-    views: int
-    slice: str
-    patient: int
-    method: str
-    preset: str
-    diameter_mm: float
-    contrast_hu: float
-    row: int
-    column: int
-    recovered: float
-    erased: bool
-    misfit_sd: float
-    flagged: bool
-    detectability: float
-
-    @property
-    def though_told(self) -> bool:
-        """Whether it is erased, although the data tell of it: its detectability is `FLAGGED` and more."""
-        return self.erased and self.detectability >= FLAGGED
-
-    @property
-    def in_silence(self) -> bool:
-        """Whether it is erased, and the misfit to the data says nothing of it."""
-        return self.erased and not self.flagged
-
-
-@dataclass(frozen=True, kw_only=True)
-class SliceRow(Labelled):
-    """One slice without lesions under one method.
-
-    Attributes:
-        condition: name of the scan.
-        views: of it.
-        slice: its name.
-        patient: a number.
-        method: the solver.
-        preset: its named settings.
-        false_lesions: places that look like lesions, or like missing ones, and are none.
-        failure: why the method gave no images of this slice; empty where it did.
-    """
-
-    condition: str
-    views: int
-    slice: str
-    patient: int
-    method: str
-    preset: str
-    false_lesions: float = float("nan")
-    failure: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class Planted:
-    """A slice's scans.
-
-    Attributes:
-        sinogram: first the slice without lesions, then with those of each group; the noise is the same in all.
-        truth_hu: without, on the reconstruction's pixels.
-        lesions: of each group, with what each adds to the truth.
-    """
-
-    sinogram: Sinogram
-    truth_hu: NDArray[np.float32]
-    lesions: list[list[tuple[Lesion, NDArray[np.float32]]]]
 
 
 def study_lesions(
@@ -220,55 +123,6 @@ def study_facts(
     for kind, model in models.items():
         facts[kind.capitalize()] = f"{model.name}, weights SHA-256 {model.sha256}"
     return facts
-
-
-def plant(
-    volume: Volume,
-    condition: Condition,
-    kinds: Sequence[tuple[float, float]],
-    *,
-    shape: Shape = "disc",
-    seed: int = 0,
-    number: int = 0,
-    size: int = 256,
-) -> Planted:
-    """Scan a slice without lesions, and with all of these.
-
-    Args:
-        volume: one slice.
-        condition: the scan.
-        kinds: diameter in mm and contrast in HU of each.
-        shape: of all.
-        seed: of places and noise, with ``number``.
-        number: of the slice.
-        size: rows and columns of the reconstruction.
-    """
-    fine = scanned(volume, size * REFINEMENT)
-    truth, scan = scanned(volume, size), replace(condition, size=size)
-    grids = [ImageGrid(one.hu.shape[1:], one.spacing_mm[0]) for one in (fine, truth)]
-    generator = np.random.default_rng([seed, number])
-    largest, thickness = max(mm for mm, _ in kinds), fine.spacing_mm[2]
-    places = places_mm(truth.hu[0], grids[1], diameter_mm=largest, at_most=AT_A_TIME, generator=generator)
-    order = generator.permutation(len(kinds))
-    step = max(1, len(places))
-    groups = [
-        [
-            Lesion(kinds[k][0], kinds[k][1], at, shape)
-            for k, at in zip(order[first : first + step], places, strict=False)
-        ]
-        for first in range(0, len(kinds), step)
-        if places
-    ]
-    # the noise is drawn once: drawn for each scan, counts of other means would use other random numbers
-    noisy = scan.scan(replace(fine, headers=()), seed=int(generator.integers(2**31)))
-    added = [sum((one.on(grids[0], thickness) for one in group), np.zeros(grids[0].shape)) for group in groups]
-    stack = np.concatenate([fine.hu, *(fine.hu + one for one in added)]).astype(np.float32)
-    clean = replace(scan, photons=None, electronic_noise=0.0).scan(Volume(stack, fine.affine)).values
-    return Planted(
-        sinogram=replace(noisy, values=noisy.values + (clean - clean[:1])),
-        truth_hu=truth.hu[0],
-        lesions=[[(one, one.on(grids[1], thickness)) for one in group] for group in groups],
-    )
 
 
 def _images(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ctresample.pipelines.benchmark.differences import cluster_bootstrap
-from ctresample.pipelines.lesions.study import LesionRow, SliceRow
+from ctresample.pipelines.lesions.rows import LesionRow, SliceRow
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import pytest
 from ctresample.pipelines.benchmark import tasks as module
 from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.runs import Run
-from ctresample.pipelines.benchmark.tasks import measure_tasks, write_tasks
+from ctresample.pipelines.benchmark.task_table import write_tasks
+from ctresample.pipelines.benchmark.tasks import measure_tasks
 
 SCAN = Condition(n_views=90, photons=3e4)
 

@@ -13,7 +13,9 @@ from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.runs import Run
 from ctresample.pipelines.lesions import study as module
 from ctresample.pipelines.lesions.judge import false_lesions, recovered
-from ctresample.pipelines.lesions.study import LesionRow, SliceRow, plant, study_lesions
+from ctresample.pipelines.lesions.plant import plant
+from ctresample.pipelines.lesions.rows import LesionRow, SliceRow
+from ctresample.pipelines.lesions.study import study_lesions
 from ctresample.pipelines.lesions.summary import summarise_lesions
 from ctresample.volume import Volume
 
