@@ -62,6 +62,6 @@ def _small(hu: NDArray[np.float32], low: float, high: float) -> NDArray[np.float
     return squares.mean(axis=(1, 3))
 
 
-def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+def _correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     size = float(np.sqrt(np.sum(a**2, dtype=np.float64) * np.sum(b**2, dtype=np.float64)))
     return float(np.sum(a * b, dtype=np.float64)) / size if size else 0.0
