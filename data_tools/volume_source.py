@@ -94,14 +94,14 @@ def read_volume_file(path: StrPath, on_warning: Callable[[str], None] | None = N
     if reason := values.why_not_hu():
         raise VolumeFileError(f"{path}: {reason}; expected HU; convert the values first")
     spacing = np.array(image.GetSpacing())
-    if problem := spacing_problem(spacing):
+    if problem := spacing_problem(spacing.tolist()):
         raise VolumeFileError(f"{path} has voxels of {spacing.tolist()} mm; {problem}")
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * spacing
     affine[:3, 3] = image.GetOrigin()
     if below := values.far_below_air():
         warn(f"{path}: {below}")
-    for doubt in (*pixel_doubts(spacing[:2]), *values.doubts({}), *neighbour_doubts(hu)):
+    for doubt in (*pixel_doubts(spacing[:2].tolist()), *values.doubts({}), *neighbour_doubts(hu)):
         warn(f"{path}: {doubt}")
     return Volume(hu, affine)
 

@@ -44,7 +44,7 @@ def neighbour_doubts(hu: NDArray[np.float32], names: Sequence[str] = ()) -> list
         ]
     next_hu, after_next_hu = (np.abs(few[k:] - few[:-k]).mean(axis=(1, 2)) for k in (1, 2))
     between = np.minimum(next_hu[:-1], next_hu[1:])  # of all slices but the first and the last
-    odd = [1 + k for k in np.flatnonzero(between > _OUTLIER * after_next_hu + _MORE_HU)]
+    odd = [1 + int(k) for k in np.flatnonzero(between > _OUTLIER * after_next_hu + _MORE_HU)]
     ends = [(0, next_hu[0], next_hu[1]), (n - 1, next_hu[-1], next_hu[-2])]
     odd += [end for end, own, others in ends if own > _END_OUTLIER * others + 4 * _MORE_HU]
     if not odd:
@@ -62,6 +62,6 @@ def _small(hu: NDArray[np.float32], low: float, high: float) -> NDArray[np.float
     return squares.mean(axis=(1, 3))
 
 
-def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+def _correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     size = float(np.sqrt(np.sum(a**2, dtype=np.float64) * np.sum(b**2, dtype=np.float64)))
     return float(np.sum(a * b, dtype=np.float64)) / size if size else 0.0

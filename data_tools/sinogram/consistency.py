@@ -101,12 +101,12 @@ def moments(sinogram: Sinogram) -> Iterator[str]:
         )
 
 
-def _rising(place_mm: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _rising(place_mm: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     order = np.argsort(place_mm)
     return place_mm[order], order.astype(np.float64)
 
 
-def _noise_of_centre_mm(sinogram: Sinogram, held: NDArray[np.float64], place_mm: NDArray[np.float64]) -> float:
+def _noise_of_centre_mm(sinogram: Sinogram, held: NDArray[np.floating], place_mm: NDArray[np.floating]) -> float:
     if sinogram.photons is None:
         return 0.0
     variance = np.square(np.minimum(sinogram.sigma(), BAD_RAY_SIGMA), dtype=np.float64).sum(axis=0)
