@@ -166,6 +166,10 @@ class Beam(ABC):
         """The same scan with some of its views, chosen as NumPy indexes."""
         return self.with_angles(np.array(self.angles_rad)[chosen])
 
+    def views_near(self, low_mm: float, high_mm: float, radius_mm: float) -> slice:
+        """Those views that slices between two heights need, within a radius of the axis: all, but of a helix."""
+        return slice(0, self.n_views)
+
     def with_bins_split(self, factor: int) -> Self:
         """Each detector bin cut into ``factor`` equal parts along each side."""
         return replace(self, n_detectors=self.n_detectors * factor, detector_pitch_mm=self.detector_pitch_mm / factor)

@@ -138,7 +138,7 @@ class HelicalBeam(DivergingBeam):
         return ends.min(axis=0), ends.max(axis=0)
 
     def views_near(self, low_mm: float, high_mm: float, radius_mm: float) -> slice:
-        """All that slices between two heights need: views whose rays reach them within a radius, and a turn beside.
+        """Views whose rays reach the slices within a radius, and a turn beside.
 
         The turn is for what rebins views to parallel beams, and asks whether a slice is seen from everywhere.
         """

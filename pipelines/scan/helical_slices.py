@@ -34,7 +34,7 @@ def read_near(path: Path, z_range_mm: tuple[float, float] | None, *, every: int 
     """
     model = read_summary(path).model
     geometry, grid = model.geometry(), model.image_grid()
-    if not isinstance(geometry, HelicalBeam) or not isinstance(grid, VolumeGrid):
+    if geometry.name != "helical":
         return read_sinogram(path)
     near = slice(0, geometry.n_views)
     if z_range_mm is not None:

@@ -103,6 +103,7 @@ def test_info_describes_it_and_names_no_folder_of_this_machine(imported, narrow)
     assert len(config["provenance"]["imported weights sha256"]) == 64
 
 
+@pytest.mark.slow
 def test_it_reconstructs(imported, one_slice, tmp_path):
     scan = tmp_path / "scan.h5"
     done = cli("simulate", one_slice, "-o", scan, "--views", 10, "--size", 128)
