@@ -17,7 +17,7 @@ def fuzz(folder, keep, *words):
     return subprocess.run([str(word) for word in command], capture_output=True, text=True)
 
 
-@pytest.mark.parametrize(("kind", "n"), [("dicom", 60), ("sinograms", 60), ("priors", 20)])
+@pytest.mark.parametrize(("kind", "n"), [("dicom", 60), ("sinograms", 60), ("priors", 10)])
 def test_damaged_files(kind, n, tmp_path):
     done = fuzz(FUZZ, tmp_path / "keep", "--kinds", kind, "--cases", n)
     assert done.returncode == 0, done.stdout + done.stderr

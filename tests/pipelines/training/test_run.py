@@ -98,6 +98,7 @@ def test_finished_run_is_not_trained_further(toy_run, whole):
     assert steps == []
 
 
+@pytest.mark.slow  # that a killed run repeats itself is tested above, of a prior alone
 def test_autoencoder_and_prior_resume_exactly(tmp_path, disks, autoencoder_settings, prior_settings):
     slices, held_out = disks(4, 2, 0), disks(2, 2, 1)
     run = replace(autoencoder_settings.run, steps=15, batch_size=4, validate_every=5, pictures_every=0)
