@@ -31,7 +31,6 @@ def proximal_step(
     *,
     spread: torch.Tensor | float,
     n_iterations: int,
-    tolerance: float = 0.0,
 ) -> torch.Tensor:
     """``argmin_x |A x - y|^2 + |x - x0|^2 / spread^2`` by conjugate gradients from ``x0``.
 
@@ -44,7 +43,6 @@ def proximal_step(
         A: whitened operator.
         spread: how far the image may be from ``x0``, in its unit.
         n_iterations: conjugate gradient iterations, one pair of projection and back projection each.
-        tolerance: a slice is done before when an iteration moved it less than this (root mean square); 0 for all.
     """
     precision = spread**-2
     d = torch.zeros_like(x0)
@@ -53,16 +51,10 @@ def proximal_step(
     unit = _power_of_two(r)
     r = r / unit
     p, rr = r, inner_product(r, r)
-    running = torch.ones_like(rr)
     for _ in range(n_iterations):
         Hp = A.T(A(p)) + precision * p
-        alpha = running * safe_ratio(inner_product(p, r), inner_product(p, Hp))
+        alpha = safe_ratio(inner_product(p, r), inner_product(p, Hp))
         d, r = d + alpha * p, r - alpha * Hp
-        if tolerance:
-            moved = unit * alpha * (inner_product(p, p) / p[0].numel()).sqrt()
-            running = running * (moved >= tolerance)
-            if not running.any():
-                break
         rr, old = inner_product(r, r), rr
         p = r + safe_ratio(rr, old) * p
     return x0 + unit * d

@@ -31,7 +31,8 @@ def dual_proximal_step(
     near to the solution as 20 to 30 in pixels; an ``A`` whose row norms are off by less than a factor of two costs
     one iteration more.
 
-    Arguments as of `proximal_step`, ``tolerance`` too. Differentiable with respect to ``x0`` and ``y``.
+    Arguments as of `proximal_step`, and ``tolerance``: a slice is done before when an iteration moved its image less
+    than this (root mean square); 0 for all iterations. Differentiable with respect to ``x0`` and ``y``.
     """
     own = torch.as_tensor(1 / spread, dtype=y.dtype, device=y.device)
     scale = 1 / torch.hypot(A.row_norms, own)
