@@ -9,8 +9,8 @@ from ctresample.result import Labelled
 
 
 @dataclass(frozen=True, kw_only=True)
-class LesionRow(Labelled):
-    """One lesion under one method: a line of the table.
+class _OfSlice(Labelled):
+    """One slice under one method.
 
     Attributes:
         condition: name of the scan.
@@ -19,6 +19,21 @@ class LesionRow(Labelled):
         patient: a number, the same for slices of one patient.
         method: the solver.
         preset: its named settings.
+    """
+
+    condition: str
+    views: int
+    slice: str
+    patient: int
+    method: str
+    preset: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LesionRow(_OfSlice):
+    """One lesion under one method: a line of the table.
+
+    Attributes:
         diameter_mm: of the lesion.
         contrast_hu: of it.
         row: of its middle, in pixels of the reconstruction.
@@ -31,12 +46,6 @@ class LesionRow(Labelled):
         detectability: of the ideal observer in the sinogram: how strongly the data tell of it at all.
     """
 
-    condition: str
-    views: int
-    slice: str
-    patient: int
-    method: str
-    preset: str
     diameter_mm: float
     contrast_hu: float
     row: int
@@ -59,25 +68,13 @@ class LesionRow(Labelled):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SliceRow(Labelled):
+class SliceRow(_OfSlice):
     """One slice without lesions under one method.
 
     Attributes:
-        condition: name of the scan.
-        views: of it.
-        slice: its name.
-        patient: a number.
-        method: the solver.
-        preset: its named settings.
         false_lesions: places that look like lesions, or like missing ones, and are none.
         failure: why the method gave no images of this slice; empty where it did.
     """
 
-    condition: str
-    views: int
-    slice: str
-    patient: int
-    method: str
-    preset: str
     false_lesions: float = float("nan")
     failure: str = ""
