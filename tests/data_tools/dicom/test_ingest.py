@@ -27,7 +27,8 @@ from ctresample.data_tools.dicom.errors import DuplicateError, GapError, Several
 from ctresample.data_tools.dicom.read import read_ct_series
 from ctresample.data_tools.dicom.series import check_series, load_series, verdict
 from ctresample.data_tools.dicom_export.write import Provenance, write_ct_series
-from ctresample.data_tools.sinogram.file import read_sinogram, write_sinogram
+from ctresample.data_tools.sinogram.reading import read_sinogram
+from ctresample.data_tools.sinogram.writing import write_sinogram
 from ctresample.errors import DicomError
 from ctresample.pipelines.scan.simulate import simulate
 from ctresample.volume import Volume
