@@ -260,7 +260,7 @@ class Sinogram:
             angle_shifts_rad=None if shifts is None else tuple(shifts[k] for k in kept),
         )
 
-    def with_views(self, kept: slice | NDArray[np.integer[Any]]) -> Sinogram:
+    def with_views(self, kept: slice | NDArray[np.intp]) -> Sinogram:
         """The same scan with some of its views only.
 
         Args:
