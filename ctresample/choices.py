@@ -36,7 +36,7 @@ MODELS: tuple[Model, ...] = get_args(Model)
 ZCoupling = float | str
 """How strongly neighbouring slices help each other: "auto", "none" or a strength, of which 1 is what "auto" takes."""
 
-WarmStart = Literal["coarse-tv", "tv", "cgls"]
+WarmStart = Literal["itnet", "coarse-tv", "tv", "cgls"]
 """Solver of the image that sampling starts from."""
 
 TrainedPrediction = Literal["epsilon", "v_prediction"]

@@ -129,7 +129,7 @@ _ALL = (
         way="sampled",
         needs="latent prior",
         is_random=True,
-        presets={"fast": 1000, "draft": 250, "quality": 8000, "paper": 20000, "released_code": 40000},
+        presets={"fast": 600, "draft": 250, "quality": 4500, "paper": 20000, "released_code": 40000},
         nonlinear=True,
         couples=True,
     ),

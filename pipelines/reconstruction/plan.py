@@ -19,6 +19,7 @@ from ctresample.pipelines.reconstruction.parts import largest_slab
 from ctresample.pipelines.reconstruction.physics import Physics
 from ctresample.pipelines.reconstruction.room import check_room
 from ctresample.pipelines.reconstruction.slab import with_guard_slices
+from ctresample.pipelines.reconstruction.warm_start import with_start
 from ctresample.pipelines.reconstruction.z_coupling import Coupling, coupling_of
 from ctresample.pipelines.scan.helical_slices import check_field_of_view
 from ctresample.result import ModelIdentity
@@ -136,6 +137,7 @@ def planned(
     model, identity = learned_model(prior, chosen, device)
     if model is not None:
         model.check_shape(sinogram.grid.shape)
+    settings = with_start(settings, model, whole, by_itself=not coupling.strength and physics.is_linear)
     return Plan(
         method=chosen,
         preset=preset,

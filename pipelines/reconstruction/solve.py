@@ -21,6 +21,7 @@ from ctresample.solvers.cgls import cgls
 from ctresample.solvers.coarse_tv import coarse_tv
 from ctresample.solvers.fbp import fbp
 from ctresample.solvers.fdk import fdk
+from ctresample.solvers.itnet import ItNetSettings, itnet
 from ctresample.solvers.truncation import cut_off_share
 from ctresample.solvers.tv import tv
 from ctresample.solvers.wfbp import wfbp
@@ -221,12 +222,17 @@ def sampled(solver: Solver, batch: Batch) -> torch.Tensor:
     if wanted or not problem.is_linear:  # the noise of counts follows from an image
         rounds = count()
 
+        def watch(share: float, status: Status) -> None:
+            batch.watch(0.3 * share, status)
+
         def solve(y: torch.Tensor, A: LinearOperator, sigma: torch.Tensor) -> torch.Tensor:
-            callback = _one_of(next(rounds), problem, lambda share, status: batch.watch(0.3 * share, status))
+            callback = _one_of(next(rounds), problem, watch)
             if wanted == "cgls":
                 return cgls(y, A, sigma=sigma, callback=callback)
             if wanted == "coarse-tv" and problem.is_linear:
                 return coarse_tv(y, batch.A, sigma=sigma, spacing=batch.spacing)
+            if wanted == "itnet":
+                return unrolled(itnet, replace(batch, settings=ItNetSettings(), watch=watch))
             # of slices all steps count alike here, whatever the height of their pixels
             spacing = batch.spacing if batch.neighbours else None
             return tv(y, A, sigma=sigma, tolerance_hu=_ROUGH_HU, spacing=spacing, callback=callback)

@@ -9,17 +9,17 @@ from ctresample.solvers.resample.defects import Defect
 from ctresample.solvers.resample.settings import ReSampleSettings
 
 _FAST = ReSampleSettings(
-    n_steps=45,
-    start_level=0.09,
-    stop_level=0.006,
-    warm_start="tv",
+    n_steps=24,
+    start_level=0.06,
+    stop_level=0.004,
+    warm_start="itnet",
     pixel_level=1.0,
     latent_level=0.0,
     skip=1,
     inner_steps=0,
     pixel_optimiser="dual",
     cg_iterations=5,
-    spread_scale=4.0,
+    spread_scale=5.0,
     resampling="encoding",
     moving_frame=True,
     averaged_steps=5,
@@ -40,7 +40,7 @@ _DRAFT = replace(
     spread_scale=1.0,
     averaged_steps=3,
 )
-_QUALITY = replace(_FAST, n_steps=96, averaged_steps=12, chains=4)
+_QUALITY = replace(_FAST, n_steps=48, averaged_steps=6, chains=4)
 _PAPER = ReSampleSettings(n_steps=500)
 _RELEASED_CODE = replace(_PAPER, variance="released", gradient_scale=0.5, defects=get_args(Defect))
 

@@ -32,8 +32,8 @@ class ReSampleSettings:
         start_level: level the sampling starts from.
         stop_level: above 0, the ``n_steps`` are instead spaced geometrically from ``start_level`` to this one: more of
             them where a start image leaves less to do.
-        warm_start: what is encoded and noised to ``start_level``: an image by TV, by TV on coarse pixels or by CGLS,
-            or nothing (pure noise).
+        warm_start: what is encoded and noised to ``start_level``: an image by the prior's own rounds ("itnet"), by TV,
+            by TV on coarse pixels or by CGLS, or nothing (pure noise).
         conditioned: whether the denoiser is also shown the last image that agrees with the data; it takes a prior that
             has been trained on that, and plain encoding.
         rounds: of a conditioned prior's estimate without noise and of the data, before the first noise; see
@@ -136,7 +136,8 @@ class ReSampleSettings:
         self._expect("latent_level", 0 <= self.latent_level <= self.pixel_level, "0 to pixel_level")
         for name, kind in _CHOICES.items():
             self._expect(name, getattr(self, name) in get_args(kind), f"one of {', '.join(get_args(kind))}")
-        self._expect("warm_start", self.warm_start in (None, *get_args(WarmStart)), "coarse-tv, tv, cgls, or None")
+        starts = get_args(WarmStart)
+        self._expect("warm_start", self.warm_start in (None, *starts), f"{', '.join(starts)}, or None")
         self._expect("defects", set(self.defects) <= set(get_args(Defect)), f"some of {', '.join(get_args(Defect))}")
         if self.start_level == 1 and self.warm_start:
             raise UsageError("resample settings: a warm start needs a start_level below 1, where it is not all noise")

@@ -1,0 +1,33 @@
+"""Which image sampling starts from, where the one that the settings want does not serve."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from ctresample.learned import LearnedModel
+from ctresample.sinogram import Sinogram
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+S = TypeVar("S", bound="DataclassInstance | None")
+
+
+def with_start(settings: S, model: LearnedModel | None, sinogram: Sinogram, *, by_itself: bool) -> S:
+    """Settings whose start "itnet" has become total variation where the prior's own rounds would not serve.
+
+    They take a prior that is conditioned on scans, and a scan like those that it was trained on; and they know neither
+    neighbours nor counts, which total variation does.
+
+    Args:
+        settings: of any method; those that want another start, or none, stay as they are.
+        model: the learned one.
+        sinogram: the scan.
+        by_itself: whether each slice is measured in line integrals and worked on by itself.
+    """
+    if settings is None or getattr(settings, "warm_start", None) != "itnet":
+        return settings
+    scans = getattr(getattr(model, "config", None), "condition_scans", None)
+    knows = getattr(model, "is_conditioned", False) and (scans is None or scans.beyond(sinogram) is None)
+    return settings if knows and by_itself else replace(settings, warm_start="tv")
