@@ -56,5 +56,5 @@ class TrainedScans:
         return (
             f"this scan, of {' and '.join(found)}, is beyond those that the denoiser of scans was trained on "
             f"({' and '.join(dict.fromkeys(self.beams))} beams, {self.n_views[0]} to {self.n_views[1]} views, "
-            f"{low:.3g} to {high:.3g} photons or no noise): compare with preset fast, which does not use it"
+            f"{low:.3g} to {high:.3g} photons or no noise): compare with preset fast, which does without it there"
         )

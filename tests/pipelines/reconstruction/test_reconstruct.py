@@ -12,8 +12,11 @@ import torch
 
 from ctresample.errors import PriorError, UsageError
 from ctresample.geometry import ImageGrid
+from ctresample.learned.latent_prior import LatentPrior
+from ctresample.learned.trained_scans import TrainedScans
 from ctresample.operators import make_projector
 from ctresample.pipelines.reconstruction.methods import METHODS
+from ctresample.pipelines.reconstruction.physics import Physics
 from ctresample.pipelines.reconstruction.reconstruct import reconstruct
 from ctresample.pipelines.scan.simulate import simulate
 from ctresample.sinogram import Sinogram
@@ -161,7 +164,7 @@ def test_settings_are_kept_with_the_result(sinogram, prior):
 
 
 def test_settings_in_place_of_a_preset(sinogram, prior):
-    own = replace(SMALL["small fast"], n_steps=7)
+    own = replace(SMALL["small fast"], n_steps=7, warm_start="tv")
     done = reconstruct(sinogram, prior=prior, settings=own)
     assert (done.preset, done.settings) == ("", asdict(own))
     with pytest.raises(UsageError, match="method tv takes no settings"):
@@ -211,6 +214,36 @@ def test_warm_start_is_a_tv_image_if_a_rough_one(sinogram, prior, starts):
     assert np.sqrt(((found - reconstruct(sinogram, method="tv").image_hu) ** 2).mean()) < 40
     reconstruct(sinogram, prior=prior, preset="small paper")
     assert starts[-1] is None
+
+
+def test_warm_start_by_the_priors_own_rounds_where_it_knows_the_scan(sinogram, toy_prior, starts):
+    knows = toy_prior.random_prior(condition_spread=1.0)
+    found = reconstruct(sinogram, prior=knows, preset="small fast")
+    assert found.settings["warm_start"] == "itnet"
+    np.testing.assert_array_equal(found.image_hu, reconstruct(sinogram, method="itnet", prior=knows).image_hu)
+
+
+def seen(prior, n_views):
+    return LatentPrior(
+        prior.vae,
+        prior.unet,
+        prior.scheduler,
+        replace(prior.config, condition_scans=TrainedScans(n_views, (1e4, 1e6), ("parallel",))),
+    )
+
+
+@pytest.mark.parametrize(
+    ("build", "more"),
+    [
+        pytest.param(lambda toys: toys.random_prior(), {}, id="a prior of images alone"),
+        pytest.param(lambda toys: seen(toys.random_prior(condition_spread=1.0), (20, 90)), {}, id="other scans"),
+        pytest.param(lambda toys: toys.random_prior(condition_spread=1.0), {"z_coupling": 1.0}, id="neighbours"),
+        pytest.param(lambda toys: toys.random_prior(condition_spread=1.0), {"physics": Physics("counts")}, id="counts"),
+    ],
+)
+def test_warm_start_by_tv_where_rounds_do_not_serve(sinogram, toy_prior, starts, build, more):
+    found = reconstruct(sinogram, prior=build(toy_prior), preset="small fast", **more)
+    assert found.settings["warm_start"] == "tv"
 
 
 # ---------------------------------------------------------------- what is refused
