@@ -28,7 +28,7 @@ from ctresample.cli.import_ import import_
 from ctresample.cli.info import info
 from ctresample.cli.lesions import lesions
 from ctresample.cli.lower_dose import lower_dose
-from ctresample.cli.one_line_errors import DEBUG, QUIET, SHARE, OneLineErrors
+from ctresample.cli.one_line_errors import DEBUG, OVERWRITE, QUIET, SHARE, OneLineErrors
 from ctresample.cli.pages import epilog
 from ctresample.cli.prior import prior
 from ctresample.cli.reconstruct import reconstruct
@@ -59,6 +59,9 @@ def _all_verbs(
     # Taken off by OneLineErrors before typer sees it; here for the help.
     _debug: Annotated[bool, typer.Option(DEBUG, help="On an error, show where it happened.")] = False,
     _quiet: Annotated[bool, typer.Option(QUIET, help="Say nothing of progress; doubts and results stay.")] = False,
+    _overwrite: Annotated[
+        bool, typer.Option(OVERWRITE, help="Replace the file or result that is there, once the new one is whole.")
+    ] = False,
     _share: Annotated[
         bool, typer.Option(SHARE, help="Let others read the results as far as the umask does; else only you can.")
     ] = False,

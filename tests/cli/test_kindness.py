@@ -29,6 +29,18 @@ def test_from_a_folder_of_images_to_a_result(cli, series, tmp_path):
     assert "Jane" not in page
 
 
+def test_an_earlier_result_is_replaced_where_one_asks_for_it(cli, scan, tmp_path):
+    command = ("reconstruct", scan, "-o", tmp_path / "out", *FBP)
+    assert cli(*command).exit_code == 0
+    assert complaint(cli(*command)).endswith("choose a new folder, or add --overwrite")
+    done = cli(*command, "--format", "nifti", "--overwrite")
+    assert done.exit_code == 0, done.output
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"reconstruction.nii.gz", "report.html", "run.json"}
+    done = cli("batch", tmp_path, "-o", tmp_path / "many", "--views", 12, "--overwrite")
+    assert "--overwrite has no effect on batch" in complaint(done)
+
+
 def test_images_without_views_say_what_to_add(cli, series, tmp_path):
     line = complaint(cli("reconstruct", series, "-o", tmp_path / "out", *FBP))
     assert "holds CT images, not a sinogram; add --views" in line
