@@ -76,10 +76,16 @@ def _line_and_status(error: Exception) -> tuple[str, int]:
     if hasattr(error, "format_message"):  # typer's own; their class has moved between its versions
         context = getattr(error, "ctx", None)
         hint = f" (see {context.command_path} --help)" if context else ""
-        return f"{error.format_message().rstrip('.')}{hint}", getattr(error, "exit_code", 1)
+        return f"{error.format_message().rstrip('.')}{_found(error)}{hint}", getattr(error, "exit_code", 1)
     if isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY):
         return "memory ran out; take fewer slices, views or pixels at a time, or a larger machine", 1
     return f"{type(error).__name__}: {error} (unexpected; add {DEBUG} to see where it happened)", 1
+
+
+def _found(error: Exception) -> str:
+    """What stood where a number was expected: typer says only the latter."""
+    checks = getattr(error.__cause__, "errors", None)  # of pydantic, by which typer reads values
+    return f", found {str(checks()[0]['input'])[:60]!r}" if checks else ""
 
 
 def _complain(message: str) -> None:

@@ -56,6 +56,13 @@ def test_a_scan_of_another_program(cli, tmp_path):
     assert "holds no CT images; leave --views out" in line
 
 
+def test_a_value_that_is_no_number_is_named(cli, series, tmp_path):
+    for value in ("abc", "0"):
+        line = complaint(cli("reconstruct", series, "-o", tmp_path / "out", "--views", value, *FBP))
+        assert "--views" in line
+        assert f"found '{value}'" in line
+
+
 @pytest.mark.parametrize(("option", "value"), [("--views", "12"), ("--photons", "1e5"), ("--series", "1.2.3")])
 def test_a_sinogram_states_its_scan(cli, scan, tmp_path, option, value):
     line = complaint(cli("reconstruct", scan, "-o", tmp_path / "out", option, value, *FBP))
