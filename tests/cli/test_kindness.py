@@ -198,6 +198,15 @@ def test_info_knows_batches_benchmarks_and_maps(cli, series, tmp_path):
     assert told["kind"] == "U-Net on FBP images, of one kind of scan"
 
 
+def test_info_says_what_to_do_next(cli, scan, series):
+    for place, command in (
+        (scan, f"ctresample reconstruct {scan} -o result"),
+        (series, f"ctresample reconstruct {series} -o result --views 25 --photons 1e5"),
+        ("ct256", "ctresample reconstruct SCAN -o result --prior ct256"),
+    ):
+        assert json.loads(cli("info", place, "--json").stdout)["next"] == command
+
+
 def test_info_knows_results(cli, scan, series, tmp_path):
     out = tmp_path / "out"
     assert cli("reconstruct", scan, "-o", out, "--against", series, *FBP, "--residual-map").exit_code == 0
