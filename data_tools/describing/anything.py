@@ -77,7 +77,7 @@ def describe(path: StrPath, *, one_series: bool = False, any_class: bool = False
 
 
 def next_step(path: Path, facts: Facts) -> Facts:
-    """A command to go on with from what `describe` told; none where a problem says its own, or one must choose first."""
+    """A command to go on with, of what `describe` told; none where a problem names one, or one must choose first."""
     command = next((one for kind, one in _NEXT.items() if facts.get("kind", "").startswith(kind)), None)
     if command is None or any(name.startswith("problem") for name in facts):
         return {}
