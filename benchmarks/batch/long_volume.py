@@ -3,10 +3,10 @@
 Run: python benchmarks/batch/long_volume.py [--slices 500] [--size 512] [--kills 3] [--method tv] [--iterations 20]
 (exit status 1 where memory grows by over 10 % from the first tenth to the last, or anything differs)
 
-A process reconstructs the volume by total variation, or by ReSample's preset `fast` with so many steps in place of its
-own (and as many iterations of its last step), keeping its slabs. Its resident memory is looked at twice a second. Then other processes do the same and are killed
-at random moments, until one goes on to the end; its images are compared with those of the undisturbed one. Few
-iterations suffice: memory does not depend on them.
+A process reconstructs the volume by total variation, or by ReSample's preset `fast` with so many steps in place of
+its own (and as many iterations of its last step), keeping its slabs. Its resident memory is looked at twice a second.
+Then other processes do the same and are killed at random moments, until one goes on to the end; its images are
+compared with those of the undisturbed one. Few iterations suffice: memory does not depend on them.
 """
 
 from __future__ import annotations
