@@ -73,8 +73,8 @@ if TYPE_CHECKING:  # what type checkers and editors see of the table below
     from ctresample.data_tools.dicom_export.write import Provenance as Provenance
     from ctresample.data_tools.dicom_export.write import write_ct_series as write_ct_series
     from ctresample.data_tools.importers import import_sinogram as import_sinogram
-    from ctresample.data_tools.sinogram.file import read_sinogram as read_sinogram
-    from ctresample.data_tools.sinogram.file import write_sinogram as write_sinogram
+    from ctresample.data_tools.sinogram.reading import read_sinogram as read_sinogram
+    from ctresample.data_tools.sinogram.writing import write_sinogram as write_sinogram
     from ctresample.errors import CTResampleError as CTResampleError
     from ctresample.geometry import ConeBeam as ConeBeam
     from ctresample.geometry import FanBeam as FanBeam
@@ -131,7 +131,8 @@ _EXPORTS = {
         "data_tools.dicom.read": "read_ct_series",
         "data_tools.dicom_export.write": "Provenance write_ct_series",
         "data_tools.importers": "import_sinogram",
-        "data_tools.sinogram.file": "read_sinogram write_sinogram",
+        "data_tools.sinogram.reading": "read_sinogram",
+        "data_tools.sinogram.writing": "write_sinogram",
         "errors": "CTResampleError",
         "geometry": "ConeBeam FanBeam HelicalBeam ImageGrid ParallelBeam VolumeGrid",
         "learned.latent_prior": "LatentPrior",

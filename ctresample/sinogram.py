@@ -260,11 +260,12 @@ class Sinogram:
             angle_shifts_rad=None if shifts is None else tuple(shifts[k] for k in kept),
         )
 
-    def every(self, step: int) -> Sinogram:
-        """The same scan with every ``step``-th view only, from the first: sparse views of a full scan."""
-        if step < 1:
-            raise UsageError(f"step is {step}; expected 1 (all views) or more")
-        kept = slice(None, None, step)
+    def with_views(self, kept: slice | NDArray[np.intp]) -> Sinogram:
+        """The same scan with some of its views only.
+
+        Args:
+            kept: which, in rising order.
+        """
         return replace(
             self,
             values=self.values[:, kept],
@@ -272,6 +273,12 @@ class Sinogram:
             photons=self.photons[kept] if isinstance(self.photons, np.ndarray) else self.photons,
             bad_rays=None if self.bad_rays is None else self.bad_rays[:, kept],
         )
+
+    def every(self, step: int) -> Sinogram:
+        """The same scan with every ``step``-th view only, from the first: sparse views of a full scan."""
+        if step < 1:
+            raise UsageError(f"step is {step}; expected 1 (all views) or more")
+        return self.with_views(slice(None, None, step))
 
     def sigma(self) -> NDArray[np.float32]:
         """Standard deviation of each value, same shape as ``values``: from the photon count where there is one.

@@ -232,7 +232,7 @@ def _prior_config(values: dict[str, Any]) -> PriorConfig:
 
 
 def _read(place: StrPath) -> Sinogram:
-    from ctresample.data_tools.sinogram.file import read_sinogram
+    from ctresample.data_tools.sinogram.reading import read_sinogram
 
     return read_sinogram(place)
 

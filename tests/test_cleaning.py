@@ -8,7 +8,7 @@ import pytest
 
 from ctresample.cleaning import cleaned, odd_bins, ring_offsets, zingers_in
 from ctresample.data_tools.importers import import_sinogram
-from ctresample.data_tools.sinogram.file import write_sinogram
+from ctresample.data_tools.sinogram.writing import write_sinogram
 from ctresample.errors import SinogramError, UsageError
 from ctresample.geometry import FanBeam, ImageGrid, ParallelBeam
 from ctresample.pipelines.reconstruction.reconstruct import reconstruct

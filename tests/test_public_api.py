@@ -81,7 +81,7 @@ def test_help_is_a_table_of_contents():
         "ctresample.metrics.image",
         "ctresample.units",
         "ctresample.data_tools.dicom.read",
-        "ctresample.data_tools.sinogram.file",
+        "ctresample.data_tools.sinogram.writing",
         "ctresample.solvers.fbp",
         "ctresample.solvers.tv",
         "ctresample.learned.latent_prior",

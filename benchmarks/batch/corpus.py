@@ -24,7 +24,7 @@ from pydicom.uid import (
 import ctresample
 from ctresample.data_tools.dicom.discovery import find_series
 from ctresample.data_tools.dicom.series import load_series
-from ctresample.data_tools.sinogram.file import write_sinogram
+from ctresample.data_tools.sinogram.writing import write_sinogram
 from ctresample.pipelines.scan.simulate import simulate
 
 SLICES = sorted((Path(ctresample.__file__).parent / "demo_data").glob("*.dcm"))

@@ -24,7 +24,8 @@ from ctresample.data_tools.dicom.series import load_series, verdict
 from ctresample.data_tools.dicom_export.provenance import Provenance
 from ctresample.data_tools.dicom_export.write import write_ct_series
 from ctresample.data_tools.importers import import_sinogram
-from ctresample.data_tools.sinogram.file import read_sinogram, write_sinogram
+from ctresample.data_tools.sinogram.reading import read_sinogram
+from ctresample.data_tools.sinogram.writing import write_sinogram
 from ctresample.errors import CTResampleError
 from ctresample.learned.latent_prior import LatentPrior
 

@@ -15,7 +15,7 @@ import tifffile
 import yaml
 from scipy.io import savemat
 
-from ctresample.data_tools.sinogram.file import write_sinogram
+from ctresample.data_tools.sinogram.writing import write_sinogram
 from ctresample.geometry import ConeBeam, FanBeam, Geometry, Grid, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.sinogram import Sinogram
 

@@ -50,7 +50,7 @@ def peak_mb() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--every", type=int, default=8, help="of the scanner's views")
+    parser.add_argument("--every", type=int, default=8, help="of the scanner's views; 1: all, some minutes")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     geometry = scan(chosen.every)

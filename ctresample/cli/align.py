@@ -46,7 +46,8 @@ def align(
             check_new_file(new)
     with screen() as show:
         show.progress(0, "looking for the axis")
-        from ctresample.data_tools.sinogram.file import read_sinogram, write_sinogram
+        from ctresample.data_tools.sinogram.reading import read_sinogram
+        from ctresample.data_tools.sinogram.writing import write_sinogram
         from ctresample.pipelines.alignment.axis import find_axis
 
         sinogram = read_sinogram(scan)

@@ -79,7 +79,7 @@ def import_(
             say(f"{out}: {head.grid.shape[0]} slices, {head.geometry.n_views} views on a helix")
             return
         from ctresample.data_tools.importers import import_sinogram
-        from ctresample.data_tools.sinogram.file import write_sinogram
+        from ctresample.data_tools.sinogram.writing import write_sinogram
 
         sinogram = import_sinogram(
             file,

@@ -38,7 +38,8 @@ def lower_dose(
     check_new_file(out)
     with screen() as show:
         show.progress(0, "reading the sinogram")
-        from ctresample.data_tools.sinogram.file import read_sinogram, write_sinogram
+        from ctresample.data_tools.sinogram.reading import read_sinogram
+        from ctresample.data_tools.sinogram.writing import write_sinogram
         from ctresample.noise import estimate_photons
         from ctresample.pipelines.scan.lower_dose import lower_dose as lower
 

@@ -55,7 +55,7 @@ def simulate(
     with screen() as show:
         show.progress(0, "reading the series")
         from ctresample.data_tools.ct_source import read_ct_volume
-        from ctresample.data_tools.sinogram.file import write_sinogram
+        from ctresample.data_tools.sinogram.writing import write_sinogram
         from ctresample.pipelines.results.deidentification_report import write_report
 
         volume = read_ct_volume(

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ctresample.data_tools.ct_pd.series import ProjectionSeries, find_projections
 from ctresample.data_tools.ct_pd.view import read_rest, read_values
-from ctresample.data_tools.sinogram.file import stream_sinogram
 from ctresample.data_tools.sinogram.schema import SinogramHead
+from ctresample.data_tools.sinogram.writing import stream_sinogram
 from ctresample.errors import DicomError, SinogramError
 from ctresample.geometry import HelicalBeam, VolumeGrid
 from ctresample.geometry.coverage import seen_range_mm

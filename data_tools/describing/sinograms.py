@@ -19,7 +19,7 @@ PATIENT_IDENTITY_REMOVED = "00120062"
 
 def sinogram_facts(path: Path) -> Facts:
     """Of a sinogram file; `SinogramError` where it cannot be read."""
-    from ctresample.data_tools.sinogram.file import read_sinogram, read_summary
+    from ctresample.data_tools.sinogram.reading import read_sinogram, read_summary
 
     summary, sinogram = read_summary(path), read_sinogram(path)
     values, photons = sinogram.values, sinogram.photons

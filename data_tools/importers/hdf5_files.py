@@ -15,8 +15,8 @@ from ctresample.data_tools.importers import lodopab
 from ctresample.data_tools.importers.matlab import is_mat73, read_mat73
 from ctresample.data_tools.importers.readings import Facts, Note, Readings
 from ctresample.data_tools.plain_text import one_line
-from ctresample.data_tools.sinogram.file import OWN
 from ctresample.data_tools.sinogram.hdf5_checks import child, dataset, open_hdf5
+from ctresample.data_tools.sinogram.layout import OWN
 from ctresample.errors import SinogramError
 
 _MM = {"m": 1e3, "cm": 10.0, "mm": 1.0, "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "nm": 1e-6}

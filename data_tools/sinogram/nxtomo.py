@@ -1,7 +1,7 @@
 """The part of a sinogram file that other tomography programs read: the NeXus application definition NXtomo.
 
 It cannot say all that a reconstruction needs (curved detectors, offsets, the image grid), so
-`ctresample.data_tools.sinogram.file` adds a group of its own and goes by that.
+`ctresample.data_tools.sinogram.layout` adds a group of its own and goes by that.
 """
 
 from __future__ import annotations

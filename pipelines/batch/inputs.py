@@ -15,7 +15,7 @@ from ctresample.data_tools.dicom.discovery import Discovery, find_series, root_o
 from ctresample.data_tools.dicom.even import check_step
 from ctresample.data_tools.dicom.files import find_files
 from ctresample.data_tools.dicom.series import FoundSeries, check_series
-from ctresample.data_tools.sinogram.file import read_summary
+from ctresample.data_tools.sinogram.reading import read_summary
 from ctresample.data_tools.volume_source import volume_size
 from ctresample.errors import CTResampleError, DicomError
 from ctresample.pipelines.batch.fingerprint import contents_of, stamp_of

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ctresample.data_tools.ct_source import read_ct_volume
 from ctresample.data_tools.dicom.series import FoundSeries, Warn, load_series
-from ctresample.data_tools.sinogram.file import read_sinogram
+from ctresample.data_tools.sinogram.reading import read_sinogram
 from ctresample.data_tools.volume_source import is_volume_file
 from ctresample.learned import LearnedModel
 from ctresample.pipelines.batch.settings import BatchSettings

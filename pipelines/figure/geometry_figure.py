@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image
 
-from ctresample.data_tools.sinogram.file import read_sinogram
+from ctresample.data_tools.sinogram.reading import read_sinogram
 from ctresample.errors import UsageError
 from ctresample.files import check_new_file, write_file
 from ctresample.geometry import Geometry, Grid, ImageGrid, VolumeGrid

@@ -140,6 +140,6 @@ def reconstruct(
 def _read(given: Sinogram | StrPath) -> Sinogram:
     if isinstance(given, Sinogram):
         return given
-    from ctresample.data_tools.sinogram.file import read_sinogram  # here, for h5py is not needed where none is read
+    from ctresample.data_tools.sinogram.reading import read_sinogram  # here, for h5py is not needed where none is read
 
     return read_sinogram(as_path(given, "sinogram"))

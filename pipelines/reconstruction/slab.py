@@ -72,20 +72,11 @@ def _grid(grid: VolumeGrid, below: int, above: int) -> VolumeGrid:
 
 
 def _part(sinogram: Sinogram, views: NDArray[np.intp], unknown: NDArray[np.bool_], grid: VolumeGrid) -> Sinogram:
-    values = sinogram.values[:, views]
-    bad = np.broadcast_to(unknown[..., None], values.shape)
-    if sinogram.bad_rays is not None:
-        bad = bad | sinogram.bad_rays[:, views]
-    photons = sinogram.photons
-    return replace(
-        sinogram,
-        values=values,
-        geometry=sinogram.geometry.with_views(views),
-        grid=grid,
-        photons=photons[views] if isinstance(photons, np.ndarray) else photons,
-        bad_rays=bad if bad.any() else None,
-        headers=(),
-    )
+    part = sinogram.with_views(views)
+    bad = np.broadcast_to(unknown[..., None], part.values.shape)
+    if part.bad_rays is not None:
+        bad = bad | part.bad_rays
+    return replace(part, grid=grid, bad_rays=bad if bad.any() else None, headers=())
 
 
 def _of_helix(sinogram: Sinogram) -> tuple[HelicalBeam, VolumeGrid]:

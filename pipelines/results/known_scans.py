@@ -9,7 +9,7 @@ import numpy as np
 
 from ctresample.data_tools.ct_slices import iter_ct_slices
 from ctresample.data_tools.dicom.series import Warn
-from ctresample.data_tools.sinogram.file import read_sinogram
+from ctresample.data_tools.sinogram.reading import read_sinogram
 from ctresample.errors import CalibrationError, CTResampleError
 from ctresample.pipelines.calibration.known import Known, KnownScans, check_truth
 from ctresample.pipelines.results.against import read_source, truth_for

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ctresample.data_tools.sinogram.file import read_sinogram, read_summary
+from ctresample.data_tools.sinogram.reading import read_sinogram, read_summary
 from ctresample.errors import UsageError
 from ctresample.geometry import FanBeam, HelicalBeam, ImageGrid, VolumeGrid
 from ctresample.geometry.coverage import unseen_share

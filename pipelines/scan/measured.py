@@ -11,7 +11,7 @@ from ctresample.data_tools.dicom.series import Warn
 from ctresample.data_tools.importers import import_sinogram
 from ctresample.data_tools.importers.formats import format_of
 from ctresample.data_tools.reading import PLAIN, Reading
-from ctresample.data_tools.sinogram.file import read_sinogram
+from ctresample.data_tools.sinogram.reading import read_sinogram
 from ctresample.errors import SinogramError, UsageError
 from ctresample.pipelines.scan.helical_slices import read_near
 from ctresample.pipelines.scan.scan import Scan

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ctresample.data_tools.sinogram.file import read_sinogram, write_sinogram
+from ctresample.data_tools.sinogram.reading import read_sinogram
+from ctresample.data_tools.sinogram.writing import write_sinogram
 from ctresample.geometry import ImageGrid, ParallelBeam
 from ctresample.sinogram import Sinogram
 

@@ -13,7 +13,8 @@ from pydicom import dcmread
 
 from ctresample.choices import FORMATS
 from ctresample.data_tools.dicom.read import read_ct_series
-from ctresample.data_tools.sinogram.file import read_sinogram, write_sinogram
+from ctresample.data_tools.sinogram.reading import read_sinogram
+from ctresample.data_tools.sinogram.writing import write_sinogram
 
 PLANTED = ("Planted", "PLANTED", "20210708", "112233", "1.2.77.88")
 

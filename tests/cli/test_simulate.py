@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from ctresample.data_tools.sinogram.file import read_sinogram
+from ctresample.data_tools.sinogram.reading import read_sinogram
 from ctresample.geometry import ConeBeam, FanBeam, HelicalBeam, ParallelBeam
 
 

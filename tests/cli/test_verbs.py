@@ -9,7 +9,7 @@ import pytest
 from pydicom import dcmread
 
 from ctresample.data_tools.dicom.read import read_ct_series
-from ctresample.data_tools.sinogram.file import read_sinogram
+from ctresample.data_tools.sinogram.reading import read_sinogram
 from ctresample.pipelines.benchmark.table import COLUMNS, read_results_csv
 from ctresample.solvers.resample import PRESETS
 

@@ -16,7 +16,7 @@ from ctresample.data_tools.ct_pd.importing import import_projections
 from ctresample.data_tools.ct_pd.series import find_projections, is_projection_folder
 from ctresample.data_tools.ct_pd.write import write_projections
 from ctresample.data_tools.describing import describe
-from ctresample.data_tools.sinogram.file import read_sinogram
+from ctresample.data_tools.sinogram.reading import read_sinogram
 from ctresample.errors import CTResampleError, SinogramError
 from ctresample.geometry import HelicalBeam
 

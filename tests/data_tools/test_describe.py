@@ -13,7 +13,7 @@ from pydicom.uid import EnhancedCTImageStorage
 
 from ctresample.data_tools.describing import describe
 from ctresample.data_tools.describing import models as module
-from ctresample.data_tools.sinogram.file import write_sinogram
+from ctresample.data_tools.sinogram.writing import write_sinogram
 from ctresample.errors import DicomError, PriorError, SinogramError, UsageError
 from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.sinogram import Sinogram

@@ -15,8 +15,9 @@ import tifffile
 
 from ctresample.data_tools.importers import import_sinogram
 from ctresample.data_tools.importers.sidecar import find_sidecar
-from ctresample.data_tools.sinogram.file import read_sinogram, write_sinogram
 from ctresample.data_tools.sinogram.plausibility import findings, image_finding, residual_finding, truncated_share
+from ctresample.data_tools.sinogram.reading import read_sinogram
+from ctresample.data_tools.sinogram.writing import write_sinogram
 from ctresample.errors import SinogramError
 from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.pipelines.reconstruction.reconstruct import reconstruct

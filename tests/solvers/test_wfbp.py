@@ -10,7 +10,7 @@ import torch
 
 from ctresample.data_tools.ct_pd.importing import import_projections
 from ctresample.data_tools.ct_pd.write import write_projections
-from ctresample.data_tools.sinogram.file import read_sinogram
+from ctresample.data_tools.sinogram.reading import read_sinogram
 from ctresample.errors import GeometryError
 from ctresample.geometry import HelicalBeam, ParallelBeam, VolumeGrid
 from ctresample.solvers.wfbp import wfbp

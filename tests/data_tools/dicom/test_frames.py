@@ -14,7 +14,7 @@ from ctresample.data_tools.dicom.read import read_ct_series
 from ctresample.data_tools.dicom_export.write import Provenance, write_ct_series
 from ctresample.errors import DicomError
 
-SLANTED = (np.cos(0.26), 0, -np.sin(0.26), 0, 1, 0)
+from .edits import SLANTED
 
 
 @pytest.mark.parametrize("sop_class", [None, LegacyConvertedEnhancedCTImageStorage], ids=["enhanced", "legacy"])

@@ -13,13 +13,7 @@ from ctresample.data_tools.dicom.read import read_ct_series
 from ctresample.data_tools.dicom.series import load_series
 from ctresample.errors import DicomError
 
-
-def having(**elements):
-    def edit(ds, z):
-        for keyword, value in elements.items():
-            setattr(ds, keyword, value)
-
-    return edit
+from .edits import set_elements
 
 
 def group(**elements):
@@ -32,7 +26,7 @@ def group(**elements):
 def two(folder, dicom, offset_mm, first, second, n=6):
     """Two volumes of one series, 2.5 mm steps, the second ``offset_mm`` higher; returns HU of each."""
     return [
-        dicom.make_series(folder / name, n=n, origin=(0, 0, offset), edit=having(**elements), shape=(12, 16))
+        dicom.make_series(folder / name, n=n, origin=(0, 0, offset), edit=set_elements(**elements), shape=(12, 16))
         for name, offset, elements in (("a", 0.0, first), ("b", offset_mm, second))
     ]
 
@@ -105,6 +99,8 @@ MARKS = {
 
 
 CASES = [(words, offset_mm) for words in MARKS for offset_mm in (0.0, 1.25)]
+
+
 CASES += [("acquisition 2", 0.8), ("acquisition 2", 10.3), ("kernel B70f", 10.3)]
 
 
@@ -138,14 +134,14 @@ def test_what_often_differs_without_meaning_parts_images_at_one_position_or_in_t
     assert [one.n_slices for one in find_series(tmp_path / "same").series] == [6, 6]
     two(tmp_path / "between", dicom, 1.25, *elements)
     assert [one.n_slices for one in find_series(tmp_path / "between").series] == [6, 6]
-    edits = [having(**element) for element in elements]
+    edits = [set_elements(**element) for element in elements]
     dicom.make_series(tmp_path / "mixed", n=12, edit=lambda ds, z: edits[z * z // 5 % 2](ds, z))
     assert [one.n_slices for one in find_series(tmp_path / "mixed").series] == [12]
 
 
 def test_two_attributes_that_part_only_together(tmp_path, dicom):
     for number, (acquisition, kernel) in enumerate([(1, "A"), (1, "B"), (2, "A"), (2, "B")]):
-        edit = having(AcquisitionNumber=acquisition, ConvolutionKernel=kernel)
+        edit = set_elements(AcquisitionNumber=acquisition, ConvolutionKernel=kernel)
         dicom.make_series(tmp_path / str(number), origin=(0, 0, 1.25 * acquisition), edit=edit)
     found = find_series(tmp_path).series
     assert [one.n_slices for one in found] == [5] * 4
@@ -193,7 +189,7 @@ def test_a_bolus_watched_at_one_position(tmp_path, dicom):
 
 
 def test_copies_with_constant_instance_uids_lose_no_image(tmp_path, dicom):
-    edit = having(SOPInstanceUID="1.2.3")
+    edit = set_elements(SOPInstanceUID="1.2.3")
     dicom.make_series(tmp_path / "a", edit=edit)
     dicom.make_series(tmp_path / "b", edit=lambda ds, z: (edit(ds, z), setattr(ds, "AcquisitionNumber", 2)))
     assert [len(one.headers) for one in find_series(tmp_path).series] == [5, 5]
@@ -202,7 +198,7 @@ def test_copies_with_constant_instance_uids_lose_no_image(tmp_path, dicom):
 def test_the_key_of_a_part_does_not_depend_on_the_other(tmp_path, dicom):
     two(tmp_path, dicom, 1.25, *MARKS["acquisition 2"])
     keys = [one.key for one in find_series(tmp_path).series]
-    dicom.make_series(tmp_path / "c", origin=(0, 0, 0.6), edit=having(AcquisitionNumber=3))
+    dicom.make_series(tmp_path / "c", origin=(0, 0, 0.6), edit=set_elements(AcquisitionNumber=3))
     assert set(keys) <= {one.key for one in find_series(tmp_path).series}
 
 
@@ -291,7 +287,7 @@ def test_slice_location_is_the_last_resort_and_said_aloud(tmp_path, dicom, how):
 
 
 def test_one_position_and_nothing_else(tmp_path, dicom):
-    dicom.make_series(tmp_path, edit=having(ImagePositionPatient=[0, 0, 0]))
+    dicom.make_series(tmp_path, edit=set_elements(ImagePositionPatient=[0, 0, 0]))
     for one_series in (False, True):
         (found,) = find_series(tmp_path, one_series=one_series).series
         with pytest.raises(DuplicateError, match="keep only one acquisition"):

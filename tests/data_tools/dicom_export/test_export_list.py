@@ -15,7 +15,8 @@ from pydicom import dcmread
 
 import ctresample
 from ctresample.data_tools.dicom.read import read_ct_series
-from ctresample.data_tools.sinogram.file import read_sinogram, write_sinogram
+from ctresample.data_tools.sinogram.reading import read_sinogram
+from ctresample.data_tools.sinogram.writing import write_sinogram
 from ctresample.pipelines.reconstruction.maps import residual_map, uncertainty_map
 from ctresample.pipelines.reconstruction.reconstruct import reconstruct
 from ctresample.pipelines.results.images import ResultMap, write_images

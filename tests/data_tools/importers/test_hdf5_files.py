@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ctresample.data_tools.importers import import_sinogram
-from ctresample.data_tools.sinogram.file import write_sinogram
+from ctresample.data_tools.sinogram.writing import write_sinogram
 from ctresample.errors import SinogramError
 from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam
 from ctresample.sinogram import Sinogram

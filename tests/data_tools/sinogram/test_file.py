@@ -15,8 +15,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ctresample.data_tools.sinogram.file import read_sinogram, read_summary, write_sinogram
+from ctresample.data_tools.sinogram.reading import read_sinogram, read_summary
 from ctresample.data_tools.sinogram.schema import MAX_SIDE
+from ctresample.data_tools.sinogram.writing import write_sinogram
 from ctresample.errors import OutputError, SinogramError
 from ctresample.geometry import ConeBeam, FanBeam, ImageGrid, ParallelBeam, VolumeGrid
 from ctresample.sinogram import Sinogram
@@ -123,7 +124,7 @@ def test_round_trip(sinogram):
 def test_round_trip_in_several_chunks(path, monkeypatch):
     """Also with views that do not fill the last chunk, and with headers of very different length."""
     monkeypatch.setattr("ctresample.data_tools.sinogram.nxtomo._CHUNK_VALUES", 40)
-    monkeypatch.setattr("ctresample.data_tools.sinogram.file._HEADERS_BYTES", 200)
+    monkeypatch.setattr("ctresample.data_tools.sinogram.writing._HEADERS_BYTES", 200)
     headers = tuple({"0020000D": {"vr": "UI", "Value": ["1." * n]}} for n in (1, 9, 60))
     sinogram = example(n_views=7, headers=headers)
     write_sinogram(sinogram, path)
@@ -215,7 +216,7 @@ def test_disk_full(path):
 import resource, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
-from ctresample.data_tools.sinogram.file import write_sinogram
+from ctresample.data_tools.sinogram.writing import write_sinogram
 from ctresample.errors import OutputError
 from test_file import example
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
@@ -356,5 +357,6 @@ def test_cone_beam(path):
 
 
 def test_needs_no_torch():
-    code = "import sys, ctresample.data_tools.sinogram.file; assert not {'torch', 'scipy'} & set(sys.modules)"
+    modules = "ctresample.data_tools.sinogram.reading, ctresample.data_tools.sinogram.writing"
+    code = f"import sys, {modules}; assert not {{'torch', 'scipy'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

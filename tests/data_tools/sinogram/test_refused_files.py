@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from ctresample.data_tools.sinogram import hdf5_checks
-from ctresample.data_tools.sinogram.file import read_sinogram, read_summary, write_sinogram
+from ctresample.data_tools.sinogram.reading import read_sinogram, read_summary
 from ctresample.data_tools.sinogram.schema import MAX_SIDE
+from ctresample.data_tools.sinogram.writing import write_sinogram
 from ctresample.errors import SinogramError
 from ctresample.geometry import FanBeam, ImageGrid
 from ctresample.sinogram import Sinogram

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from ctresample.data_tools.sinogram.file import write_sinogram
+from ctresample.data_tools.sinogram.writing import write_sinogram
 from ctresample.errors import UsageError
 from ctresample.geometry import ImageGrid
 from ctresample.pipelines.reconstruction import solve_parts as module

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ctresample.data_tools.sinogram.file import read_sinogram, write_sinogram
+from ctresample.data_tools.sinogram.reading import read_sinogram
+from ctresample.data_tools.sinogram.writing import write_sinogram
 from ctresample.errors import UsageError
 from ctresample.geometry import HelicalBeam, VolumeGrid
 from ctresample.pipelines.reconstruction.reconstruct import reconstruct

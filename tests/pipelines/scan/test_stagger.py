@@ -9,7 +9,8 @@ import pytest
 
 from ctresample import ReSamplePipeline
 from ctresample.data_tools.describing import describe
-from ctresample.data_tools.sinogram.file import read_sinogram, write_sinogram
+from ctresample.data_tools.sinogram.reading import read_sinogram
+from ctresample.data_tools.sinogram.writing import write_sinogram
 from ctresample.errors import SinogramError, UsageError
 from ctresample.geometry import ImageGrid, ParallelBeam
 from ctresample.operators import make_projector

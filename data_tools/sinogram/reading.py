@@ -1,36 +1,9 @@
-"""Sinogram files: HDF5 in the shape of NXtomo, with all that a reconstruction needs beside the values.
-
-::
-
-    /entry                              NXentry, definition "NXtomo": other tomography programs find their way
-        instrument/detector/data        float32 [view, slice or detector row, detector], line integrals, gzip
-        instrument/detector/...         image_key (all 0), pixel sizes; source distances of a fan or cone beam
-        sample/rotation_angle           degrees
-        data/                           the same data sets under a second name (hard links)
-        ctresample/                     what this reader goes by
-            schema_version              2; files of version 1, which knew no offsets, are read too
-            geometry                    JSON, see `ctresample.data_tools.sinogram.schema`
-            photons                     float32 [view, detector]; only where the photons differ from ray to ray
-            headers                     one DICOM JSON text a slice; only of sinograms that come from DICOM
-            bad_rays                    uint8 [view, slice or detector row, detector], 1 where values are not known;
-                                        only where some are not
-            slice_offsets_mm            float64 [slice], from 0 upwards; only of slices that are not evenly spaced
-            angle_shifts_rad            float64 [slice], added to all angles; only where slices are seen from different
-                                        ones. ``sample/rotation_angle`` then holds the angles before
-
-NXtomo has one frame a view, whose rows are the slices (of a cone beam the detector's rows), so the first two axes are
-those of `Sinogram.values` swapped. A file with ``headers`` holds patient data. Equal sinograms give equal bytes.
-"""
+"""Reading sinogram files, whose every claim is checked before it is believed."""
 
 from __future__ import annotations
 
-import io
 import json
-import math
-import shutil
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -41,127 +14,18 @@ from pydantic import ValidationError
 
 from ctresample.data_tools.plain_text import one_line
 from ctresample.data_tools.sinogram.hdf5_checks import child, dataset, open_hdf5
-from ctresample.data_tools.sinogram.nxtomo import ANGLES, GZIP, VALUES, write_nxtomo
+from ctresample.data_tools.sinogram.layout import KEYS, OWN
+from ctresample.data_tools.sinogram.nxtomo import ANGLES, VALUES
 from ctresample.data_tools.sinogram.schema import (
     SCHEMA_VERSION,
-    SinogramHead,
     SinogramModel,
     complaint,
     model_of,
-    text_of,
 )
-from ctresample.errors import CTResampleError, GeometryError, OutputError, SinogramError
-from ctresample.files import check_new_file, refuse_existing, whole_file, write_file
+from ctresample.errors import CTResampleError, GeometryError, SinogramError
 from ctresample.geometry import Geometry
 from ctresample.paths import StrPath, as_path
 from ctresample.sinogram import Sinogram
-
-OWN = "/entry/ctresample"
-
-_HEADERS_BYTES = 2**20  # compressed together
-_KEYS = {"schema_version", "geometry", "photons", "headers", "slice_offsets_mm", "bad_rays", "angle_shifts_rad"}
-
-
-# ---------------------------------------------------------------- write
-
-
-def write_sinogram(sinogram: Sinogram, path: StrPath) -> None:
-    """Write a sinogram file; it appears under its name only when it is complete.
-
-    Example:
-        >>> from ctresample import Volume, simulate
-        >>> scan = simulate(Volume(np.zeros((1, 16, 16)), np.eye(4)), n_views=9, size=16)
-        >>> write_sinogram(scan, "scan.h5")
-        >>> read_sinogram("scan.h5")
-        Sinogram(ParallelBeam of 9 views, 1 x 9 x 24, no noise stated, 1 x 16 x 16 pixels)
-
-    Args:
-        sinogram: what to write; its DICOM headers, patient data included, go along.
-        path: a new file in a folder that exists.
-
-    Raises:
-        SinogramError: it holds what no file may say, such as a photon count of 0.
-        OutputError: the file exists, or cannot be written.
-    """
-    path = as_path(path, "path")
-    text, headers = text_of(sinogram, f"ctresample {version('ctresample')}"), _encode(sinogram.headers)
-    refuse_existing(path)
-    # made in memory: where HDF5 itself meets a full disk, the process dies of it when it ends
-    content = io.BytesIO()
-    with h5py.File(content, "w") as file:
-        write_nxtomo(file, sinogram)
-        own = _write_own(file, text, headers, sinogram.photons)
-        if sinogram.bad_rays is not None:
-            own.create_dataset("bad_rays", data=sinogram.bad_rays.swapaxes(0, 1).astype(np.uint8), **GZIP)
-        if sinogram.slice_offsets_mm is not None:
-            own["slice_offsets_mm"] = np.array(sinogram.slice_offsets_mm, np.float64)
-        if sinogram.angle_shifts_rad is not None:
-            own["angle_shifts_rad"] = np.array(sinogram.angle_shifts_rad, np.float64)
-    write_file(path, content.getbuffer())
-
-
-def stream_sinogram(
-    head: SinogramHead, frames: Iterable[NDArray[np.float32]], path: StrPath, *, n_at_once: int = 32
-) -> None:
-    """Write a sinogram file of a volume view by view, so that its values need never be in memory together.
-
-    Args:
-        head: all but the values.
-        frames: a view each, ``[detector row, detector]``.
-        path: a new file in a folder that exists.
-        n_at_once: views written together.
-
-    Raises:
-        SinogramError: the head holds what no file may say, or a view is not finite.
-        OutputError: the file exists, cannot be written, or there is no room for it.
-    """
-    path = as_path(path, "path")
-    check_new_file(path)
-    text, headers = text_of(head, f"ctresample {version('ctresample')}"), _encode(head.headers)
-    n_bytes = 4 * math.prod(head.geometry.shape)
-    if (free := shutil.disk_usage(path.parent).free) < 1.1 * n_bytes:  # HDF5 does not survive a disk that fills up
-        raise OutputError(
-            f"{path} may take {n_bytes / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free; choose a place with space"
-        )
-    with whole_file(path) as unfinished, h5py.File(unfinished, "w") as file:
-        values = write_nxtomo(file, head)
-        _write_own(file, text, headers, head.photons)
-        waiting: list[NDArray[np.float32]] = []
-        first = 0
-        for frame in frames:
-            if not np.isfinite(frame).all():
-                raise SinogramError(f"view {first + len(waiting)} holds NaN or infinite values; export it again")
-            waiting.append(frame)
-            if len(waiting) == n_at_once:
-                values[first : first + n_at_once] = np.stack(waiting)
-                first, waiting = first + n_at_once, []
-        if waiting:
-            values[first : first + len(waiting)] = np.stack(waiting)
-
-
-def _write_own(
-    file: h5py.File, text: str, headers: NDArray[np.bytes_], photons: float | NDArray[np.float32] | None
-) -> h5py.Group:
-    own = file.create_group(OWN)
-    own["schema_version"] = SCHEMA_VERSION
-    own["geometry"] = np.bytes_(text.encode())
-    if isinstance(photons, np.ndarray):
-        own.create_dataset("photons", data=photons.astype(np.float32), **GZIP)
-    if len(headers):
-        together = min(len(headers), max(1, _HEADERS_BYTES // headers.itemsize))
-        own.create_dataset("headers", data=headers, chunks=(together,), **GZIP)
-    return own
-
-
-def _encode(headers: tuple[Mapping[str, object], ...]) -> NDArray[np.bytes_]:
-    """Fixed length, for HDF5 does not compress text of any length; the padding costs nothing once compressed."""
-    try:
-        return np.array([json.dumps(header, allow_nan=False).encode() for header in headers], np.bytes_)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise SinogramError(f"a DICOM header cannot be stored as JSON ({type(error).__name__})") from error
-
-
-# ---------------------------------------------------------------- read
 
 
 @dataclass(frozen=True)
@@ -192,7 +56,7 @@ def read_summary(path: StrPath) -> SinogramSummary:
 
 
 def read_sinogram(path: StrPath, *, views: slice | None = None) -> Sinogram:
-    """Read a sinogram file that this module, or another program to the same schema, wrote.
+    """Read a sinogram file that `write_sinogram`, or another program to the same schema, wrote.
 
     Args:
         path: the file.
@@ -252,9 +116,9 @@ def _read_model(file: h5py.File, path: Path) -> tuple[int, SinogramModel]:
         )
     version = _read_version(file, path)
     own = child(file, OWN, path)
-    unknown = sorted(set(own or ()) - _KEYS)
+    unknown = sorted(set(own or ()) - KEYS)
     if unknown:
-        raise SinogramError(f"{path}: {OWN} holds {one_line(repr(unknown[0]), 60)}; expected only {sorted(_KEYS)}")
+        raise SinogramError(f"{path}: {OWN} holds {one_line(repr(unknown[0]), 60)}; expected only {sorted(KEYS)}")
     try:
         model = model_of(stored.asstr("utf-8")[()], version)
         geometry = model.geometry()
