@@ -222,6 +222,30 @@ def test_info_knows_results(cli, scan, series, tmp_path):
     assert "expected the record of a reconstruction" in complaint(cli("info", out))
 
 
+LOST = """
+import os, signal, sys, time
+from ctresample.cli import program
+
+class Late:
+    def __del__(self):
+        os.kill(os.getpid(), signal.{name})
+        time.sleep(0.01)
+
+signal.signal(signal.SIGTERM, program._stop)
+sys.unraisablehook = program._again
+Late()
+time.sleep(20)
+print("went on")
+"""
+
+
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGINT", -2)])
+def test_a_stop_while_an_object_is_deleted_is_not_lost(name, status):
+    done = subprocess.run([sys.executable, "-c", LOST.format(name=name)], capture_output=True, text=True)
+    assert done.returncode == status, done.stderr
+    assert "went on" not in done.stdout
+
+
 def test_python_m():
     done = subprocess.run([sys.executable, "-m", "ctresample", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("ctresample ")
