@@ -45,9 +45,8 @@ for step, column, images in zip(steps, axes.T, seen, strict=True):
     for axis, image in zip(column[:3], images[:3], strict=True):
         axis.imshow(mu_to_hu(image[0, 0]), "gray", vmin=-160, vmax=240)
     column[3].imshow(images[3][0, 0] / MU_WATER_PER_MM * 1000, "RdBu_r", vmin=-200, vmax=200)
-for axis, name in zip(
-    axes[:, 0], ("with noise", "the prior's estimate", "in agreement", "the difference"), strict=True
-):
+names = ("with noise", "the prior's estimate", "in agreement", "the difference")
+for axis, name in zip(axes[:, 0], names, strict=True):
     axis.set_ylabel(name)
 for axis in axes.flat:
     axis.set(xticks=[], yticks=[])

@@ -34,6 +34,7 @@ _INTERVAL = re.compile(r"(?<=\d) ± (?=\d)|(?<=\d), (?=[+−]\d[\d.]*\])")
 _STYLE = """\
 .md-grid { max-width: 76rem; } /* tables and commands in full on a wide screen */
 .md-typeset table:not([class]) :is(th, td) { min-width: 0; padding: 0.45em 0.8em; }
+.md-typeset table:not([class]) :is(th, td):first-child { min-width: 8rem; }
 """
 _MARKUP = re.compile(r"\[/?bold\]")
 
