@@ -11,7 +11,7 @@ import typer
 from ctresample.cli import deidentification, options
 from ctresample.cli.from_settings import with_settings
 from ctresample.cli.reconstruct import ON_ANY_DEVICE
-from ctresample.cli.screen import Screen, clock, say, screen
+from ctresample.cli.screen import Screen, clock, is_quiet, say, screen
 from ctresample.data_tools.reading import PLAIN, Reading
 from ctresample.errors import Stopped, UsageError
 from ctresample.pipelines.results.options import ResultOptions
@@ -117,7 +117,7 @@ def batch(
                 workers=workers,
                 scheduler=scheduler,
                 progress=show.progress,
-                on_plan=lambda plan, pace, n_workers: _tell(plan, pace, out, n_workers, scan),
+                on_plan=lambda *planned: _tell(*planned, out, scan) if dry_run or not is_quiet() else None,
                 on_outcome=lambda *ended: _tell_end(show, *ended),
             )
         except KeyboardInterrupt:
@@ -137,7 +137,7 @@ def batch(
         raise typer.Exit(options.SOME_FAILED)
 
 
-def _tell(plan: Plan, pace: Pace, out: Path, n_workers: int, scan: Scan) -> None:
+def _tell(plan: Plan, pace: Pace, n_workers: int, out: Path, scan: Scan) -> None:
     """Print the plan."""
     from rich.console import Console
 

@@ -146,6 +146,11 @@ def quiet(wanted: bool) -> None:
     _quiet = wanted
 
 
+def is_quiet() -> bool:
+    """Whether only doubts and results are wanted."""
+    return _quiet
+
+
 def clock(seconds: float) -> str:
     """Minutes and seconds, or hours and minutes: ``1:05 min``, ``2:30 h``."""
     whole = round(seconds)

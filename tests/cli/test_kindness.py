@@ -172,7 +172,9 @@ def test_a_scan_without_noise_says_so(cli, series, tmp_path):
 
 def test_info_knows_batches_benchmarks_and_maps(cli, series, tmp_path):
     words = (series, "-o", tmp_path / "b", "--views", 5, "--size", 32)
-    assert cli("batch", *words, "--method", "fbp", "--residual-map", "--format", "dicom,nifti").exit_code == 0
+    done = cli("batch", *words, "--method", "fbp", "--residual-map", "--format", "dicom,nifti", "--quiet")
+    assert done.exit_code == 0
+    assert len(done.stdout.splitlines()) == 1  # no plan
     for place in (tmp_path / "b", tmp_path / "b" / "summary.csv"):
         told = json.loads(cli("info", place, "--json").stdout)
         assert told["kind"] == "results of a batch"
