@@ -117,7 +117,7 @@ def batch(
                 workers=workers,
                 scheduler=scheduler,
                 progress=show.progress,
-                on_plan=lambda *planned: _tell(*planned, out, scan) if dry_run or not is_quiet() else None,
+                on_plan=lambda plan, pace, n: None if is_quiet() and not dry_run else _tell(plan, pace, out, n, scan),
                 on_outcome=lambda *ended: _tell_end(show, *ended),
             )
         except KeyboardInterrupt:
@@ -137,7 +137,7 @@ def batch(
         raise typer.Exit(options.SOME_FAILED)
 
 
-def _tell(plan: Plan, pace: Pace, n_workers: int, out: Path, scan: Scan) -> None:
+def _tell(plan: Plan, pace: Pace, out: Path, n_workers: int, scan: Scan) -> None:
     """Print the plan."""
     from rich.console import Console
 
