@@ -24,9 +24,9 @@ RUN pip install --no-deps . && ctresample doctor
 FROM python:${PYTHON}-slim
 COPY --from=build /opt/ctresample /opt/ctresample
 # A home that any user can write to: matplotlib and torch keep what they have worked out there.
-RUN useradd --create-home ctresample && chmod 1777 /home/ctresample
+RUN useradd --create-home --uid 1000 ctresample && chmod 1777 /home/ctresample
 ENV PATH=/opt/ctresample/bin:$PATH HOME=/home/ctresample MPLBACKEND=agg
-USER ctresample
+USER 1000
 WORKDIR /data
 ENTRYPOINT ["ctresample"]
 CMD ["--help"]

@@ -43,7 +43,7 @@ lint: $(VENV)/.set-up-lint
 
 docs: $(VENV)/.set-up-docs
 	$(BIN)/python benchmarks/docs/tables.py --check
-	$(BIN)/python -m mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 bench-speed: $(VENV)/.set-up-bench
 	$(BIN)/python benchmarks/speed/projectors.py

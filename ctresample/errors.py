@@ -59,6 +59,10 @@ class OutputError(CTResampleError):
     """An output place that cannot be written."""
 
 
+class TakenError(OutputError):
+    """There is something where a result should go."""
+
+
 class Stopped(CTResampleError):
     """Work that the user interrupted and that can go on."""
 

@@ -11,16 +11,34 @@ import shutil
 import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
-from ctresample.errors import OutputError
+from ctresample.errors import OutputError, TakenError
 
 EVERYTHING = frozenset({"*"})
 """For `whole_folder`: the folder is replaced, whatever it holds."""
 
+RESULT_RECORD = "run.json"
+"""What tells the folder of a result."""
+
+_OF_A_RESULT = (RESULT_RECORD, "report.html", "deidentification.json", "dicom", "dicom-*", "*.nii.gz", "*.nrrd")
+_overwrites: ContextVar[bool] = ContextVar("overwrites", default=False)
+
 _HIDDEN, _UNFINISHED = ".ctresample-", ".partial"
 _ADVICE = "choose a place with access and space"
+
+
+@contextmanager
+def overwriting(wanted: bool) -> Iterator[None]:
+    """Whether files of any kind, and folders that hold a result and nothing else, may be replaced in the block."""
+    token = _overwrites.set(wanted)
+    try:
+        yield
+    finally:
+        _overwrites.reset(token)
 
 
 @contextmanager
@@ -75,7 +93,7 @@ def whole_folder(path: Path, *, replaces: frozenset[str] = frozenset(), advice: 
     What is replaced stays until the new content is on the disk, and comes back if that cannot take its place.
 
     Args:
-        path: missing or empty; missing parents are made.
+        path: missing or empty, or an earlier result (`overwriting`); missing parents are made.
         replaces: names of an earlier result. A folder that holds all of them is taken too: these are replaced, and
             whatever else lies there stays. `EVERYTHING`: the folder itself is replaced.
         advice: what the error proposes.
@@ -85,8 +103,8 @@ def whole_folder(path: Path, *, replaces: frozenset[str] = frozenset(), advice: 
     """
     path = path.absolute()
     # Inside a folder that exists, for that may be a mounted volume, which cannot be replaced.
-    inside = replaces != EVERYTHING and _check_free(path, replaces)
-    home = path if inside else path.parent
+    inside = None if replaces == EVERYTHING else _check_free(path, replaces)
+    home = path.parent if inside is None else path
     fresh, aside = _free_name(home), _free_name(home)
     missing = [parent for parent in path.parents if not parent.exists()]
     try:
@@ -97,9 +115,10 @@ def whole_folder(path: Path, *, replaces: frozenset[str] = frozenset(), advice: 
             for entry in (*fresh.rglob("*"), fresh):
                 _to_disk(entry)
             aside.mkdir()
-            old = [path / name for name in replaces] if inside else [path]
+            old = [path / name for name in inside] if inside is not None else [path]
             moves = [(place, aside / place.name) for place in old if os.path.lexists(place)]
-            moves += [(entry, path / entry.name) for entry in sorted(fresh.iterdir())] if inside else [(fresh, path)]
+            new = [(fresh, path)] if inside is None else [(one, path / one.name) for one in sorted(fresh.iterdir())]
+            moves += new
             _move_all(moves)
             shutil.rmtree(aside, ignore_errors=True)
             _to_disk(home)
@@ -124,21 +143,28 @@ def unfinished_folder(path: Path) -> Path:
 
 
 def check_new_file(path: Path) -> None:
-    """`OutputError` unless ``path`` is a new file in a folder that can be written."""
+    """`OutputError` unless ``path`` is a new file in a folder that can be written, or one that may be replaced."""
     with as_output_error(path):
-        if path.exists():
-            raise OutputError(f"{path} exists; delete it or choose another name")
+        refuse_existing(path)
         probe = _free_name(path.parent)
         probe.touch()
         probe.unlink()
 
 
+def refuse_existing(path: Path) -> None:
+    """`OutputError` if ``path`` is there and may not be replaced."""
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; expected the name of a file")
+    if os.path.lexists(path) and not _overwrites.get():
+        raise TakenError(f"{path} exists; delete it or choose another name")
+
+
 def check_new_folder(path: Path) -> None:
-    """`OutputError` unless ``path`` is a missing or empty folder that can be written."""
+    """`OutputError` unless ``path`` can be written and is missing, empty, or a result that may be replaced."""
     path = path.absolute()
-    inside = _check_free(path, ())
+    _check_free(path, ())
     with as_output_error(path):
-        probe = _free_name(path if inside else next(parent for parent in path.parents if parent.exists()))
+        probe = _free_name(next(one for one in (path, *path.parents) if one.exists()))
         probe.mkdir()
         probe.rmdir()
 
@@ -161,17 +187,25 @@ def as_output_error(
         raise OutputError(f"{path} cannot be written ({reason}); {advice}") from error
 
 
-def _check_free(path: Path, replaces: Collection[str]) -> bool:
-    """Whether the folder exists; `OutputError` if it holds what may not be replaced."""
+def _check_free(path: Path, replaces: Collection[str]) -> Collection[str] | None:
+    """Names in the folder to replace, None where there is no folder; `OutputError` if it holds what may not be."""
     with as_output_error(path):
         if not path.exists():
-            return False
+            return None
         if not path.is_dir():
             raise OutputError(f"{path} is a file; expected a folder; choose another place")
         found = {entry.name for entry in path.iterdir()}
-    if found and not (replaces and found.issuperset(replaces)):
-        raise OutputError(f"{path} is not empty; delete it or choose a new folder")
-    return True
+    if not found or (replaces and found.issuperset(replaces)):
+        return replaces
+    if not _overwrites.get():
+        raise TakenError(f"{path} is not empty; delete it or choose a new folder")
+    others = sorted(name for name in found if not any(fnmatch(name, pattern) for pattern in _OF_A_RESULT))
+    if RESULT_RECORD not in found or others:
+        lacks = f"holds {others[0]}, which is no part of one" if others else f"has no {RESULT_RECORD}"
+        raise OutputError(
+            f"{path} {lacks}: only results of reconstruct are replaced; delete it yourself or choose a new folder"
+        )
+    return found
 
 
 def _move_all(moves: Collection[tuple[Path, Path]]) -> None:

@@ -11,6 +11,15 @@ VoxelSize = tuple[float, float, float]
 """In mm along slices, rows and columns."""
 
 
+FARTHEST_MM = 20.0
+"""From slice to slice: further apart they are blocks side by side and no plane that anybody can read."""
+
+
+def has_planes(n_slices: int, voxel_mm: VoxelSize | None) -> bool:
+    """Whether so many slices are a volume that can be looked at from other sides."""
+    return voxel_mm is not None and n_slices > 1 and voxel_mm[0] <= FARTHEST_MM
+
+
 def voxel_size_mm(affine: NDArray[np.float64], slice_offsets_mm: tuple[float, ...] | None) -> VoxelSize | None:
     """The size of the voxels of a `Volume` or sinogram; None of slices that are not evenly spaced."""
     if slice_offsets_mm is not None:
@@ -38,10 +47,10 @@ def planes(
 
     Returns:
         "axial", "coronal" and "sagittal" -> ``[down, across]``, with pixels as large as the smaller side of a voxel in
-        its slice; the middle slice alone, as it is, of single slices and of those that are not evenly spaced.
+        its slice; the middle slice alone, as it is, of what `has_planes` says has no others.
     """
     slices, rows, columns = hu.shape
-    if voxel_mm is None or slices < 2:
+    if voxel_mm is None or not has_planes(slices, voxel_mm):
         return {"axial": hu[slices // 2]}
     pixel = min(voxel_mm[1:])
     z, y, x = (_nearest(n, mm / pixel) for n, mm in zip(hu.shape, voxel_mm, strict=True))

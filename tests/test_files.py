@@ -10,7 +10,16 @@ import pytest
 
 from ctresample import files
 from ctresample.errors import OutputError
-from ctresample.files import EVERYTHING, check_new_file, remove_unfinished, whole_file, whole_folder, write_file
+from ctresample.files import (
+    EVERYTHING,
+    check_new_file,
+    check_new_folder,
+    overwriting,
+    remove_unfinished,
+    whole_file,
+    whole_folder,
+    write_file,
+)
 
 
 def test_appears_at_the_end(tmp_path):
@@ -30,6 +39,37 @@ def test_empty_folder_is_kept_and_filled(tmp_path):
         (folder / "x").mkdir()
     assert [path.name for path in out.iterdir()] == ["x"]
     assert out.stat().st_ino == inode  # it may be a mounted volume
+
+
+def test_overwriting_replaces_files_and_whole_results_alone(tmp_path):
+    out, file = tmp_path / "out", tmp_path / "scan.h5"
+    with whole_folder(out) as folder:
+        for name in ("run.json", "report.html", "residual-map.nii.gz"):
+            (folder / name).write_text("old")
+        (folder / "dicom-residual-map").mkdir()
+    file.touch()
+    with pytest.raises(OutputError, match="exists"):
+        check_new_file(file)
+    with overwriting(True):
+        check_new_file(file)
+        check_new_folder(out)
+        with pytest.raises(ZeroDivisionError), whole_folder(out) as folder:
+            _ = 1 / 0
+        assert (out / "run.json").read_text() == "old"  # until the new one is whole
+        with whole_folder(out) as folder:
+            (folder / "run.json").write_text("new")
+        assert {path.name: path.read_text() for path in out.iterdir()} == {"run.json": "new"}
+        (out / "notes.txt").touch()
+        with pytest.raises(OutputError, match=r"notes\.txt, which is no part"):
+            check_new_folder(out)
+        (out / "run.json").unlink()
+        (out / "notes.txt").rename(out / "dicom")
+        with pytest.raises(OutputError, match=r"has no run\.json"), whole_folder(out):
+            pass
+        with pytest.raises(OutputError, match="is a folder"):
+            check_new_file(out)
+    with pytest.raises(OutputError, match="not empty"):
+        check_new_folder(out)
 
 
 @pytest.mark.parametrize("exists", [False, True])

@@ -33,7 +33,7 @@ def test_thin_slices_are_never_stretched():
 def test_slices_that_are_no_volume_have_one_plane():
     hu = np.arange(3 * 4 * 4).reshape(3, 4, 4)
     assert voxel_size_mm(np.eye(4), (0.0, 1.0, 3.0)) is None
-    for stack, voxel in ((hu, None), (hu[:1], (1.0, 1.0, 1.0))):
+    for stack, voxel in ((hu, None), (hu[:1], (1.0, 1.0, 1.0)), (hu, (42.5, 1.0, 1.0))):
         (only,) = planes(stack, voxel).items()
         assert only[0] == "axial"
         np.testing.assert_array_equal(only[1], stack[len(stack) // 2])

@@ -10,8 +10,10 @@ import ast
 import contextlib
 import html
 import io
+import logging
 import re
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,14 @@ from matplotlib import pyplot
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
+_LOG = logging.getLogger("mkdocs.gallery")  # shown without --quiet
 _LINK = re.compile(r"\[([^\]]*)\]\(([^)#\s]+)(#[^)]*)?\)")
+_INTERVAL = re.compile(r"(?<=\d) ± (?=\d)|(?<=\d), (?=[+−]\d[\d.]*\])")
+_STYLE = """\
+.md-grid { max-width: 76rem; } /* tables and commands in full on a wide screen */
+.md-typeset table:not([class]) :is(th, td) { min-width: 0; padding: 0.45em 0.8em; }
+.md-typeset table:not([class]) :is(th, td):first-child { min-width: 8rem; }
+"""
 _MARKUP = re.compile(r"\[/?bold\]")
 
 
@@ -39,6 +48,8 @@ def on_files(files: Any, config: Any) -> Any:
 
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     add("index.md", _LINK.sub(_from_readme, readme))
+    add("assets/iframe-worker.js", (Path(__file__).parent / "iframe-worker" / "shim.js").read_bytes())
+    add("assets/site.css", _STYLE)
     add("commands.md", commands_page())
     add("reference.md", reference_page())
     pages = [example_page(script, add) for script in sorted(EXAMPLES.glob("*.py"))]
@@ -49,9 +60,14 @@ def on_files(files: Any, config: Any) -> Any:
     return files
 
 
+def on_post_build(config: Any) -> None:
+    """Without the page of what is not found: only a server shows it, and its links begin at the server's root."""
+    Path(config.site_dir, "404.html").unlink()
+
+
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Tables say what file they are of; links to files of the repository, which are no pages, become their names."""
-    text = tables.with_origins(markdown)
+    text = _INTERVAL.sub(lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), tables.with_origins(markdown))
     return _LINK.sub(lambda link: _outside(link) if link[2].startswith("../") else link[0], text)
 
 
@@ -90,8 +106,8 @@ def verbs(command: Any, words: tuple[str, ...] = ("ctresample",)) -> list[tuple[
 def example_page(script: Path, add: Any) -> str:
     """Run a script cell by cell; its text, its code, and what each cell printed and drew."""
     source = script.read_text(encoding="utf-8")
-    about = ast.get_docstring(ast.parse(source)) or script.stem
-    title, _, text = about.partition(": ")
+    title, text = _about(script)
+    began, began_cpu = time.perf_counter(), time.process_time()
     parts, names = [f"## {title}\n\n{text[0].upper()}{text[1:]}"], {"__name__": "__main__"}
     for number, cell in enumerate(re.split(r"^# %% ", source, flags=re.MULTILINE)[1:]):
         heading, _, code = cell.partition("\n")
@@ -108,6 +124,9 @@ def example_page(script: Path, add: Any) -> str:
             add(name, content.getvalue())
             parts.append(f"![{title}: {heading}]({name})")
         pyplot.close("all")
+    _LOG.info(
+        "%s: %.0f s, %.0f s of the processor", script.name, time.perf_counter() - began, time.process_time() - began_cpu
+    )
     return "\n\n".join([*parts, f"Run it: `python {script.relative_to(ROOT).as_posix()}`\n"])
 
 
@@ -141,6 +160,14 @@ def _from_readme(link: re.Match[str]) -> str:
     return _outside(link)
 
 
+def _about(script: Path) -> tuple[str, str]:
+    """What stands before and after the first colon of its docstring."""
+    title, _, text = (ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or script.stem).partition(": ")
+    return title, text
+
+
 def _outside(link: re.Match[str]) -> str:
     name = link[2].lstrip("./")
+    if name.startswith("examples/"):
+        return f"[{link[1]}](gallery.md#{'-'.join(_about(ROOT / name)[0].lower().split())})"
     return link[1] if name in link[1] else f"{link[1]} (`{name}`)"

@@ -11,7 +11,7 @@ import typer
 from ctresample.cli import deidentification, options
 from ctresample.cli.from_settings import with_settings
 from ctresample.cli.reconstruct import ON_ANY_DEVICE
-from ctresample.cli.screen import Screen, clock, say, screen
+from ctresample.cli.screen import Screen, clock, is_quiet, say, screen
 from ctresample.data_tools.reading import PLAIN, Reading
 from ctresample.errors import Stopped, UsageError
 from ctresample.pipelines.results.options import ResultOptions
@@ -117,7 +117,7 @@ def batch(
                 workers=workers,
                 scheduler=scheduler,
                 progress=show.progress,
-                on_plan=lambda plan, pace, n_workers: _tell(plan, pace, out, n_workers, scan),
+                on_plan=lambda plan, pace, n: None if is_quiet() and not dry_run else _tell(plan, pace, out, n, scan),
                 on_outcome=lambda *ended: _tell_end(show, *ended),
             )
         except KeyboardInterrupt:

@@ -33,10 +33,11 @@ def info(
     from rich.table import Table
     from rich.text import Text
 
-    from ctresample.data_tools.describing import describe
+    from ctresample.data_tools.describing import describe, next_step
     from ctresample.data_tools.plain_text import shown
 
     facts = describe(path, one_series=one_series, any_class=any_class)
+    facts |= next_step(path, facts)
     if figure:
         from ctresample.pipelines.figure.geometry_figure import write_scan_figure
 

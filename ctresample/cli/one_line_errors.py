@@ -14,9 +14,13 @@ from typer.core import TyperGroup
 
 from ctresample.cli.elsewhere import elsewhere
 from ctresample.cli.screen import quiet, say
-from ctresample.errors import CTResampleError
+from ctresample.errors import CTResampleError, TakenError, UsageError
+from ctresample.files import overwriting
 
-DEBUG, SHARE, QUIET = "--debug", "--share", "--quiet"
+DEBUG, SHARE, QUIET, OVERWRITE = "--debug", "--share", "--quiet", "--overwrite"
+REPLACING = ("simulate", "import", "align", "lower-dose", "reconstruct", "calibrate", "info")
+"""Verbs that ``--overwrite`` is for; the others go on with an earlier result, or write nothing over one."""
+
 _OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "not enough memory")  # as torch says it
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
@@ -38,17 +42,23 @@ class OneLineErrors(TyperGroup):
         debug = DEBUG in words  # at any place, for one adds it to a command that has just failed
         share = SHARE in words
         quiet(QUIET in words)
-        words = [word for word in words if word not in (DEBUG, SHARE, QUIET)]
+        overwrite = OVERWRITE in words
+        words = [word for word in words if word not in (DEBUG, SHARE, QUIET, OVERWRITE)]
         before = os.umask(0o077)  # nearly all that is written holds patient data
         if share:
             os.umask(before)
         try:
-            # Not standalone: typer would print boxes of several lines, and the usage above them.
-            status = super().main(words, "ctresample", complete_var, False, windows_expand_args, **extra)
+            if overwrite and not set(words[:1]) <= {*REPLACING, "-h", "--help"}:
+                raise UsageError(f"{OVERWRITE} has no effect on {words[0]}; it is for {', '.join(REPLACING)}")
+            with overwriting(overwrite):
+                # Not standalone: typer would print boxes of several lines, and the usage above them.
+                status = super().main(words, "ctresample", complete_var, False, windows_expand_args, **extra)
         except Exception as error:
             if debug:
                 traceback.print_exc()
             line, status = _line_and_status(error)
+            if isinstance(error, TakenError) and words[0] in REPLACING:
+                line += f", or add {OVERWRITE}"
             _complain(line + elsewhere(line, words, self))
         else:
             if status == _INTERRUPTED:
@@ -66,10 +76,16 @@ def _line_and_status(error: Exception) -> tuple[str, int]:
     if hasattr(error, "format_message"):  # typer's own; their class has moved between its versions
         context = getattr(error, "ctx", None)
         hint = f" (see {context.command_path} --help)" if context else ""
-        return f"{error.format_message().rstrip('.')}{hint}", getattr(error, "exit_code", 1)
+        return f"{error.format_message().rstrip('.')}{_found(error)}{hint}", getattr(error, "exit_code", 1)
     if isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY):
         return "memory ran out; take fewer slices, views or pixels at a time, or a larger machine", 1
     return f"{type(error).__name__}: {error} (unexpected; add {DEBUG} to see where it happened)", 1
+
+
+def _found(error: Exception) -> str:
+    """What stood where a number was expected: typer says only the latter."""
+    checks = getattr(error.__cause__, "errors", None)  # of pydantic, by which typer reads values
+    return f", found {str(checks()[0]['input'])[:60]!r}" if checks else ""
 
 
 def _complain(message: str) -> None:

@@ -5,8 +5,10 @@ So that ``ctresample --help`` answers at once, nothing here may import torch or 
 
 from __future__ import annotations
 
+import _thread
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Annotated
@@ -28,7 +30,7 @@ from ctresample.cli.import_ import import_
 from ctresample.cli.info import info
 from ctresample.cli.lesions import lesions
 from ctresample.cli.lower_dose import lower_dose
-from ctresample.cli.one_line_errors import DEBUG, QUIET, SHARE, OneLineErrors
+from ctresample.cli.one_line_errors import DEBUG, OVERWRITE, QUIET, SHARE, OneLineErrors
 from ctresample.cli.pages import epilog
 from ctresample.cli.prior import prior
 from ctresample.cli.reconstruct import reconstruct
@@ -59,6 +61,9 @@ def _all_verbs(
     # Taken off by OneLineErrors before typer sees it; here for the help.
     _debug: Annotated[bool, typer.Option(DEBUG, help="On an error, show where it happened.")] = False,
     _quiet: Annotated[bool, typer.Option(QUIET, help="Say nothing of progress; doubts and results stay.")] = False,
+    _overwrite: Annotated[
+        bool, typer.Option(OVERWRITE, help="Replace the file or result that is there, once the new one is whole.")
+    ] = False,
     _share: Annotated[
         bool, typer.Option(SHARE, help="Let others read the results as far as the umask does; else only you can.")
     ] = False,
@@ -103,12 +108,28 @@ app.add_typer(train, name="train")
 app.add_typer(prior, name="prior")
 
 
+_SOON_S = 0.05
+"""Until a stop that was lost comes again: by then the object is gone."""
+
+
 def main() -> None:
     """Run the command line; see `OneLineErrors` for the exit status."""
     signal.signal(signal.SIGTERM, _stop)
+    sys.unraisablehook = _again
     app()
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
     """End as an error would, so that no half-written folder is left."""
     sys.exit(128 + number)
+
+
+def _again(lost: sys.UnraisableHookArgs) -> None:
+    """A stop that came while an object was being deleted, where Python lets no exception out, comes once more."""
+    number = {SystemExit: signal.SIGTERM, KeyboardInterrupt: signal.SIGINT}.get(lost.exc_type)
+    if number is None:
+        sys.__unraisablehook__(lost)
+        return
+    later = threading.Timer(_SOON_S, _thread.interrupt_main, (number,))
+    later.daemon = True
+    later.start()

@@ -35,14 +35,15 @@ class Screen:
         self._console, self._bar = console, bar
         self._began, self._step, self._end = time.monotonic(), "", math.nan
         self._last_line = self._estimated = self._began
-        self._fraction = 0.0
+        self._fraction = self._first = 0.0
 
     def progress(self, fraction: float, step: str) -> None:
         """Show the fraction done, from 0 to 1, and what is being done."""
         now = time.monotonic()
-        if fraction <= 0 and step != self._step:
-            self._began, self._end = now, math.nan  # loading does not count: the estimate is for the work
-        left = self._left_s(fraction, now) if _LEAST_FRACTION <= fraction < 1 else None
+        if step != self._step and min(fraction, self._fraction) <= 0:
+            # loading does not count: the estimate is for the work, from where it is first told of
+            self._began, self._end, self._first = now, math.nan, max(0.0, fraction)
+        left = self._left_s(fraction, now) if self._first + _LEAST_FRACTION <= fraction < 1 else None
         if self._bar:
             bar, task = self._bar
             end = None if left is None else now + left
@@ -62,7 +63,7 @@ class Screen:
 
     def _left_s(self, fraction: float, now: float) -> float:
         so_far, since = now - self._began, now - self._estimated
-        end = self._began + so_far / fraction
+        end = self._began + so_far * (1 - self._first) / (fraction - self._first)
         if math.isnan(self._end):
             self._end = end
         elif so_far > 0:
@@ -143,6 +144,11 @@ def quiet(wanted: bool) -> None:
     """Whether screens made from now on keep to doubts: progress and notes are left out."""
     global _quiet  # noqa: PLW0603  # one program has one screen
     _quiet = wanted
+
+
+def is_quiet() -> bool:
+    """Whether only doubts and results are wanted."""
+    return _quiet
 
 
 def clock(seconds: float) -> str:

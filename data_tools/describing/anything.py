@@ -5,6 +5,7 @@ Loads no torch, and h5py or pydicom only for what needs them.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from ctresample.data_tools.describing.images import series_facts, volume_facts
@@ -15,6 +16,15 @@ from ctresample.data_tools.describing.words import Facts
 from ctresample.data_tools.plain_text import one_line
 from ctresample.errors import CTResampleError, PriorError, UsageError
 from ctresample.paths import StrPath, as_path
+
+_NEXT = {
+    "CT image": "ctresample reconstruct {} -o result --views 25 --photons 1e5",
+    "CT series": "ctresample reconstruct {} -o result --views 25 --photons 1e5",
+    "CT volume": "ctresample reconstruct {} -o result --views 25 --photons 1e5",
+    "sinogram": "ctresample reconstruct {} -o result",
+    "latent diffusion prior": "ctresample reconstruct SCAN -o result --prior {}",
+}
+"""What to do with a kind of thing, by how its name begins."""
 
 
 def describe(path: StrPath, *, one_series: bool = False, any_class: bool = False) -> Facts:
@@ -64,6 +74,14 @@ def describe(path: StrPath, *, one_series: bool = False, any_class: bool = False
     if about := describe_map(path):
         facts = about | {name: value for name, value in facts.items() if name not in about and "note" not in name}
     return {one_line(name, 40): one_line(value, 1000) for name, value in facts.items()}
+
+
+def next_step(path: Path, facts: Facts) -> Facts:
+    """A command to go on with, of what `describe` told; none where a problem names one, or one must choose first."""
+    command = next((one for kind, one in _NEXT.items() if facts.get("kind", "").startswith(kind)), None)
+    if command is None or any(name.startswith("problem") for name in facts):
+        return {}
+    return {"next": command.format(shlex.quote(str(path)))}
 
 
 def _file(path: Path, one_series: bool, any_class: bool) -> Facts:

@@ -12,9 +12,9 @@ from ctresample.bounded_files import read_json, read_text
 from ctresample.data_tools.describing.words import Facts
 from ctresample.data_tools.plain_text import one_line
 from ctresample.errors import UsageError
+from ctresample.files import RESULT_RECORD
 
 # as in ctresample.pipelines, above which this is
-RESULT_RECORD = "run.json"
 BATCH_RECORD, BATCH_TABLE = "manifest.jsonl", "summary.csv"
 BENCHMARK_RECORD, BENCHMARK_TABLE = "settings.json", "results.json"
 
@@ -82,8 +82,9 @@ def _reconstruction(record: Path) -> Facts:
         "slices": f"{len(ratios)} of {' x '.join(str(int(side)) for side in scan['image'][-2:])} pixels",
         "scan": f"{scan['geometry']}, {scan['views']} views",
         "data residual": f"{sum(ratios) / len(ratios):.3g} of what the noise predicts",
-        "seed": str(run["seed"]),
     }
+    if run["seed"] is not None:
+        facts["seed"] = str(run["seed"])
     if run["prior"]:
         facts["prior"] = f"{run['prior']['name']}, weights {str(run['prior']['weights_sha256'])[:12]}"
     if run["metrics"]:

@@ -110,9 +110,9 @@ def _read_model(file: h5py.File, path: Path) -> tuple[int, SinogramModel]:
     stored = dataset(file, name, path, ndim=0, kind="text")
     if stored is None:
         raise SinogramError(
-            f"{path} has no {name}: units and geometry are never guessed; make the file with `ctresample simulate`, "
-            "convert another program's file with `ctresample import`, or add this group as "
-            "ctresample/data_tools/sinogram/layout.py describes it"
+            f"{path} has no {name}: units and geometry are never guessed; a file of another program becomes a "
+            f"sinogram by `ctresample import {path.name} -o scan.h5`, which says what is missing, and CT images do by "
+            "`ctresample simulate`"
         )
     version = _read_version(file, path)
     own = child(file, OWN, path)

@@ -21,7 +21,7 @@ from ctresample.data_tools.sinogram.schema import (
     text_of,
 )
 from ctresample.errors import OutputError, SinogramError
-from ctresample.files import check_new_file, whole_file, write_file
+from ctresample.files import check_new_file, refuse_existing, whole_file, write_file
 from ctresample.paths import StrPath, as_path
 from ctresample.sinogram import Sinogram
 
@@ -48,8 +48,7 @@ def write_sinogram(sinogram: Sinogram, path: StrPath) -> None:
     """
     path = as_path(path, "path")
     text, headers = text_of(sinogram, f"ctresample {version('ctresample')}"), _encode(sinogram.headers)
-    if path.exists() or path.is_symlink():
-        raise OutputError(f"{path} exists and is never overwritten; remove it or choose another name")
+    refuse_existing(path)
     # made in memory: where HDF5 itself meets a full disk, the process dies of it when it ends
     content = io.BytesIO()
     with h5py.File(content, "w") as file:

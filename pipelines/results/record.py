@@ -11,14 +11,13 @@ from typing import Any
 
 from ctresample.data_tools.dicom_export.write import headers_changed
 from ctresample.data_tools.moment import moment
-from ctresample.files import write_file
+from ctresample.files import RESULT_RECORD, write_file
 from ctresample.finite_json import finite
 from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.results.images import ResultMap
 from ctresample.pipelines.results.provenance import scan_facts
 from ctresample.result import Reconstruction
 
-RECORD_NAME = "run.json"
 _PACKAGES = ("ctresample", "torch", "diffusers", "numpy", "scipy", "pydicom")
 
 
@@ -68,7 +67,7 @@ def write_record(
         "trust": trust,
     }
     text = json.dumps(finite(record), indent=1, allow_nan=False, ensure_ascii=False)
-    write_file(folder / RECORD_NAME, text + "\n")
+    write_file(folder / RESULT_RECORD, text + "\n")
 
 
 def _versions() -> dict[str, str | None]:

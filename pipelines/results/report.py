@@ -144,4 +144,4 @@ def _noise(photons: float | NDArray[np.float32] | None) -> str:
     if photons is None:
         return "none stated"
     least, most = float(np.min(photons)), float(np.max(photons))
-    return f"{least:,.4g} photons a ray" if least == most else f"{least:,.4g} to {most:,.4g} photons a ray"
+    return f"{least:,.0f} photons a ray" if least == most else f"{least:,.0f} to {most:,.0f} photons a ray"

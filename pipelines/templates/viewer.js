@@ -17,7 +17,7 @@
   async function start(root) {
     const find = (name) => root.querySelector(`[data-part="${name}"]`);
     const scene = JSON.parse(find("scene").textContent);
-    const size = scene.shape, mm = scene.voxel_mm || [1, 1, 1];
+    const size = scene.shape, mm = scene.voxel_mm || [1, 1, 1], lengths = size.map((n, axis) => n * mm[axis]);
     const strides = [size[1] * size[2], size[2], 1];
     const blocks = [...root.querySelectorAll('[data-part="values"]')];
     const layers = await Promise.all(scene.layers.map(async (about, k) =>
@@ -78,7 +78,7 @@
     const upside = (plane) => PLANES[plane][0] === 0 && scene.last_is_up ? -1 : 1;
     function fit(panel) {
       const [down, across] = PLANES[panel.plane], { clientWidth: w, clientHeight: h } = panel.canvas;
-      const scale = state.zoom * Math.min(w / (size[across] * mm[across]), h / (size[down] * mm[down]));
+      const scale = state.zoom * Math.min(w / lengths[across], h / lengths[down]);
       const centre = state.centre || size.map((n) => n / 2);
       return { w, h, sx: scale * mm[across], sy: scale * mm[down] * upside(panel.plane), cx: centre[across], cy: centre[down] };
     }
@@ -169,8 +169,7 @@
       panels.forEach(drawPanel);
       drawProfile();
       const error = (layer) => layer.rmse_hu[state.at[0]];
-      find("slice").value = state.at[0];
-      find("slice").setAttribute("aria-valuetext", name());
+      Object.assign(find("slice"), { value: state.at[0], ariaValueText: name() });
       find("name").textContent = `${name()} (${state.at[0] + 1} of ${size[0]})` + images.filter((layer) => error(layer)
         != null).map((layer) => ` · ${layer.label} ${error(layer).toFixed(1)} HU RMSE`).join("");
       for (const part of ["level", "width"]) find(part).value = Math.round(state[part]);
@@ -186,6 +185,7 @@
         const [figure, caption, title, value, canvas] = ["figure", "figcaption", "span", "span", "canvas"].map((tag) =>
           document.createElement(tag));
         canvas.setAttribute("role", "img");
+        canvas.style.aspectRatio = Math.min(3, Math.max(0.75, lengths[PLANES[plane][1]] / lengths[PLANES[plane][0]]));
         caption.append(title, value);
         figure.append(caption, canvas);
         return { layer, plane, figure, canvas, title, value };

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ctresample.errors import GeometryError, UsageError
 from ctresample.pipelines.viewer.zoom import Zoom
+from ctresample.planes import has_planes
 
 Image = NDArray[np.floating[Any]]
 
@@ -71,3 +72,8 @@ class Scene:
         """Slices, rows and columns."""
         slices, rows, columns = self.layers[0].hu.shape
         return slices, rows, columns
+
+    @property
+    def has_planes(self) -> bool:
+        """Whether there is a coronal and a sagittal plane to look at."""
+        return has_planes(self.shape[0], self.voxel_mm)

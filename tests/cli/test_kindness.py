@@ -29,6 +29,18 @@ def test_from_a_folder_of_images_to_a_result(cli, series, tmp_path):
     assert "Jane" not in page
 
 
+def test_an_earlier_result_is_replaced_where_one_asks_for_it(cli, scan, tmp_path):
+    command = ("reconstruct", scan, "-o", tmp_path / "out", *FBP)
+    assert cli(*command).exit_code == 0
+    assert complaint(cli(*command)).endswith("choose a new folder, or add --overwrite")
+    done = cli(*command, "--format", "nifti", "--overwrite")
+    assert done.exit_code == 0, done.output
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"reconstruction.nii.gz", "report.html", "run.json"}
+    done = cli("batch", tmp_path, "-o", tmp_path / "many", "--views", 12, "--overwrite")
+    assert "--overwrite has no effect on batch" in complaint(done)
+
+
 def test_images_without_views_say_what_to_add(cli, series, tmp_path):
     line = complaint(cli("reconstruct", series, "-o", tmp_path / "out", *FBP))
     assert "holds CT images, not a sinogram; add --views" in line
@@ -42,6 +54,13 @@ def test_a_scan_of_another_program(cli, tmp_path):
     assert "ctresample import" in line
     line = complaint(cli("reconstruct", tmp_path / "raw.npy", "-o", tmp_path / "out", "--views", 12, *FBP))
     assert "holds no CT images; leave --views out" in line
+
+
+def test_a_value_that_is_no_number_is_named(cli, series, tmp_path):
+    for value in ("abc", "0"):
+        line = complaint(cli("reconstruct", series, "-o", tmp_path / "out", "--views", value, *FBP))
+        assert "--views" in line
+        assert f"found '{value}'" in line
 
 
 @pytest.mark.parametrize(("option", "value"), [("--views", "12"), ("--photons", "1e5"), ("--series", "1.2.3")])
@@ -153,7 +172,9 @@ def test_a_scan_without_noise_says_so(cli, series, tmp_path):
 
 def test_info_knows_batches_benchmarks_and_maps(cli, series, tmp_path):
     words = (series, "-o", tmp_path / "b", "--views", 5, "--size", 32)
-    assert cli("batch", *words, "--method", "fbp", "--residual-map", "--format", "dicom,nifti").exit_code == 0
+    done = cli("batch", *words, "--method", "fbp", "--residual-map", "--format", "dicom,nifti", "--quiet")
+    assert done.exit_code == 0
+    assert len(done.stdout.splitlines()) == 1  # no plan
     for place in (tmp_path / "b", tmp_path / "b" / "summary.csv"):
         told = json.loads(cli("info", place, "--json").stdout)
         assert told["kind"] == "results of a batch"
@@ -179,6 +200,15 @@ def test_info_knows_batches_benchmarks_and_maps(cli, series, tmp_path):
     assert told["kind"] == "U-Net on FBP images, of one kind of scan"
 
 
+def test_info_says_what_to_do_next(cli, scan, series):
+    for place, command in (
+        (scan, f"ctresample reconstruct {scan} -o result"),
+        (series, f"ctresample reconstruct {series} -o result --views 25 --photons 1e5"),
+        ("ct256", "ctresample reconstruct SCAN -o result --prior ct256"),
+    ):
+        assert json.loads(cli("info", place, "--json").stdout)["next"] == command
+
+
 def test_info_knows_results(cli, scan, series, tmp_path):
     out = tmp_path / "out"
     assert cli("reconstruct", scan, "-o", out, "--against", series, *FBP, "--residual-map").exit_code == 0
@@ -192,6 +222,30 @@ def test_info_knows_results(cli, scan, series, tmp_path):
         assert "report.html" in told["beside it"]
     (out / "run.json").write_text("[]")
     assert "expected the record of a reconstruction" in complaint(cli("info", out))
+
+
+LOST = """
+import os, signal, sys, time
+from ctresample.cli import program
+
+class Late:
+    def __del__(self):
+        os.kill(os.getpid(), signal.{name})
+        time.sleep(0.01)
+
+signal.signal(signal.SIGTERM, program._stop)
+sys.unraisablehook = program._again
+Late()
+time.sleep(20)
+print("went on")
+"""
+
+
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGINT", -2)])
+def test_a_stop_while_an_object_is_deleted_is_not_lost(name, status):
+    done = subprocess.run([sys.executable, "-c", LOST.format(name=name)], capture_output=True, text=True)
+    assert done.returncode == status, done.stderr
+    assert "went on" not in done.stdout
 
 
 def test_python_m():

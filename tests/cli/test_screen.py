@@ -56,6 +56,19 @@ def test_the_time_left_does_not_jump(monkeypatch):
     assert ends[0] == pytest.approx(ends[1], rel=0.1)
 
 
+def test_what_comes_before_the_work_is_not_taken_for_it(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    out = io.StringIO()
+    show = Screen(Console(file=out, width=40), None)
+    show.progress(0, "loading")
+    now[0] = 20.0
+    show.progress(0.04, "scanning")
+    now[0] = 52.0
+    show.progress(0.52, "scanning")
+    assert out.getvalue().splitlines() == ["loading", "scanning", "scanning (52% done, about 0:32 min left)"]
+
+
 def test_silent_work_is_told_of(monkeypatch, capsys):
     monkeypatch.setattr(module, "_SILENCE_S", 0.05)
     with screen() as show:

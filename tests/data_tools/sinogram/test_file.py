@@ -184,7 +184,7 @@ def only(folder):
 
 def test_never_overwrites(path):
     path.write_text("precious")
-    with pytest.raises(OutputError, match=r"scan.h5 exists .* remove it or choose another name"):
+    with pytest.raises(OutputError, match=r"scan.h5 exists; delete it or choose another name"):
         write_sinogram(example(), path)
     assert path.read_text() == "precious"
     assert only(path.parent) == ["scan.h5"]
