@@ -106,6 +106,7 @@ def lesions(
                     seed=seed,
                     size=scan.size,
                     models=models,
+                    prior=prior,
                     device=place,
                     batch_size=batch_size,
                     progress=show.progress,

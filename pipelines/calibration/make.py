@@ -142,8 +142,18 @@ class Seen:
         """How far above the expected RMSE that of a slice may lie; None of too few slices."""
         if len(self.slices) < fewest_units(BOUND / 100):
             return None
-        ratios = [one.rmse_hu / expected for one, expected in zip(self.slices, expected_hu.tolist(), strict=True)]
-        return Factor(rank_bound(ratios, BOUND / 100), "slices", len(ratios))
+        return Factor(rank_bound(self._ratios(expected_hu), BOUND / 100), "slices", len(self.slices))
+
+    def looseness(self, expected_hu: NDArray[np.float64]) -> float:
+        """How far the bound that follows from expected RMSE lies above the true ones: mean of the logarithms' distance.
+
+        Of `fewest_units` slices for it, or more.
+        """
+        factor = rank_bound(self._ratios(expected_hu), BOUND / 100)
+        return float(np.mean(np.log(factor / np.asarray(self._ratios(expected_hu)))))
+
+    def _ratios(self, expected_hu: NDArray[np.float64]) -> list[float]:
+        return [one.rmse_hu / expected for one, expected in zip(self.slices, expected_hu.tolist(), strict=True)]
 
     @property
     def n_patients(self) -> int:
@@ -231,7 +241,8 @@ def calibration_of(seen: Seen, kind: ScanKind, result: Reconstruction) -> Calibr
             f"no tissue has {ENOUGH_PIXELS} pixels in {FEWEST_SLICES} of {len(seen.slices)} slices; expected CT images"
         )
     expected, of_slice = seen.plainly_expected_hu(tissues), None
-    if (fitted := seen.slice_rmse()) is not None:
+    fitted = seen.slice_rmse()
+    if fitted is not None and seen.looseness(fitted[1]) < seen.looseness(expected):
         of_slice, better = fitted
         scaled = seen.scaled(better / expected).tissues()
         tissues = {name: replace(one, factors=scaled[name].factors) for name, one in tissues.items()}
