@@ -82,6 +82,30 @@ def worst_places(rows: Sequence[Row]) -> str:
     return "\n".join(table([*header, "of the body"], lines))
 
 
+def tries(rows: Sequence[Row]) -> str:
+    """Means over slices, and sums of places and spots."""
+    lines = []
+    for name in _each(row["try"] for row in rows):
+        own = [row for row in rows if row["try"] == name]
+        psnr, ratio, worst = (
+            np.mean([row[key] for row in own]) for key in ("psnr_db", "residual_ratio", "worst_region_rmse_hu")
+        )
+        places, dense, lost = (
+            sum(row[key] for row in own) for key in ("places_worse_than_tv", "dense_spots", "lost_spots")
+        )
+        lines.append([name, f"{psnr:.2f}", f"{ratio:.2f}", f"{worst:.0f}", str(places), f"{dense:.0f}", f"{lost:.0f}"])
+    header = [
+        "image",
+        "PSNR, dB",
+        "residual",
+        "worst region, HU",
+        "places worse than TV",
+        "made-up spots",
+        "lost spots",
+    ]
+    return "\n".join(table(header, lines))
+
+
 def _threshold(rows: Sequence[Row], name: str) -> float:
     """What a map reaches at nine in ten places; infinite where there is none."""
     levels = [value for row in rows for value in row["at_places"][name]]
@@ -160,6 +184,7 @@ TABLES: dict[str, Callable[[Sequence[Row]], str]] = {
     "posterior": posterior,
     "unlike": unlike,
     "worst places": worst_places,
+    "tries": tries,
     "lesions": lesions,
     "false lesions": false_lesions,
 }

@@ -2,8 +2,8 @@
 
 Run: python benchmarks/quality/anchoring.py VAL_DIR -o anchoring.jsonl
 
-- ``difference at most N``: towards the TV image wherever both differ by more than N HU over a square centimetre, just so
-  far that they do not. Over such a square it can be worse than TV by N HU at most.
+- ``difference at most N``: towards the TV image wherever both differ by more than N HU over a square centimetre, just
+  so far that they do not. Over such a square it can then be worse than TV by about N HU at most.
 - ``origin at most N``: the same way, just so far as the part that the data leave open is above N HU.
 - ``half TV``: the mean of both images.
 - ``four chains``: the mean of four samplings, before the last step.

@@ -113,11 +113,14 @@ def adversarial(images: Callable[[torch.Tensor], torch.Tensor], y: torch.Tensor,
     change = torch.randn(y.shape, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         before = images(y)
+    change *= norm / change.norm()
     for _ in range(POWER_STEPS):
-        change = (norm * change / change.norm()).requires_grad_()
-        effect = (images(y + sigma * change) - before).square().sum()
-        (change,) = torch.autograd.grad(effect, change)
-    return sigma * norm * change / change.norm()
+        effect = (images(y + sigma * change.requires_grad_()) - before).square().sum()
+        (gradient,) = torch.autograd.grad(effect, change)
+        if not gradient.isfinite().all():  # where a data step's spread is at its least, its root has no derivative
+            break
+        change = norm * gradient / gradient.norm()
+    return sigma * change.detach()
 
 
 def strongest(changes: torch.Tensor, effects: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:

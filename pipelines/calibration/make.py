@@ -201,6 +201,8 @@ def make_calibration(
     Raises:
         CalibrationError: scans of more than one kind, or of none; too few slices.
     """
+    if scans.slice_by_slice and scans.count < FEWEST_SLICES:
+        raise _too_few(f"{scans.count} slice(s)")
     seen, kind, first, told, done = Seen(), None, None, progress or (lambda share, step: None), 0
     for known in joined(scans.make(), batch_size) if scans.slice_by_slice else scans.make():
         told(done / scans.count, f"scan {done + 1} of {scans.count}")
@@ -222,11 +224,15 @@ def make_calibration(
         first = first or result
         done += scan.n_slices if scans.slice_by_slice else 1
     if kind is None or first is None or len(seen.slices) < FEWEST_SLICES:
-        raise CalibrationError(
-            f"{len(seen.slices)} slice(s) of {seen.n_patients} patient(s) are too few to calibrate on; expected slices "
-            f"of {FEWEST_SLICES} patients or more, or at the very least {FEWEST_SLICES} slices"
-        )
+        raise _too_few(f"{len(seen.slices)} slice(s) of {seen.n_patients} patient(s)")
     return calibration_of(seen, kind, first)
+
+
+def _too_few(what: str) -> CalibrationError:
+    return CalibrationError(
+        f"{what} are too few to calibrate on; expected slices of {FEWEST_SLICES} patients or more, or at the very "
+        f"least {FEWEST_SLICES} slices"
+    )
 
 
 def calibration_of(seen: Seen, kind: ScanKind, result: Reconstruction) -> Calibration:
