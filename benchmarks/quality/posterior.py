@@ -196,12 +196,13 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, required=True, help="folder for what slices need")
     parser.add_argument("--views", type=int, default=25)
     parser.add_argument("--photons", type=float, default=1e5)
-    parser.add_argument("--samples", type=int, default=6)
+    parser.add_argument("--samples", type=int, default=4)
+    parser.add_argument("--per-patient", type=int, default=2, help="slices of each, evenly spaced in order of path")
     arguments = parser.parse_args()
     arguments.keep.mkdir(exist_ok=True)
     scan, prior = Scan(n_views=arguments.views, photons=arguments.photons), load_model(DEFAULT_PRIOR)
     with screen() as show:
-        given = (scan, 2, arguments.samples, prior, arguments.keep, show)
+        given = (scan, arguments.per_patient, arguments.samples, prior, arguments.keep, show)
         known, own = (all_patches(folder, *given) for folder in (arguments.cal_dir, arguments.test_dir))
     by_factor = {one: departure(fractions(spread(known.samples, one), known.truth, known.reference)) for one in FACTORS}
     factor = min(by_factor, key=by_factor.__getitem__)
