@@ -43,7 +43,7 @@ from ctresample.pipelines.reconstruction.reconstruct import reconstruct
 from ctresample.pipelines.scan.measure import scanned
 from ctresample.pipelines.scan.scan import Scan
 
-SIDE, APART, AT_MOST = 8, 12, 50
+SIDE, APART, AT_MOST = 8, 12, 60
 """Of patches, in pixels: side, distance of their middles at least; and how many of a slice."""
 
 FACTORS = tuple(np.round(np.geomspace(1, 16, 33), 2).tolist())
