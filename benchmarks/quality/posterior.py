@@ -162,7 +162,7 @@ def all_patches(
             np.savez(file, **patches_of(volumes[number], scan, int(number), n_samples, prior))
         parts.append(dict(np.load(file)))
         whose += [int(patients[number])] * len(parts[-1]["truth"])
-    joined = {name: np.concatenate([one[name] for one in parts], axis=name == "samples") for name in parts[0]}
+    joined = {name: np.concatenate([one[name] for one in parts], axis=int(name == "samples")) for name in parts[0]}
     return Patches(**joined, patient=np.array(whose))
 
 
