@@ -124,15 +124,16 @@ def _marked(rows: Sequence[Row], name: str, threshold: float) -> tuple[str, str]
 def lesions(rows: Sequence[Row]) -> str:
     """What came back of lesions by shape, scan, size and method."""
     lines = []
+    views = {row["condition"]: row["views"] for row in rows}
     for shape in _each(row["shape"] for row in rows):
-        made, _ = summarise_lesions([_lesion_row(row) for row in rows if row["shape"] == shape])
-        views = {row["condition"]: row["views"] for row in rows}
+        own = [_lesion_row(row) for row in rows if row["shape"] == shape]
+        calibrated = {
+            (row.condition, row.label)
+            for row in own
+            if isinstance(row, LesionRow) and not math.isnan(row.half_width_hu)
+        }
+        made, _ = summarise_lesions(own)
         for one in sorted(made, key=lambda one: (one.diameter_mm, views[one.condition])):
-            calibrated = any(
-                row.get("half_width_hu", math.nan) == row.get("half_width_hu", math.nan)
-                for row in rows
-                if (row["condition"], row["method"], row["preset"]) == (one.condition, *(one.label.split() + [""])[:2])
-            )
             lines.append(
                 [
                     f"{shape}, {one.diameter_mm:g} mm",
@@ -141,7 +142,7 @@ def lesions(rows: Sequence[Row]) -> str:
                     str(one.n),
                     f"{one.detectability:.1f}",
                     *map(_percent, (one.recovered, one.erased, one.in_silence)),
-                    _percent(one.unflagged) if calibrated else "—",
+                    _percent(one.unflagged) if (one.condition, one.label) in calibrated else "—",
                 ]
             )
     header = ["lesion", "views", "method", "lesions", "ideal d′", "back, %", "erased, %", "in silence, %"]
@@ -167,7 +168,7 @@ def false_lesions(rows: Sequence[Row]) -> str:
 
 def _lesion_row(row: Row) -> LesionRow | SliceRow:
     kind: Any = SliceRow if "false_lesions" in row else LesionRow
-    return kind(**{one.name: row[one.name] for one in fields(kind) if one.name in row})
+    return kind(**{one.name: row[one.name] for one in fields(kind) if row.get(one.name) is not None})
 
 
 def _percent(mean: Mean) -> str:

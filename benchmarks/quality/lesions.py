@@ -17,6 +17,7 @@ from pathlib import Path
 from ctresample.cli.options import numbers, whole_numbers, words
 from ctresample.cli.screen import screen
 from ctresample.data_tools.ct_slices import read_ct_slices
+from ctresample.finite_json import finite
 from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.models import load_models
 from ctresample.pipelines.benchmark.runs import Run
@@ -60,7 +61,7 @@ def main() -> None:
                     progress=show.progress,
                 )
                 rows += [{"shape": shape, **asdict(one)} for one in made]
-                arguments.out.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+                arguments.out.write_text("".join(f"{json.dumps(finite(row))}\n" for row in rows))
 
 
 if __name__ == "__main__":
