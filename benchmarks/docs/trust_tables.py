@@ -153,16 +153,15 @@ def false_lesions(rows: Sequence[Row]) -> str:
     """Of a slice without any."""
     shape = rows[0]["shape"]  # slices without lesions are the same for all
     _, clear = summarise_lesions([_lesion_row(row) for row in rows if row["shape"] == shape])
-    labels = _each(one.label for one in clear)
+    labels, views = _each(one.label for one in clear), {row["condition"]: row["views"] for row in rows}
     lines = []
-    for condition in _each(one.condition for one in clear):
+    for condition in sorted(_each(one.condition for one in clear), key=views.__getitem__):
         own = {one.label: one.false_lesions for one in clear if one.condition == condition}
-        views = next(row["views"] for row in rows if row["condition"] == condition)
         cells = [
             f"{own[name].mean:.0f} [{own[name].low:.0f}, {own[name].high:.0f}]" if name in own else "—"
             for name in labels
         ]
-        lines.append([str(views), *cells])
+        lines.append([str(views[condition]), *cells])
     return "\n".join(table(["views", *labels], lines))
 
 
