@@ -117,7 +117,7 @@ def adversarial(images: Callable[[torch.Tensor], torch.Tensor], y: torch.Tensor,
     for _ in range(POWER_STEPS):
         effect = (images(y + sigma * change.requires_grad_()) - before).square().sum()
         (gradient,) = torch.autograd.grad(effect, change)
-        if not gradient.isfinite().all():  # where a data step's spread is at its least, its root has no derivative
+        if not 0 < float(gradient.norm()) < torch.inf:  # of ReSample, where nothing that has a derivative is left
             break
         change = norm * gradient / gradient.norm()
     return sigma * change.detach()
