@@ -10,7 +10,8 @@ A page has a comment with what to show, and the table below it up to the next ``
 ``file`` is ``results.json`` of `ctresample benchmark`, under any name, or its rows as JSON lines; ``against`` the label
 of the method that the others are compared with (left out: no differences); ``columns`` names of figures;
 ``differences`` those of them that have a difference (left out: all); ``rows`` labels to show, in their order (left out:
-all). With ``"of": "calibrations"`` ``file`` is a folder of some, and the table has their factors.
+all). With ``"of": "calibrations"`` ``file`` is a folder of some, and the table has their factors; with the name of one
+of `trust_tables.TABLES` it is the file of that study.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.append(str(Path(__file__).parent))  # tests and mkdocs load this file alone
+from trust_tables import trust_table
 
 from ctresample.pipelines.benchmark.figures import FIGURES, Figure
 from ctresample.pipelines.benchmark.markdown import mean_sd, table, with_interval
@@ -63,6 +67,8 @@ def results_table(wanted: dict[str, Any]) -> str:
     """Markdown of one part, see above."""
     if wanted.get("of") == "calibrations":
         return calibrations_table(ROOT / wanted["file"])
+    if "of" in wanted:
+        return trust_table(wanted["of"], ROOT / wanted["file"])
     against = wanted.get("against", "")
     summary = summarise(read_rows(ROOT / wanted["file"]), baseline=against, generator=np.random.default_rng(0))
     if "rows" in wanted:

@@ -61,8 +61,9 @@ def lesions(
     Takes every axial CT slice found there, adds discs or spheres of every size and contrast to its soft tissue, scans
     it with them and without (the noise being the same), and reconstructs both by each method. Says how much of each
     lesion's contrast comes back, which lesions are erased, and of which the misfit to the data says nothing (erased in
-    silence); and how many false ones a slice without lesions has. Writes OUT/lesions.csv (a row a lesion),
-    OUT/lesions.json and OUT/report.html (curves, and tables with intervals over patients). None names a patient.
+    silence), nor the 90 % interval, where the prior has a calibration for the scan; and how many false ones a slice
+    without lesions has. Writes OUT/lesions.csv (a row a lesion), OUT/lesions.json and OUT/report.html (curves, and
+    tables with intervals over patients). None names a patient.
 
     Exit status 3: some reconstructions failed, which the report says; the rest is there.
     """
@@ -106,6 +107,7 @@ def lesions(
                     seed=seed,
                     size=scan.size,
                     models=models,
+                    prior=prior,
                     device=place,
                     batch_size=batch_size,
                     progress=show.progress,

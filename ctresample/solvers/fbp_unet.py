@@ -19,6 +19,7 @@ from ctresample.units import MU_WATER_PER_MM, hu_to_mu, mu_to_hu
 _SAME_ARC = 0.02  # relative: an angle more or less at the end makes no other scan
 
 
+@torch.no_grad()
 def fbp_unet(
     y: torch.Tensor,
     geometry: Geometry,
@@ -45,8 +46,7 @@ def fbp_unet(
     check_scan(model, geometry)
     model.check_shape(grid.shape)
     hu = mu_to_hu(fbp(y, geometry, grid, window=model.config.window), mu_water_per_mm)
-    with torch.no_grad():
-        return hu_to_mu(model(hu), mu_water_per_mm)
+    return hu_to_mu(model(hu), mu_water_per_mm)
 
 
 def check_scan(model: ImageUNet, geometry: Geometry) -> None:

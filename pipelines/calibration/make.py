@@ -142,8 +142,18 @@ class Seen:
         """How far above the expected RMSE that of a slice may lie; None of too few slices."""
         if len(self.slices) < fewest_units(BOUND / 100):
             return None
-        ratios = [one.rmse_hu / expected for one, expected in zip(self.slices, expected_hu.tolist(), strict=True)]
-        return Factor(rank_bound(ratios, BOUND / 100), "slices", len(ratios))
+        return Factor(rank_bound(self._ratios(expected_hu), BOUND / 100), "slices", len(self.slices))
+
+    def looseness(self, expected_hu: NDArray[np.float64]) -> float:
+        """How far the bound that follows from expected RMSE lies above the true ones: mean of the logarithms' distance.
+
+        Of `fewest_units` slices for it, or more.
+        """
+        factor = rank_bound(self._ratios(expected_hu), BOUND / 100)
+        return float(np.mean(np.log(factor / np.asarray(self._ratios(expected_hu)))))
+
+    def _ratios(self, expected_hu: NDArray[np.float64]) -> list[float]:
+        return [one.rmse_hu / expected for one, expected in zip(self.slices, expected_hu.tolist(), strict=True)]
 
     @property
     def n_patients(self) -> int:
@@ -191,6 +201,8 @@ def make_calibration(
     Raises:
         CalibrationError: scans of more than one kind, or of none; too few slices.
     """
+    if scans.slice_by_slice and scans.count < FEWEST_SLICES:
+        raise _too_few(f"{scans.count} slice(s)")
     seen, kind, first, told, done = Seen(), None, None, progress or (lambda share, step: None), 0
     for known in joined(scans.make(), batch_size) if scans.slice_by_slice else scans.make():
         told(done / scans.count, f"scan {done + 1} of {scans.count}")
@@ -212,11 +224,15 @@ def make_calibration(
         first = first or result
         done += scan.n_slices if scans.slice_by_slice else 1
     if kind is None or first is None or len(seen.slices) < FEWEST_SLICES:
-        raise CalibrationError(
-            f"{len(seen.slices)} slice(s) of {seen.n_patients} patient(s) are too few to calibrate on; expected slices "
-            f"of {FEWEST_SLICES} patients or more, or at the very least {FEWEST_SLICES} slices"
-        )
+        raise _too_few(f"{len(seen.slices)} slice(s) of {seen.n_patients} patient(s)")
     return calibration_of(seen, kind, first)
+
+
+def _too_few(what: str) -> CalibrationError:
+    return CalibrationError(
+        f"{what} are too few to calibrate on; expected slices of {FEWEST_SLICES} patients or more, or at the very "
+        f"least {FEWEST_SLICES} slices"
+    )
 
 
 def calibration_of(seen: Seen, kind: ScanKind, result: Reconstruction) -> Calibration:
@@ -231,7 +247,8 @@ def calibration_of(seen: Seen, kind: ScanKind, result: Reconstruction) -> Calibr
             f"no tissue has {ENOUGH_PIXELS} pixels in {FEWEST_SLICES} of {len(seen.slices)} slices; expected CT images"
         )
     expected, of_slice = seen.plainly_expected_hu(tissues), None
-    if (fitted := seen.slice_rmse()) is not None:
+    fitted = seen.slice_rmse()
+    if fitted is not None and seen.looseness(fitted[1]) < seen.looseness(expected):
         of_slice, better = fitted
         scaled = seen.scaled(better / expected).tissues()
         tissues = {name: replace(one, factors=scaled[name].factors) for name, one in tissues.items()}

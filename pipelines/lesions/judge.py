@@ -15,6 +15,9 @@ FLAGGED = 4.0
 """Standard deviations of `ctresample.observers.misfit_score` at which the data ask for the lesion: one false alarm in
 30 000 places. Of a lesion whose detectability is less, the data do not tell with that certainty."""
 
+COVERAGE = 90
+"""Of the intervals that may hold what is missing of a lesion, in per cent."""
+
 PROBE_MM, PROBE_HU = 8.0, MATTERS_HU
 """A false lesion: a disc that differs from its surroundings by this much more, or less, than it does in the truth."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from ctresample.data_tools.plain_text import csv_text
 from ctresample.files import write_file
 from ctresample.finite_json import finite
-from ctresample.pipelines.lesions.judge import ERASED, FLAGGED, PROBE_HU, PROBE_MM
+from ctresample.pipelines.lesions.judge import COVERAGE, ERASED, FLAGGED, PROBE_HU, PROBE_MM
 from ctresample.pipelines.lesions.rows import LesionRow, SliceRow
 from ctresample.pipelines.lesions.summary import LesionSummary, Mean, summarise_lesions
 from ctresample.pipelines.page import filled
@@ -59,6 +59,7 @@ def write_study(folder: Path, rows: Sequence[LesionRow | SliceRow], facts: Mappi
         number=_number,
         erased=f"{100 * ERASED:g} %",
         flagged=f"{FLAGGED:g}",
+        coverage=COVERAGE,
         probe=f"{PROBE_MM:g} mm and {PROBE_HU:g} HU",
     )
     write_file(folder / PAGE_NAME, page)

@@ -44,6 +44,7 @@ class LesionRow(_OfSlice):
             standard deviations of the image's own misfit, where that is more than noise.
         flagged: whether that is `FLAGGED` and more.
         detectability: of the ideal observer in the sinogram: how strongly the data tell of it at all.
+        half_width_hu: of the 90 % interval, mean over its pixels; NaN where no calibration fits the image.
     """
 
     diameter_mm: float
@@ -55,6 +56,7 @@ class LesionRow(_OfSlice):
     misfit_sd: float
     flagged: bool
     detectability: float
+    half_width_hu: float = float("nan")
 
     @property
     def though_told(self) -> bool:
@@ -65,6 +67,11 @@ class LesionRow(_OfSlice):
     def in_silence(self) -> bool:
         """Whether it is erased, and the misfit to the data says nothing of it."""
         return self.erased and not self.flagged
+
+    @property
+    def unflagged(self) -> bool:
+        """Whether it is erased in silence, and the interval does not reach what is missing of it either."""
+        return self.in_silence and not self.half_width_hu >= (1 - self.recovered) * abs(self.contrast_hu)
 
 
 @dataclass(frozen=True, kw_only=True)

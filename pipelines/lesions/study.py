@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
@@ -15,10 +16,12 @@ from ctresample.consistency import residual_ratio
 from ctresample.errors import UsageError
 from ctresample.observers import ideal_detectability, misfit_score
 from ctresample.operators import Projector, Weighted, make_projector
+from ctresample.paths import StrPath
 from ctresample.pipelines.benchmark.compare import check_contest, patient_numbers
 from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.runs import FAILURES, Run, reason_of
-from ctresample.pipelines.lesions.judge import ERASED, FLAGGED, false_lesions, recovered
+from ctresample.pipelines.calibration.judge import Judge
+from ctresample.pipelines.lesions.judge import COVERAGE, ERASED, FLAGGED, false_lesions, recovered
 from ctresample.pipelines.lesions.places import check_lesions
 from ctresample.pipelines.lesions.plant import Planted, plant
 from ctresample.pipelines.lesions.rows import LesionRow, SliceRow
@@ -26,6 +29,7 @@ from ctresample.pipelines.reconstruction.methods import METHODS
 from ctresample.pipelines.reconstruction.reconstruct import reconstruct
 from ctresample.pipelines.scan.lesion import Shape
 from ctresample.pipelines.work import Progress, Work
+from ctresample.result import Reconstruction
 from ctresample.units import hu_to_mu
 from ctresample.volume import Volume
 
@@ -41,6 +45,7 @@ def study_lesions(
     seed: int = 0,
     size: int = 256,
     models: Mapping[str, Any] | None = None,
+    prior: StrPath | None = None,
     device: torch.device | str = "cpu",
     batch_size: int = 8,
     progress: Progress | None = None,
@@ -62,6 +67,7 @@ def study_lesions(
         seed: of places, noise and sampling.
         size: rows and columns of the reconstruction.
         models: learned models by kind.
+        prior: name or folder of the latent prior, where its calibrations are: they say what a lesion's interval is.
         device: where to reconstruct.
         batch_size: images reconstructed together.
         progress: told how far the whole is.
@@ -95,8 +101,9 @@ def study_lesions(
                     if not planted.lesions:
                         raise UsageError("no room for lesions: too little soft tissue in one piece")
                     model = models.get(METHODS[run.method].needs)
-                    images = _images(planted, run, A, model, seed, index, batch_size, work)
-                    yield from _judged(planted, images, A, of_run)
+                    result = _reconstructed(planted, run, A, model, seed, index, batch_size, work)
+                    half_width_hu = _half_width_hu(result, run, model, prior, batch_size)
+                    yield from _judged(planted, result.image_hu, half_width_hu, A, of_run)
                 except FAILURES as error:
                     yield SliceRow(**of_run, failure=reason_of(error))
 
@@ -125,10 +132,10 @@ def study_facts(
     return facts
 
 
-def _images(
+def _reconstructed(
     planted: Planted, run: Run, A: Projector, model: Any, seed: int, number: int, batch_size: int, work: Work
-) -> NDArray[np.float32]:
-    result = reconstruct(
+) -> Reconstruction:
+    return reconstruct(
         planted.sinogram,
         method=run.method,
         settings=run.load_settings(),
@@ -141,11 +148,26 @@ def _images(
         projector=A,
         slice_numbers=[number] * planted.sinogram.n_slices,  # the same random numbers with and without
     )
-    return result.image_hu
+
+
+def _half_width_hu(
+    result: Reconstruction, run: Run, model: Any, prior: StrPath | None, batch_size: int
+) -> NDArray[np.float32] | None:
+    """Of intervals, where a calibration fits."""
+    if model is None or METHODS[run.method].needs != "latent prior":
+        return None
+    judge = Judge.of(result.sinogram, method=run.method, preset=run.preset, model=model, prior=prior)
+    device = result.device
+    interval = judge.trust(result, coverage=COVERAGE, device=device, batch_size=batch_size).interval
+    return None if interval is None else interval.half_width_hu
 
 
 def _judged(
-    planted: Planted, images: NDArray[np.float32], A: Projector, of_run: Mapping[str, Any]
+    planted: Planted,
+    images: NDArray[np.float32],
+    half_width_hu: NDArray[np.float32] | None,
+    A: Projector,
+    of_run: Mapping[str, Any],
 ) -> Iterator[LesionRow | SliceRow]:
     sinogram = planted.sinogram
     water, pixel_mm = sinogram.mu_water_per_mm, sinogram.grid.pixel_size_mm
@@ -173,4 +195,5 @@ def _judged(
                 misfit_sd=score,
                 flagged=score >= FLAGGED,
                 detectability=float(ideal_detectability(signal, whitened)),
+                half_width_hu=math.nan if half_width_hu is None else float(half_width_hu[k][added_hu != 0].mean()),
             )

@@ -38,6 +38,7 @@ class LesionSummary:
         recovered: share of the contrast.
         erased: share of the lesions.
         in_silence: share of them that is erased, and of which the misfit says nothing.
+        unflagged: share of them that is erased in silence, and which their 90 % intervals do not hold either.
         though_told: share of them that is erased, although the data tell of it.
     """
 
@@ -50,6 +51,7 @@ class LesionSummary:
     recovered: Mean
     erased: Mean
     in_silence: Mean
+    unflagged: Mean
     though_told: Mean
 
 
@@ -94,6 +96,7 @@ def summarise_lesions(rows: Sequence[LesionRow | SliceRow]) -> tuple[list[Lesion
                     recovered=_mean(kind, lambda row: row.recovered),
                     erased=_mean(kind, lambda row: float(row.erased)),
                     in_silence=_mean(kind, lambda row: float(row.in_silence)),
+                    unflagged=_mean(kind, lambda row: float(row.unflagged)),
                     though_told=_mean(kind, lambda row: float(row.though_told)),
                 )
             )

@@ -69,3 +69,17 @@ def test_rows_of_a_benchmark(tables: Any, tmp_path: Path) -> None:
 def test_the_site_names_the_file(tables: Any) -> None:
     part = '<!-- results {"file": "benchmarks/quality/search.jsonl", "columns": []} -->\n<!-- end of results -->'
     assert "From `benchmarks/quality/search.jsonl`" in tables.with_origins(part)
+
+
+def test_worst_places_that_maps_mark(tables: Any, tmp_path: Path) -> None:
+    """The threshold marks nine in ten of the validation places; of the body, what the percentiles say."""
+    row = {"preset": "draft", "views": 25, "slice": 0, "percentiles": {"difference": list(range(0, 202, 4))}}
+    ten = {"difference": [20.0, *range(50, 140, 10)]}
+    rows = [
+        {**row, "set": "validation", "places": 10, "at_places": ten},
+        {**row, "set": "test", "places": 2, "at_places": {"difference": [30.0, 45.0]}},
+    ]
+    (tmp_path / "places.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    lines = tables.results_table({"of": "worst places", "file": tmp_path / "places.jsonl"}).splitlines()
+    assert lines[2] == "| draft, 25 views | difference | 20 | 10 of 10 | 90 % | 2 of 2 | 90 % |"
+    assert lines[3] == "| draft, 25 views | difference | 40 | 9 of 10 | 80 % | 1 of 2 | 80 % |"

@@ -14,7 +14,7 @@ from ctresample.metrics import rmse_hu
 from ctresample.pipelines.calibration.calibration import Calibration
 from ctresample.pipelines.calibration.judge import Judge
 from ctresample.pipelines.calibration.known import Known, KnownScans, check_truth, joined
-from ctresample.pipelines.calibration.make import make_calibration
+from ctresample.pipelines.calibration.make import Seen, calibration_of, make_calibration
 from ctresample.pipelines.calibration.scan_kind import ScanKind
 from ctresample.pipelines.calibration.tissues import TISSUES, tissue_numbers
 from ctresample.pipelines.scan.scan import Scan
@@ -94,6 +94,21 @@ def test_files_of_something_else(tmp_path, content):
         Calibration.load(tmp_path / "a.json")
     with pytest.raises(CalibrationError, match="No such file"):
         Calibration.load(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("figures_tell", [True, False])
+def test_a_fit_is_kept_where_it_makes_the_bound_tighter(calibration, figures_tell):
+    """Errors of 20 to 80 HU, which either the figures of a slice tell or its expected errors do."""
+    generator, seen, image = np.random.default_rng(0), Seen(), np.zeros((1, 20, 20), np.float32)
+    for k in range(30):
+        level_hu = generator.uniform(20, 80)
+        figures = np.tile(np.log(level_hu), (1, 3)) if figures_tell else generator.normal(size=(1, 3))
+        expected = np.full_like(image, 50 if figures_tell else level_hu)
+        truth = generator.normal(0, level_hu, image.shape).astype(np.float32)
+        seen.add(image, truth, expected, str(k // 3), figures)
+    made = calibration_of(seen, calibration.scan, by_fbp(next(known_scans(0, 1, 1).make()).sinogram))
+    assert (made.slice_rmse is not None) == figures_tell
+    assert made.rmse.value < 1.2  # the other way 1.4 and more
 
 
 def kind_of(**changes) -> ScanKind:

@@ -169,3 +169,12 @@ def test_ideal_detectability_is_the_whitened_norm_by_definition():
     signal = torch.from_numpy(planted.lesions[0][0][1][None, None]) * 1.92e-5
     by_hand = math.sqrt(float(((A(signal) / sigma) ** 2).sum()))
     assert float(ideal_detectability(signal, Weighted(A, 1 / sigma))) == pytest.approx(by_hand, rel=1e-4)
+
+
+@pytest.mark.parametrize(("half_width_hu", "unflagged"), [(35.0, False), (25.0, True), (math.nan, True)])
+def test_an_interval_that_reaches_what_is_missing_is_a_flag(half_width_hu, unflagged):
+    common = {"condition": "c", "views": 60, "slice": "s", "patient": 0, "method": "resample", "preset": "draft"}
+    of_lesion = {"diameter_mm": 8.0, "contrast_hu": -40.0, "row": 1, "column": 1, "detectability": 2.0}
+    row = LesionRow(**common, **of_lesion, recovered=0.25, erased=True, misfit_sd=1.0, flagged=False)
+    assert replace(row, half_width_hu=half_width_hu).unflagged == unflagged
+    assert not replace(row, half_width_hu=half_width_hu, flagged=True).unflagged
