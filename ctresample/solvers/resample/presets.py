@@ -9,7 +9,7 @@ from ctresample.solvers.resample.defects import Defect
 from ctresample.solvers.resample.settings import ReSampleSettings
 
 _FAST = ReSampleSettings(
-    n_steps=24,
+    n_steps=32,
     start_level=0.06,
     stop_level=0.004,
     warm_start="itnet",
