@@ -19,17 +19,17 @@ from ctresample.pipelines.benchmark.summary import SummaryRow
 from ctresample.solvers.resample import PRESETS
 
 VALUES: dict[str, Sequence[object]] = {
-    "n_steps": (16, 32, 48, 64, 96),
-    "start_level": (0.05, 0.09, 0.15, 0.25),
-    "stop_level": (0.003, 0.006, 0.012),
-    "spread_scale": (2.0, 4.0, 5.6, 8.0),
+    "n_steps": (16, 24, 32, 48, 64, 96),
+    "start_level": (0.03, 0.06, 0.09, 0.15),
+    "stop_level": (0.003, 0.004, 0.006, 0.012),
+    "spread_scale": (2.0, 4.0, 5.0, 6.0, 8.0),
     "cg_iterations": (3, 5, 8, 12),
     "moving_frame": (False, True),
     "averaged_steps": (0, 1, 5, 8),
     "residual_target": (None, 0.9, 0.95, 1.0),
     "final": ("pixel", "none"),
     "final_spread_hu": (100.0, 140.0, 200.0),
-    "warm_start": ("tv", "cgls"),
+    "warm_start": ("itnet", "tv", "cgls"),
     "chains": (1, 2, 4),
 }
 """Values tried of each setting; the preset's own is measured once, as the preset. Encoding and resampling, which a

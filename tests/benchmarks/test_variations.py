@@ -64,7 +64,7 @@ def test_search(script, tmp_path, capsys):
     assert len((out / "results.jsonl").read_text().splitlines()) == 6
     script(search, "-o", out, "--settings", "warm_start")  # added to what is there
     assert "warm_start=cgls" in capsys.readouterr().out
-    assert len((out / "results.jsonl").read_text().splitlines()) == 8
+    assert len((out / "results.jsonl").read_text().splitlines()) == 10
 
 
 def test_search_around_another_preset_of_that_name_is_refused(script, tmp_path, monkeypatch):

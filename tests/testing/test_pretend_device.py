@@ -271,7 +271,8 @@ WAITS_A_STEP, UPLOADS_A_STEP = 2, 2
 
 
 def test_waits_of_a_step(device, scan):
-    bare = {"averaged_steps": 1, "warm_start": None, "start_level": 1.0, "final": "none"}
+    # without what happens once a slice; going on to a residual asks once a try
+    bare = {"averaged_steps": 1, "warm_start": None, "start_level": 1.0, "final": "none", "residual_target": None}
     steps = [count_of(device, scan, replace(PRESETS["fast"], n_steps=n, **bare)) for n in (2, 4)]
     waits, uploads = (steps[1] - steps[0]) / 2
     assert waits <= WAITS_A_STEP
