@@ -12,26 +12,7 @@ from pydicom.uid import (
 from ctresample.data_tools.ct_slices import iter_ct_slices, read_ct_slices
 from ctresample.errors import DicomError
 
-
-def set_elements(**elements):
-    """An edit of a data set for the series builder."""
-
-    def edit(ds, z):
-        for keyword, value in elements.items():
-            setattr(ds, keyword, value)
-
-    return edit
-
-
-def without(*keywords):
-    def build(folder, dicom):
-        def edit(ds, z):
-            for keyword in keywords:
-                delattr(ds, keyword)
-
-        dicom.make_series(folder, n=2, edit=edit)
-
-    return build
+from .dicom.edits import set_elements, without
 
 
 def test_slices_of_mixed_folders(tmp_path, dicom):

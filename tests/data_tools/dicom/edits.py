@@ -17,6 +17,19 @@ def set_elements(**elements):
     return edit
 
 
+def without(*keywords):
+    """A series of two images that lack these elements."""
+
+    def build(folder, dicom):
+        def edit(ds, z):
+            for keyword in keywords:
+                delattr(ds, keyword)
+
+        dicom.make_series(folder, n=2, edit=edit)
+
+    return build
+
+
 def compress(syntax):
     return lambda ds, z: ds.compress(syntax, generate_instance_uid=False)
 

@@ -16,7 +16,7 @@ from ctresample.data_tools.dicom import files as dicom_files
 from ctresample.data_tools.dicom.read import read_ct_series
 from ctresample.errors import DicomError
 
-from .edits import compress, retag, set_elements
+from .edits import compress, retag, set_elements, without
 
 
 def gap(folder, dicom):
@@ -37,17 +37,6 @@ def tilt(folder, dicom):
         ds.ImagePositionPatient = [x, f"{y + z * lean:.6f}", height]
 
     dicom.make_series(folder, edit=edit)
-
-
-def without(*keywords):
-    def build(folder, dicom):
-        def edit(ds, z):
-            for keyword in keywords:
-                delattr(ds, keyword)
-
-        dicom.make_series(folder, n=2, edit=edit)
-
-    return build
 
 
 def having(**elements):
