@@ -23,6 +23,7 @@ from ctresample.paths import StrPath, as_path
 from ctresample.pipelines.reconstruction.problem import Problem
 from ctresample.pipelines.reconstruction.slice_generators import slice_generators
 from ctresample.pipelines.reconstruction.solve import Batch, sampled
+from ctresample.pipelines.reconstruction.warm_start import with_start
 from ctresample.sinogram import Sinogram
 from ctresample.solvers.diffusion.schedule import Step, steps_of
 from ctresample.solvers.resample import PRESETS, ReSampleSettings, resample
@@ -168,7 +169,7 @@ class ReSamplePipeline(DiffusionPipeline):
         """
         if output_type not in ("hu", "pt", "np"):
             raise UsageError(f"output_type is {output_type!r}; expected hu, pt or np")
-        chosen = _settings(settings, num_inference_steps)
+        chosen, scan = _settings(settings, num_inference_steps), None
         if sinogram is not None:
             if measurement is not None or operator is not None or sigma is not None:
                 raise UsageError("sinogram has a measurement of its own; leave measurement, operator and sigma out")
@@ -185,6 +186,7 @@ class ReSamplePipeline(DiffusionPipeline):
             raise UsageError("expected a sinogram, or a measurement with its operator and sigma")
         prior = self.prior
         prior.check_shape(operator.domain_shape)
+        chosen = with_start(chosen, prior, scan, by_itself=True)
         y, s = (_on(self.device, one, name) for one, name in ((measurement, "measurement"), (sigma, "sigma")))
         generators = _generators(generator, len(y), chosen)
         self._interrupt = False

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound="DataclassInstance | None")
 
 
-def with_start(settings: S, model: LearnedModel | None, sinogram: Sinogram, *, by_itself: bool) -> S:
+def with_start(settings: S, model: LearnedModel | None, sinogram: Sinogram | None, *, by_itself: bool) -> S:
     """Settings whose start "itnet" has become total variation where the prior's own rounds would not serve.
 
     They take a prior that is conditioned on scans, and a scan like those that it was trained on; and they know neither
@@ -23,11 +23,13 @@ def with_start(settings: S, model: LearnedModel | None, sinogram: Sinogram, *, b
     Args:
         settings: of any method; those that want another start, or none, stay as they are.
         model: the learned one.
-        sinogram: the scan.
+        sinogram: the scan; None of measurements of which no more is known than their operator.
         by_itself: whether each slice is measured in line integrals and worked on by itself.
     """
     if settings is None or getattr(settings, "warm_start", None) != "itnet":
         return settings
     scans = getattr(getattr(model, "config", None), "condition_scans", None)
-    knows = getattr(model, "is_conditioned", False) and (scans is None or scans.beyond(sinogram) is None)
-    return settings if knows and by_itself else replace(settings, warm_start="tv")
+    serves = sinogram is not None and by_itself and getattr(model, "is_conditioned", False)
+    if serves and sinogram is not None and scans is not None:
+        serves = scans.beyond(sinogram) is None
+    return settings if serves else replace(settings, warm_start="tv")

@@ -43,6 +43,23 @@ def test_gives_what_reconstruct_gives(pipe, scan):
     assert found.residual_ratio == expected.residual_ratio
 
 
+@pytest.mark.parametrize("spread", [None, 1.0], ids=["of images alone", "that knows scans"])
+def test_the_default_starts_as_reconstruct_does(scan, spread, monkeypatch):
+    # rounds of an untrained network lead anywhere
+    monkeypatch.setattr("ctresample.solvers.resample.sampler.check_hu_range", lambda *_: None)
+    few = replace(PRESETS["fast"], n_steps=2, averaged_steps=1)
+    prior = priors.random_prior(condition_spread=spread)
+    expected = reconstruct(scan, settings=few, prior=prior, seed=7, z_coupling="none")
+    assert expected.settings["warm_start"] == ("itnet" if spread else "tv")
+    pipe = ReSamplePipeline.from_prior(prior)
+    pipe.set_progress_bar_config(disable=True)
+    found = pipe(scan, settings=few, generator=slice_generators(7, range(2), coupled=True))
+    np.testing.assert_array_equal(found.images, expected.image_hu)
+    y, sigma = scan.values[:, None], scan.sigma()[:, None]
+    A = make_projector(scan.geometry, scan.grid)
+    assert np.isfinite(pipe(measurement=y, operator=A, sigma=sigma, settings=few).images).all()
+
+
 def test_a_measurement_with_its_operator(pipe, scan):
     A = make_projector(scan.geometry, scan.grid)
     options = {"settings": FEW, "mu_water_per_mm": scan.mu_water_per_mm}
