@@ -18,9 +18,7 @@ from ctresample.errors import CTResampleError, PriorError, UsageError
 from ctresample.paths import StrPath, as_path
 
 _NEXT = {
-    "CT image": "ctresample reconstruct {} -o result --views 25 --photons 1e5",
-    "CT series": "ctresample reconstruct {} -o result --views 25 --photons 1e5",
-    "CT volume": "ctresample reconstruct {} -o result --views 25 --photons 1e5",
+    "CT ": "ctresample reconstruct {} -o result --views 25 --photons 1e5",  # image, series or volume
     "sinogram": "ctresample reconstruct {} -o result",
     "latent diffusion prior": "ctresample reconstruct SCAN -o result --prior {}",
 }

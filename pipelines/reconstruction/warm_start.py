@@ -28,8 +28,8 @@ def with_start(settings: S, model: LearnedModel | None, sinogram: Sinogram | Non
     """
     if settings is None or getattr(settings, "warm_start", None) != "itnet":
         return settings
-    scans = getattr(getattr(model, "config", None), "condition_scans", None)
-    serves = sinogram is not None and by_itself and getattr(model, "is_conditioned", False)
-    if serves and sinogram is not None and scans is not None:
-        serves = scans.beyond(sinogram) is None
+    serves = False
+    if by_itself and sinogram is not None and getattr(model, "is_conditioned", False):
+        scans = getattr(getattr(model, "config", None), "condition_scans", None)
+        serves = scans is None or scans.beyond(sinogram) is None
     return settings if serves else replace(settings, warm_start="tv")
