@@ -90,7 +90,7 @@ class ReSamplePipeline(DiffusionPipeline):
             raise PriorError("prior_config is not given; expected the values of a prior's prior.json")
         self.register_modules(vae=vae, unet=unet, scheduler=scheduler, coarse=coarse, scan_unet=scan_unet)
         self.register_to_config(prior_config=prior_config)
-        self._prior_config = _prior_config(prior_config)
+        self._prior_config = PriorConfig.of(prior_config)
         self._interrupt = False
 
     @classmethod
@@ -224,13 +224,6 @@ class ReSamplePipeline(DiffusionPipeline):
             return not self._interrupt
 
         return watch
-
-
-def _prior_config(values: dict[str, Any]) -> PriorConfig:
-    """The config of its values, lists made tuples again where they have been JSON."""
-    plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    plain["denoising_rmse_hu"] = tuple((float(level), float(error)) for level, error in plain["denoising_rmse_hu"])
-    return PriorConfig(**plain)
 
 
 def _read(place: StrPath) -> Sinogram:

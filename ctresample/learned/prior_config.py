@@ -53,6 +53,23 @@ class PriorConfig:
     condition_scans: TrainedScans | None = None
 
     @classmethod
+    def of(cls, raw: dict[str, Any]) -> PriorConfig:
+        """As ``prior.json`` and a pipeline's config keep them; ctresample's or Python's error where not whole."""
+        return cls(
+            name=str(raw["name"]),
+            hu_range=check_hu_range((float(raw["hu_range"][0]), float(raw["hu_range"][1]))),
+            image_size=int(raw["image_size"]),
+            patch_size=int(raw["patch_size"]),
+            latent_mean=tuple(map(float, raw["latent_mean"])),
+            latent_std=tuple(map(float, raw["latent_std"])),
+            denoising_rmse_hu=tuple((float(a), float(b)) for a, b in raw["denoising_rmse_hu"]),
+            provenance=dict(raw["provenance"]),
+            coarse_from_step=None if raw.get("coarse_from_step") is None else int(raw["coarse_from_step"]),
+            condition_spread=None if raw.get("condition_spread") is None else float(raw["condition_spread"]),
+            condition_scans=TrainedScans.of(raw["condition_scans"]) if raw.get("condition_scans") else None,
+        )
+
+    @classmethod
     def load(cls, folder: StrPath) -> PriorConfig:
         """Read ``prior.json``; `PriorError` if it is missing or incomplete."""
         folder = as_path(folder, "folder")
@@ -60,20 +77,7 @@ class PriorConfig:
         if not path.is_file():
             raise PriorError(f"{folder} is not a prior: it has no {CONFIG_NAME}; {how_to_import(folder)}")
         try:
-            raw = read_json(path)
-            config = cls(
-                name=str(raw["name"]),
-                hu_range=check_hu_range((float(raw["hu_range"][0]), float(raw["hu_range"][1]))),
-                image_size=int(raw["image_size"]),
-                patch_size=int(raw["patch_size"]),
-                latent_mean=tuple(map(float, raw["latent_mean"])),
-                latent_std=tuple(map(float, raw["latent_std"])),
-                denoising_rmse_hu=tuple((float(a), float(b)) for a, b in raw["denoising_rmse_hu"]),
-                provenance=dict(raw["provenance"]),
-                coarse_from_step=None if raw.get("coarse_from_step") is None else int(raw["coarse_from_step"]),
-                condition_spread=None if raw.get("condition_spread") is None else float(raw["condition_spread"]),
-                condition_scans=TrainedScans.of(raw["condition_scans"]) if raw.get("condition_scans") else None,
-            )
+            config = cls.of(read_json(path))
         except (OSError, UsageError, ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
             raise PriorError(f"{path} cannot be used: {type(error).__name__} {error}; expected a full config") from None
         if config.condition_spread is not None and not 0 < config.condition_spread < math.inf:

@@ -8,6 +8,7 @@ import torch
 
 from ctresample import LatentPrior, ReSamplePipeline, Volume, make_projector, simulate, write_sinogram
 from ctresample.errors import PriorError, UsageError
+from ctresample.learned.trained_scans import TrainedScans
 from ctresample.pipelines.reconstruction.reconstruct import reconstruct
 from ctresample.pipelines.reconstruction.slice_generators import slice_generators
 from ctresample.solvers.resample import PRESETS
@@ -48,7 +49,9 @@ def test_the_default_starts_as_reconstruct_does(scan, spread, monkeypatch):
     # rounds of an untrained network lead anywhere
     monkeypatch.setattr("ctresample.solvers.resample.sampler.check_hu_range", lambda *_: None)
     few = replace(PRESETS["fast"], n_steps=2, averaged_steps=1)
+    scans = TrainedScans((12, 90), (1e4, 1e6), ("parallel",)) if spread else None
     prior = priors.random_prior(condition_spread=spread)
+    prior.config = replace(prior.config, condition_scans=scans)
     expected = reconstruct(scan, settings=few, prior=prior, seed=7, z_coupling="none")
     assert expected.settings["warm_start"] == ("itnet" if spread else "tv")
     pipe = ReSamplePipeline.from_prior(prior)
