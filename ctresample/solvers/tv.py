@@ -22,6 +22,10 @@ from ctresample.units import MU_WATER_PER_MM
 CHECK_EVERY = 20
 """Iterations between two looks at the stopping rule."""
 
+ASK_EVERY = 4
+"""Looks after which a device is asked whether any slice goes on at all: the host waits for its answer. A slice that is
+done stays as it is until then."""
+
 
 @torch.no_grad()
 def tv(
@@ -81,7 +85,9 @@ def tv(
     data_shrink, image_shrink, edge_over_weight = 1 / (1 + data_step), 1 / (1 + primal_step * pull), edge / weight
     dual_slopes = [slope / (2 * max(slopes)) for slope in slopes]  # the step of q times the edge factor
     u_bar, p, q = u.clone(), torch.zeros_like(y), u.new_zeros(len(slopes), *u.shape)
-    checked, running, all_run = u, torch.ones_like(edge, dtype=torch.bool), True
+    checked, running = u, torch.ones_like(edge, dtype=torch.bool)
+    waits = u.device.type != "cpu"  # for an answer, which is then asked for as seldom as will do
+    all_run = not waits
     for step in range(1, max_iterations + 1):
         p.addcmul_(data_step, W(u_bar).sub_(y)).mul_(data_shrink)
         add_gradient_(q, u_bar, dual_slopes)
@@ -97,11 +103,13 @@ def tv(
             u = torch.where(running, u, previous)
         torch.sub(u, previous, out=u_bar).add_(u)
         if step % CHECK_EVERY == 0:
-            ratio = float(residual_ratio(W(u) - y).mean())
+            ratio = residual_ratio(W(u) - y).mean()
             moved_hu = 1000 * per_slice((u - checked).flatten(1).square().mean(1).sqrt(), u)
             running &= moved_hu >= tolerance_hu
-            still = running.flatten().tolist()
+            checked, still = u, [True]
+            if not waits or step % (ASK_EVERY * CHECK_EVERY) == 0:
+                still = running.flatten().tolist()
+                all_run = all(still) and not waits
             if not report(callback, "tv", step, max_iterations, ratio) or not any(still):
                 break
-            checked, all_run = u, all(still)
     return u * MU_WATER_PER_MM

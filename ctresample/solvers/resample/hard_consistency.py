@@ -58,7 +58,7 @@ class Problem:
     neighbours: Neighbours | None = None
     frame: Frame | None = None
     agreed: torch.Tensor | None = None
-    _ratio: float = float("nan")
+    _ratio: float | torch.Tensor = float("nan")
 
     @classmethod
     def whitened(
@@ -222,9 +222,9 @@ class Problem:
             mu = self.frame.back(mu) if self.frame else mu
             return from_slices(mu, self.A.domain_shape)
 
-    def ratio(self) -> float:
+    def ratio(self) -> float | torch.Tensor:
         """Residual after the last hard step over what the noise predicts, mean over the batch; for whoever wants it."""
         if self.agreed is not None:
-            self._ratio = float(residual_ratio(self.A(self.agreed).detach() - self.y).mean())
+            self._ratio = residual_ratio(self.A(self.agreed).detach() - self.y).mean()
             self.agreed = None
         return self._ratio
