@@ -85,7 +85,8 @@ def tv(
     data_shrink, image_shrink, edge_over_weight = 1 / (1 + data_step), 1 / (1 + primal_step * pull), edge / weight
     dual_slopes = [slope / (2 * max(slopes)) for slope in slopes]  # the step of q times the edge factor
     u_bar, p, q = u.clone(), torch.zeros_like(y), u.new_zeros(len(slopes), *u.shape)
-    checked, running = u, torch.ones_like(edge, dtype=torch.bool)
+    # slices of a volume stop by themselves, too, so that none depends on how many there are
+    checked, running = u, u.new_ones(*u.shape[:-2], 1, 1, dtype=torch.bool)
     waits = u.device.type != "cpu"  # for an answer, which is then asked for as seldom as will do
     all_run = not waits
     for step in range(1, max_iterations + 1):
@@ -104,8 +105,8 @@ def tv(
         torch.sub(u, previous, out=u_bar).add_(u)
         if step % CHECK_EVERY == 0:
             ratio = residual_ratio(W(u) - y).mean()
-            moved_hu = 1000 * per_slice((u - checked).flatten(1).square().mean(1).sqrt(), u)
-            running &= moved_hu >= tolerance_hu
+            moved_hu = 1000 * (u - checked).flatten(-2).square().mean(-1).sqrt()
+            running &= moved_hu[..., None, None] >= tolerance_hu
             checked, still = u, [True]
             if not waits or step % (ASK_EVERY * CHECK_EVERY) == 0:
                 still = running.flatten().tolist()
