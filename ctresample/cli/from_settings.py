@@ -7,7 +7,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -89,19 +89,22 @@ class _Option:
     def parameter(self) -> inspect.Parameter:
         """As typer wants it."""
         offered, hint, default = self.offered, self.hint, self.default
+        choices, metavar = offered.choices, offered.metavar
+        if get_origin(hint) is Literal:
+            hint, choices = str, get_args(hint)
+            metavar = metavar or "|".join(choices)
         if self._is_list:
             hint, default = str, ",".join(default) or "none"
         if offered.in_degrees:
             hint, default = str | None, None if default is None else str(default)
         option = typer.Option(
             self._flag,
-            metavar=offered.metavar,
+            metavar=metavar,
             help=offered.help,
             rich_help_panel=offered.group,
             min=offered.minimum,
-            callback=names.one_of(offered.choices) if offered.choices else None,
-            autocompletion=names.completed(offered.choices) if offered.choices else None,
-            case_sensitive=False,
+            callback=names.one_of(choices) if choices else None,
+            autocompletion=names.completed(choices) if choices else None,
         )
         return inspect.Parameter(
             self.keyword,

@@ -29,12 +29,12 @@ def all_known(option: str, given: Sequence[str], names: Collection[str]) -> list
     return list(dict.fromkeys(known(option, one, names) for one in given))
 
 
-def one_of(names: Collection[str]) -> Callable[[typer.CallbackParam, str], str]:
-    """A check of an option's value, for a choice that is made of a table."""
+def one_of(names: Collection[str]) -> Callable[[typer.CallbackParam, str | None], str | None]:
+    """A check of an option's value, if it is given. Typer's own, of a `Literal`, names no nearest."""
 
-    def check(parameter: typer.CallbackParam, value: str) -> str:
+    def check(parameter: typer.CallbackParam, value: str | None) -> str | None:
         try:
-            return known(parameter.opts[0], value, names)
+            return None if value is None else known(parameter.opts[0], value, names)
         except UsageError as error:
             raise typer.BadParameter(str(error)) from None
 

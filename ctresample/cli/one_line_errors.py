@@ -80,16 +80,18 @@ def _line_and_status(error: Exception) -> tuple[str, int]:
     if hasattr(error, "format_message"):  # typer's own; their class has moved between its versions
         context = getattr(error, "ctx", None)
         hint = f" (see {context.command_path} --help)" if context else ""
-        return f"{error.format_message().rstrip('.')}{_found(error)}{hint}", getattr(error, "exit_code", 1)
+        message = error.format_message().rstrip(".").replace("Value error, ", "")
+        return f"{message}{_found(error, message)}{hint}", getattr(error, "exit_code", 1)
     if isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY):
         return "memory ran out; take fewer slices, views or pixels at a time, or a larger machine", 1
     return f"{type(error).__name__}: {error} (unexpected; add {DEBUG} to see where it happened)", 1
 
 
-def _found(error: Exception) -> str:
+def _found(error: Exception, message: str) -> str:
     """What stood where a number was expected: typer says only the latter."""
     checks = getattr(error.__cause__, "errors", None)  # of pydantic, by which typer reads values
-    return f", found {str(checks()[0]['input'])[:60]!r}" if checks else ""
+    found = repr(str(checks()[0]["input"])[:60]) if checks else ""
+    return f", found {found}" if found and found not in message else ""
 
 
 def _complain(message: str) -> None:

@@ -39,8 +39,22 @@ from ctresample.cli.simulate import simulate
 from ctresample.cli.threads import THREADS
 from ctresample.cli.train import train
 
+_ORDER = (
+    *("demo", "info", "doctor"),
+    *("fetch", "simulate", "import", "align", "lower-dose", "reconstruct", "batch", "send"),
+    *("benchmark", "lesions", "calibrate"),
+    *("dataset", "train", "finetune", "prior"),
+)
+"""Verbs in the order of work. Those that have verbs of their own typer would list last."""
+
+
+class _Program(OneLineErrors):
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # typer's class moves
+        return sorted(super().list_commands(ctx), key=_ORDER.index)
+
+
 app = typer.Typer(
-    cls=OneLineErrors,
+    cls=_Program,
     invoke_without_command=True,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -44,8 +44,8 @@ class ResultOptions:
     preset: Annotated[
         str,
         Offered(
-            "Of ReSample: fast; quality, the mean of several samplings; paper, as published, or released_code, with "
-            "what differs in its authors' code (both very slow without a GPU).",
+            "Of ReSample: fast; draft, a few steps only; quality, the mean of several samplings; paper, as published, "
+            "or released_code, with what differs in its authors' code (both very slow without a GPU).",
             "|".join(PRESETS),
             choices=PRESETS,
         ),

@@ -146,6 +146,10 @@ def test_names_in_any_case_and_near_misses(cli, scan, tmp_path):
     assert json.loads((tmp_path / "out" / "run.json").read_text())["method"] == "fbp"
     line = complaint(cli("reconstruct", scan, "-o", tmp_path / "other", "--method", "resampel"))
     assert "did you mean resample?" in line
+    line = complaint(cli("reconstruct", scan, "-o", tmp_path / "other", "--method", "fbp", "--window", "hammin"))
+    assert "did you mean hamming?" in line
+    line = complaint(cli("simulate", scan, "-o", tmp_path / "other.h5", "--geometry", "fann"))
+    assert "did you mean fan? Else one of parallel, fan," in line
     line = complaint(cli("benchmark", scan.parent, "-o", tmp_path / "b", "--methods", "fbp,tvv"))
     assert "did you mean tv?" in line
 
@@ -234,6 +238,7 @@ class Late:
         time.sleep(0.01)
 
 signal.signal(signal.SIGTERM, program._stop)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a job in the background does not inherit
 sys.unraisablehook = program._again
 Late()
 time.sleep(20)
