@@ -23,7 +23,7 @@ HALO_MM = 15.0
 of 1.25 mm by total variation, slabs of 12 slices differ from the undivided run by 0.2 to 0.4 HU (root mean square of a
 slice); with 10 mm it is 0.5 to 1.1 HU, with 5 mm up to 3.5 at the seams."""
 
-LEAST_HALO = 4
+LEAST_HALO = 12
 """Slices that it is at least."""
 
 
