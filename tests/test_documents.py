@@ -70,6 +70,7 @@ SLOW = (
     "scanners.md: ctresample align",
     "scanners.md: ctresample simulate",
     "sinograms.md: ctresample import",
+    "start.md: ctresample info chest_ct/",
     "trust.md: ctresample reconstruct",
     "volumes.md: ctresample simulate",
     "volumes.md: ctresample benchmark",

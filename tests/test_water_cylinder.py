@@ -46,6 +46,7 @@ class Cylinder:
                 assert one[region].std() < 5
 
 
+@pytest.mark.slow  # test_dicom_to_dicom checks as much; this one tells whether DICOM is to blame
 @BEAMS
 @PIXEL_SIZES
 def test_fbp(beam, pixel_size_mm, phantoms):

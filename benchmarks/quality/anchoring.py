@@ -13,15 +13,13 @@ A row is a slice under a try; an existing file goes on. Choices follow from vali
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from going_on import Rows, parser_of
 
 from ctresample import Volume
 from ctresample.cli.screen import screen
@@ -70,22 +68,14 @@ def rows_of(volume: Volume, scan: Scan, number: int, prior: LearnedModel) -> Ite
 
 def main() -> None:
     """Measure the slices that the file does not have."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("dicom_dir", type=Path)
-    parser.add_argument("-o", "--out", type=Path, required=True)
-    parser.add_argument("--views", type=int, default=25)
-    parser.add_argument("--photons", type=float, default=1e5)
-    arguments = parser.parse_args()
-    scan, prior = Scan(n_views=arguments.views, photons=arguments.photons), load_model(DEFAULT_PRIOR)
-    rows = [json.loads(line) for line in arguments.out.read_text().splitlines()] if arguments.out.exists() else []
-    volumes = read_ct_slices(arguments.dicom_dir)
+    arguments = parser_of(__doc__).parse_args()
+    scan, prior = Scan(n_views=int(arguments.views), photons=arguments.photons), load_model(DEFAULT_PRIOR)
+    rows, volumes = Rows(arguments.out), read_ct_slices(arguments.dicom_dir)
     with screen() as show:
         for number, volume in enumerate(volumes):
             show.progress(number / len(volumes), f"slice {number + 1} of {len(volumes)}")
-            if any(row["slice"] == number for row in rows):
-                continue
-            rows += list(rows_of(volume, scan, number, prior))
-            arguments.out.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+            if not rows.have(slice=number):
+                rows.add(rows_of(volume, scan, number, prior))
 
 
 if __name__ == "__main__":

@@ -19,16 +19,14 @@ An existing file goes on. The table is in the page that names the file, see benc
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from inspect import unwrap
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from going_on import Rows, parser_of
 from scipy.linalg import eigh
 
 from ctresample.cli.screen import screen
@@ -189,26 +187,20 @@ def _rms(effect: np.ndarray, body: np.ndarray) -> float:
 
 def main() -> None:
     """Measure the slices that the file does not have."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("dicom_dir", type=Path)
-    parser.add_argument("-o", "--out", type=Path, required=True)
-    parser.add_argument("--views", type=int, default=25)
-    parser.add_argument("--photons", type=float, default=1e5)
+    parser = parser_of(__doc__)
     parser.add_argument("--slices", type=int, default=4, help="so many, evenly spaced in order of path")
     arguments = parser.parse_args()
-    scan = Scan(n_views=arguments.views, photons=arguments.photons)
+    scan = Scan(n_views=int(arguments.views), photons=arguments.photons)
     kinds = {method_named(name).needs for name, _ in METHODS} - {""}
     models = {kind: load_model(BUNDLED[kind], "cpu", kind) for kind in kinds}
     volumes = read_ct_slices(arguments.dicom_dir)
     chosen = np.linspace(0, len(volumes) - 1, min(arguments.slices, len(volumes))).round().astype(int).tolist()
-    rows = [json.loads(line) for line in arguments.out.read_text().splitlines()] if arguments.out.exists() else []
+    rows = Rows(arguments.out)
     with screen() as show:
         for done, number in enumerate(chosen):
             show.progress(done / len(chosen), f"slice {number + 1}")
-            if any(row["slice"] == number for row in rows):
-                continue
-            rows += list(rows_of(volumes[number], scan, number, models))
-            arguments.out.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+            if not rows.have(slice=number):
+                rows.add(rows_of(volumes[number], scan, number, models))
 
 
 if __name__ == "__main__":

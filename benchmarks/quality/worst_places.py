@@ -14,12 +14,10 @@ A row is a slice; an existing file goes on. The table is in the page that names 
 
 from __future__ import annotations
 
-import argparse
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from going_on import Rows, parser_of
 from numpy.typing import NDArray
 
 from ctresample import Volume
@@ -78,29 +76,23 @@ def judged(volume: Volume, scan: Scan, preset: str, samples: int, prior: Learned
 
 def main() -> None:
     """Measure the slices that the file does not have."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("dicom_dir", type=Path)
+    parser = parser_of(__doc__)
     parser.add_argument("--set", required=True, help="what the slices are called in the file")
-    parser.add_argument("--views", default="25")
     parser.add_argument("--preset", default="draft")
     parser.add_argument("--samples", type=int, default=1)
-    parser.add_argument("--photons", type=float, default=1e5)
-    parser.add_argument("-o", "--out", type=Path, required=True)
     arguments = parser.parse_args()
     volumes, prior = read_ct_slices(arguments.dicom_dir), load_model(DEFAULT_PRIOR)
-    rows = [json.loads(line) for line in arguments.out.read_text().splitlines()] if arguments.out.exists() else []
-    patients = patient_numbers(volumes)
+    rows, patients = Rows(arguments.out), patient_numbers(volumes)
     with screen() as show:
         for views in whole_numbers("--views", arguments.views):
             scan = Scan(n_views=views, photons=arguments.photons)
             for number, volume in enumerate(volumes):
                 show.progress(number / len(volumes), f"{views} views, slice {number + 1} of {len(volumes)}")
                 key = {"set": arguments.set, "views": views, "preset": arguments.preset, "slice": number}
-                if any(key.items() <= row.items() for row in rows):
+                if rows.have(**key):
                     continue
                 found = judged(volume, scan, arguments.preset, arguments.samples, prior, number)
-                rows.append({**key, "patient": patients[number], **found})
-                arguments.out.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+                rows.add([{**key, "patient": patients[number], **found}])
 
 
 if __name__ == "__main__":

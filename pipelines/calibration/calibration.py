@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ctresample.bounded_files import read_json
+from ctresample.choices import INTERVALS
 from ctresample.errors import CalibrationError
 from ctresample.files import write_file
 from ctresample.finite_json import finite
@@ -24,6 +24,11 @@ FORMAT = "ctresample calibration 1"
 BOUND = 95
 """Of bounds of a slice's PSNR and RMSE, in per cent."""
 
+UNITS = ("patients", "slices")
+
+_LARGEST = 1e3
+"""Multiple of the expected error that a file is believed: those of real ones are 1 to 20."""
+
 
 @dataclass(frozen=True)
 class Factor:
@@ -31,7 +36,7 @@ class Factor:
 
     Attributes:
         value: the multiple.
-        unit: what was exchanged for new ones, "patients" or "slices".
+        unit: what was exchanged for new ones, one of `UNITS`.
         n: how many of them.
     """
 
@@ -143,9 +148,9 @@ class Calibration:
                 settings=dict(raw["settings"]),
                 prior=None if prior is None else ModelIdentity(str(prior["name"]), prior["sha256"]),
                 scan=ScanKind.from_json(raw["scan"]),
-                n_patients=int(raw["n_patients"]),
-                n_slices=int(raw["n_slices"]),
-                tissues={name: _tissue(raw["tissues"][name]) for name in TISSUES if name in raw["tissues"]},
+                n_patients=_count(raw["n_patients"]),
+                n_slices=_count(raw["n_slices"]),
+                tissues=_tissues(raw["tissues"]),
                 rmse=None if rmse is None else _factor(rmse),
                 typical=None if typical is None else Typical.from_json(typical),
                 slice_rmse=None if of_slice is None else SliceRMSE.from_json(of_slice),
@@ -157,18 +162,36 @@ class Calibration:
             ) from None
 
 
-def _factor(raw: Mapping[str, Any]) -> Factor:
-    found = Factor(float(raw["value"]), str(raw["unit"]), int(raw["n"]))
-    if not 0 < found.value < math.inf:
-        raise ValueError(f"a factor is {found.value}")
+def _count(raw: Any) -> int:
+    if isinstance(raw, bool) or not isinstance(raw, int) or raw < 1:
+        raise ValueError(f"a number of patients or slices is {str(raw)[:40]!r}")
+    return raw
+
+
+def _multiple(raw: Any) -> float:
+    found = float(raw)
+    if isinstance(raw, bool) or not 0 < found < _LARGEST:
+        raise ValueError(f"a multiple of the expected error is {str(raw)[:40]!r}")
     return found
 
 
-def _tissue(raw: Mapping[str, Any]) -> TissueErrors:
-    rms = float(raw["rms"])
-    if not 0 < rms < math.inf:
-        raise ValueError(f"a root mean square is {rms}")
-    return TissueErrors(rms, {int(level): _factor(one) for level, one in raw["factors"].items()})
+def _factor(raw: Mapping[str, Any]) -> Factor:
+    if raw["unit"] not in UNITS:
+        raise ValueError(f"a unit is {str(raw['unit'])[:40]!r}")
+    return Factor(_multiple(raw["value"]), raw["unit"], _count(raw["n"]))
+
+
+def _tissues(raw: Mapping[str, Any]) -> dict[str, TissueErrors]:
+    found = {
+        name: TissueErrors(
+            _multiple(raw[name]["rms"]), {int(level): _factor(one) for level, one in raw[name]["factors"].items()}
+        )
+        for name in TISSUES
+        if name in raw
+    }
+    if not found or not all(one.factors and set(one.factors) <= set(INTERVALS) for one in found.values()):
+        raise ValueError("a tissue has no factors, or of other intervals than there are")
+    return found
 
 
 def _other_settings(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str:

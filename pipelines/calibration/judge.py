@@ -17,7 +17,7 @@ from ctresample.pipelines.calibration.calibration import Calibration
 from ctresample.pipelines.calibration.expected_error import expected_error_hu, rough_image_hu
 from ctresample.pipelines.calibration.find import calibrations_of, fitting, misfit, that_of
 from ctresample.pipelines.calibration.scan_kind import ScanKind
-from ctresample.pipelines.calibration.slice_rmse import slice_figures
+from ctresample.pipelines.calibration.slice_rmse import LEAST_HU, MOST_HU, slice_figures
 from ctresample.pipelines.calibration.trust import Trust, expected_rmse_hu, interval_of, strictest_scores
 from ctresample.pipelines.calibration.typical import figures_of
 from ctresample.result import ModelIdentity, Reconstruction
@@ -119,6 +119,11 @@ class Judge:
         if calibration.slice_rmse is not None:
             figures = slice_figures(result.sinogram, result.image_hu, rough, device=device)
             better = calibration.slice_rmse.of(figures)
+            if not ((better > LEAST_HU) & (better < MOST_HU)).all():
+                reason = f"its calibration would expect an error of {better.max():.3g} HU, which none is"
+                if self.file is not None:
+                    raise CalibrationError(f"{self.file} cannot be used: {reason}")
+                return replace(trust, calibration=None, why_not=reason, no_interval=reason if coverage else "")
             expected *= (better / rmse).astype(np.float32)[:, None, None]
             rmse = tuple(better.tolist())
         factor = calibration.rmse

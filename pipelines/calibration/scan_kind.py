@@ -15,6 +15,9 @@ from ctresample.sinogram import Sinogram
 SAME_DOSE, SAME_PIXELS, SAME_STEP, SAME_LENGTH = 0.2, 0.1, 0.05, 0.05
 """How far photons, pixels, view steps and distances may differ from the calibrated ones, as shares of them."""
 
+LENGTHS = ("source_to_axis_mm", "source_to_detector_mm", "detector_offset_mm", "axis_offset_mm")
+"""Of a beam; 0 where it has none."""
+
 SIMULATED = "simulated"
 """How the origin of a sinogram begins that `ctresample.simulate` made."""
 
@@ -62,8 +65,7 @@ class ScanKind:
         ):
             if found:
                 raise CalibrationError(f"{what}; calibrations are of whole scans of slices that are all seen alike")
-        photons, names = sinogram.photons, ("source_to_axis_mm", "source_to_detector_mm")
-        offsets = ("detector_offset_mm", "axis_offset_mm")
+        photons = sinogram.photons
         period = period_of(geometry)
         places = np.unique(np.mod(geometry.angles_rad, period))
         step = float(np.diff(places, append=places[0] + period).max())
@@ -76,7 +78,7 @@ class ScanKind:
             image=(int(grid.shape[-2]), int(grid.shape[-1])),
             pixel_size_mm=(float(grid.pixel_size_mm), float(grid.pixel_size_mm)),
             detector_pitch=float(geometry.detector_pitch_mm / grid.pixel_size_mm),
-            lengths_mm={name: float(getattr(geometry, name, 0.0)) for name in (*names, *offsets)},
+            lengths_mm={name: float(getattr(geometry, name, 0.0)) for name in LENGTHS},
             simulated=sinogram.origin.startswith(SIMULATED),
         )
 
@@ -96,11 +98,15 @@ class ScanKind:
             image=(rows, columns),
             pixel_size_mm=(least, most),
             lengths_mm=lengths,
-            simulated=bool(raw["simulated"]),
+            simulated=raw["simulated"],
             **numbers,
         )
         if not np.isfinite([least, most, fewest, highest, *numbers.values(), *lengths.values()]).all():
             raise ValueError("a number of its scan is not finite")
+        if not (0 < least <= most and 0 < fewest <= highest and min(rows, columns, found.n_views) > 0):
+            raise ValueError("a number of its scan is not above 0, or the least of two is the larger")
+        if set(lengths) != set(LENGTHS) or not isinstance(found.simulated, bool):
+            raise ValueError("its scan lacks a length, or whether it was simulated")
         return found
 
     def record(self) -> dict[str, Any]:

@@ -31,6 +31,9 @@ FINE = 0.4
 LEAST_SHARE = 0.02
 """Of the noise: less than so much above it cannot be told from none."""
 
+LEAST_HU, MOST_HU = 0.1, 1e4
+"""Errors of slices that are believed: what is expected outside tells of a damaged fit, or of no CT image."""
+
 _RIDGE = 1.0
 _TINY = 1e-6
 

@@ -90,6 +90,8 @@ class Typical:
             raise ValueError(
                 f"typical has a mean of {len(mean)} figures; expected {len(FIGURES)}, and their covariance"
             )
+        if not np.isfinite([*mean, found.limit]).all():
+            raise ValueError("typical has a number that is not finite")
         if not (np.isfinite(matrix).all() and np.linalg.eigvalsh(matrix).min() > 0):
             raise ValueError("typical has a covariance that is none")
         return found

@@ -108,6 +108,17 @@ def test_a_file_that_is_no_calibration(cli, scan, tmp_path):
     assert "a.json cannot be used as a calibration" in done.stderr.strip().splitlines()[-1]
 
 
+def test_a_fit_that_cannot_be_is_refused(cli, series, calibration, tmp_path):
+    raw = json.loads(calibration.read_text())
+    raw["slice_rmse"]["intercept"] = -20  # no HU would be expected to be wrong at all
+    (tmp_path / "a.json").write_text(json.dumps(raw))
+    scan = simulated(cli, series, tmp_path / "scan.h5")
+    done = cli("reconstruct", scan, "-o", tmp_path / "out", *FBP, "--calibration", tmp_path / "a.json")
+    assert done.exit_code == 1
+    assert "a.json cannot be used: its calibration would expect an error of" in done.stderr.strip().splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+
+
 def test_too_few_patients_are_refused(cli, series, tmp_path):
     done = cli("calibrate", series, "-o", tmp_path / "a.json", *SCAN, *FBP)
     assert done.exit_code == 1

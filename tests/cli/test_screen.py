@@ -17,9 +17,15 @@ def test_clock(seconds, text):
     assert clock(seconds) == text
 
 
-def test_lines_without_a_terminal(monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+@pytest.fixture
+def now(monkeypatch):
+    """The seconds that the screen's clock shows, in a list of one."""
+    seconds = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: seconds[0])
+    return seconds
+
+
+def test_lines_without_a_terminal(now):
     out = io.StringIO()
     show = Screen(Console(file=out, width=40), None)
     show.progress(0, "loading")
@@ -35,10 +41,8 @@ def test_lines_without_a_terminal(monkeypatch):
     ]
 
 
-def test_the_time_left_does_not_jump(monkeypatch):
+def test_the_time_left_does_not_jump(now):
     """Steps of unequal pace: however often one tells, the estimate moves by little at a time."""
-    now = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     ends = []
     for often in (1, 100):
         show = Screen(Console(file=io.StringIO()), None)
@@ -56,9 +60,7 @@ def test_the_time_left_does_not_jump(monkeypatch):
     assert ends[0] == pytest.approx(ends[1], rel=0.1)
 
 
-def test_what_comes_before_the_work_is_not_taken_for_it(monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+def test_what_comes_before_the_work_is_not_taken_for_it(now):
     out = io.StringIO()
     show = Screen(Console(file=out, width=40), None)
     show.progress(0, "loading")

@@ -199,20 +199,20 @@ def test_benchmark_interrupted(cli, series, tmp_path, monkeypatch):
     assert "repeat the command to go on" in line
 
 
-def test_demo_twice(cli, series, prior, tmp_path, monkeypatch):
+def test_demo_twice(cli, make_series, prior, tmp_path, monkeypatch):
     from ctresample.pipelines import demo
 
-    smaller = functools.partial(demo.demo, slices=series, size=32)
+    smaller = functools.partial(demo.demo, slices=make_series(tmp_path / "in", n=1), size=32)
     monkeypatch.setattr(demo, "demo", smaller)
     out = tmp_path / "demo-output"
     for _ in range(2):
         done = cli("demo", "-o", out, "--prior", prior)
         assert done.exit_code == 0, done.output
         assert sorted(path.name for path in out.iterdir()) == ["dicom", "report.html", "results.csv"]
-        assert [path.name for path in sorted((out / "dicom").iterdir())] == ["0001.dcm", "0002.dcm", "0003.dcm"]
+        assert [path.name for path in sorted((out / "dicom").iterdir())] == ["0001.dcm"]
     assert "PSNR" in done.stdout
     rows = read_results_csv(out / "results.csv")
-    assert [row.method for row in rows] == ["fbp", "tv", "resample"] * 3
+    assert [row.method for row in rows] == ["fbp", "tv", "resample"]
     assert {row.views for row in rows} == {25}
     html = (out / "report.html").read_text()
     for fact in ("toy", "100,000 photons", "seed 0"):

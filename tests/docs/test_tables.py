@@ -32,7 +32,10 @@ def test_every_page_has_the_tables_of_its_files(tables: Any) -> None:
 
 
 def test_a_figure_changed_by_hand_is_found(tables: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (ROOT / "ctresample" / "docs" / "resample.md").read_text(encoding="utf-8")
+    page = (ROOT / "ctresample" / "docs" / "resample.md").read_text(encoding="utf-8")
+    before, _, _ = page.partition("35.07 ± 0.70")
+    text = page[before.rindex("<!-- results {") :].partition("<!-- end of results -->")
+    text = "".join(text[:2]) + "\n"  # that table alone: the page has dozens
     changed = text.replace("35.07 ± 0.70", "36.07 ± 0.70", 1)
     assert changed != text
     (tmp_path / "resample.md").write_text(changed, encoding="utf-8")
