@@ -23,6 +23,10 @@ _PARTS = 2**32
 """Of the circle: views in the same one, 1.5e-9 radians, are one view measured again."""
 
 
+MOST_MISSING_RAD = math.radians(30)
+"""Of the arc that an image needs: with more, the angle is limited."""
+
+
 def unmeasured_rad(geometry: Beam) -> list[tuple[float, float]]:
     """Arcs of view angle, (from, to), in which nothing was measured: between the arcs of a scan, or after its end.
 
@@ -35,6 +39,11 @@ def unmeasured_rad(geometry: Beam) -> list[tuple[float, float]]:
 def missing_rad(geometry: Beam) -> float:
     """How much of the arc that an image needs was not measured; below 0 where more was."""
     return sum(end - start for start, end in unmeasured_rad(geometry)) - (geometry.turn_rad - geometry.short_scan_rad)
+
+
+def is_limited(geometry: Beam) -> bool:
+    """Whether so much of the arc is missing that it explains what else is odd of an image; no helix is."""
+    return geometry.name != "helical" and missing_rad(geometry) > MOST_MISSING_RAD
 
 
 def widest_step(geometry: Beam) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ctresample.geometry.arcs import is_limited
 from ctresample.sinogram import Sinogram
 
 
@@ -40,7 +41,7 @@ class TrainedScans:
         )
 
     def beyond(self, sinogram: Sinogram) -> str | None:
-        """What of a scan the denoiser has not seen, a sentence; None of a scan like those it was trained on."""
+        """What of a scan the denoiser has not or hardly seen, a sentence; None of one like those it was trained on."""
         geometry = sinogram.geometry
         photons = None if sinogram.photons is None else float(np.median(sinogram.photons))
         found = []
@@ -50,6 +51,11 @@ class TrainedScans:
             found.append(f"{geometry.n_views} views")
         if photons is not None and not self.photons[0] <= photons <= self.photons[1]:
             found.append(f"{photons:.3g} photons a ray")
+        if not found and is_limited(geometry):
+            return (
+                "this scan is of a limited angle, of which the denoiser of scans has seen few: total variation may "
+                "come nearer to the truth, and preset fast does"
+            )
         if not found:
             return None
         low, high = self.photons

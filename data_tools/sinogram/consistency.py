@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctresample.bad_rays import BAD_RAY_SIGMA
-from ctresample.geometry.arcs import missing_rad
+from ctresample.geometry.arcs import is_limited
 from ctresample.sinogram import Sinogram
 
 _LOST = 0.3
@@ -29,9 +29,6 @@ _STRAYS = 0.01
 _DISAGREES = 0.05
 """Of the root mean square line integral. Of good scans rays along one line differ by less than 0.025, interpolation
 and 100,000 photons included; an axis that is half a bin off makes 0.065 of them."""
-
-MOST_MISSING_RAD = math.radians(30)
-"""Of the arc: with more, a limited angle explains whatever else is odd."""
 
 
 def lost_views(sinogram: Sinogram) -> Iterator[str]:
@@ -74,7 +71,7 @@ def moments(sinogram: Sinogram) -> Iterator[str]:
         )
         return
     angles = np.asarray(geometry.angles_rad)
-    if sinogram.angle_shifts_rad is not None or missing_rad(geometry) > MOST_MISSING_RAD:
+    if sinogram.angle_shifts_rad is not None or is_limited(geometry):
         return
     values = sinogram.values.sum(axis=0, dtype=np.float64)
     place_mm, held = np.asarray(geometry.from_axis_mm), values.sum(axis=1)

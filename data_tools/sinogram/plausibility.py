@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctresample.bad_rays import BAD_RAY_SIGMA
-from ctresample.data_tools.sinogram.consistency import MOST_MISSING_RAD, conjugates, lost_views, moments, transposed
-from ctresample.geometry.arcs import missing_rad, unmeasured_rad, widest_step
+from ctresample.data_tools.sinogram.consistency import conjugates, lost_views, moments, transposed
+from ctresample.geometry.arcs import is_limited, missing_rad, unmeasured_rad, widest_step
 from ctresample.sinogram import EDGE_AIR_SHARE, NOISE_FREE_SIGMA, Sinogram
 
 LARGEST_LINE_INTEGRAL = 50.0
@@ -97,8 +97,7 @@ def image_finding(image_hu: NDArray[np.float32], sinogram: Sinogram) -> str | No
     some = image_hu[(slice(None, None, step),) * image_hu.ndim]
     top = float(np.quantile(some, 0.98))
     nothing = top < AIR_ONLY_HU and float(np.quantile(sinogram.values, 0.99)) < _AIR_OFF
-    limited = sinogram.geometry.name != "helical" and missing_rad(sinogram.geometry) > MOST_MISSING_RAD
-    if nothing or limited or sinogram.geometry.n_views < FEW_VIEWS:
+    if nothing or is_limited(sinogram.geometry) or sinogram.geometry.n_views < FEW_VIEWS:
         return None
     level = float(np.median(some[some >= (top - 1000) / 2]))
     if LIGHTEST_HU <= level <= DENSEST_HU:

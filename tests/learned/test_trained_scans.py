@@ -48,6 +48,12 @@ def test_a_scan_beyond_them(given, said):
     assert re.search(said, SEEN.beyond(given))
 
 
+def test_a_limited_angle():
+    whole = scan()
+    narrow = replace(whole, geometry=whole.geometry.with_angles(np.linspace(0, np.radians(120), 25)))
+    assert "of a limited angle" in SEEN.beyond(narrow)
+
+
 def test_another_beam():
     grid = VolumeGrid((4, 16, 16), 2.0, 2.0)
     cone = ConeBeam.for_grid(grid, 25)

@@ -246,6 +246,13 @@ def test_warm_start_by_tv_where_rounds_do_not_serve(sinogram, toy_prior, starts,
     assert found.settings["warm_start"] == "tv"
 
 
+def test_more_noise_to_begin_with_of_a_limited_angle(sinogram, toy_prior, starts):
+    knows, n = toy_prior.random_prior(condition_spread=1.0), sinogram.geometry.n_views
+    narrow = replace(sinogram, geometry=sinogram.geometry.with_angles(np.linspace(0, np.radians(80), n)))
+    found = reconstruct(narrow, prior=knows, preset="small fast").settings
+    assert (found["warm_start"], found["start_level"], found["n_steps"]) == ("tv", 0.5, 45)
+
+
 # ---------------------------------------------------------------- what is refused
 
 
