@@ -45,6 +45,7 @@ def final_consistency(x: torch.Tensor, y: torch.Tensor, problem: Problem) -> tor
             spread=spread,
             tolerance_hu=TOLERANCE_HU,
             max_iterations=s.final_iterations,
+            min_iterations=s.final_iterations if problem.apart else 0,  # all slabs of a stack equally many
             spacing=problem.neighbours.spacing if problem.neighbours else None,
         )
     if s.residual_target is None:

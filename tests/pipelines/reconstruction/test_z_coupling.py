@@ -75,12 +75,12 @@ def test_solvers_with_a_prior_couple(method, staggered, toy_prior):
 @pytest.mark.slow
 def test_slabs_leave_no_seam(monkeypatch, volume):
     """Less than 1 HU in any pixel."""
-    hu = np.concatenate([volume.hu, volume.hu[::-1]] * 3)[:34]
+    hu = np.concatenate([volume.hu, volume.hu[::-1]] * 4)[:37]
     scan = simulate(Volume(hu, np.diag([6.0, 6.0, 4.0, 1.0])), n_views=8, size=32, photons=1e5, stagger=4)
     whole = reconstruct(scan, method="tv")
     monkeypatch.setattr(parts, "SLAB_BATCHES", 1)
     divided = reconstruct(scan, method="tv", batch_size=12)
-    assert len(list(parts.parts_of(scan, coupling_of("auto", METHODS["tv"], scan), lambda g: _Nothing(), 12))) == 3
+    assert len(list(parts.parts_of(scan, coupling_of("auto", METHODS["tv"], scan), lambda g: _Nothing(), 12))) == 4
     assert 0 < np.abs(whole.image_hu - divided.image_hu).max() < 1
 
 
