@@ -289,26 +289,26 @@ class Sinogram:
 
     @cached_property
     def _sigma(self) -> NDArray[np.float32]:
-        sigma = self._sigma_of_known()
+        sigma = self._sigma_of_known(self.values)
         return sigma if self.bad_rays is None else np.where(self.bad_rays, np.float32(BAD_RAY_SIGMA), sigma)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what can be computed again: sinograms travel between processes."""
         return {name: value for name, value in self.__dict__.items() if name != "_sigma"}
 
-    def _sigma_of_known(self) -> NDArray[np.float32]:
+    def _sigma_of_known(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         if self.photons is None:
-            level = np.sqrt(np.mean(self.values.astype(np.float64) ** 2, axis=(1, 2), keepdims=True))
-            return np.broadcast_to(np.maximum(NOISE_FREE_SIGMA * level, 1e-6), self.values.shape).astype(np.float32)
+            level = np.sqrt(np.mean(values.astype(np.float64) ** 2, axis=(1, 2), keepdims=True))
+            return np.broadcast_to(np.maximum(NOISE_FREE_SIGMA * level, 1e-6), values.shape).astype(np.float32)
         known: dict[str, Any] = {"photons": self.photons, "electronic_noise": self.electronic_noise}
-        sigma = np.sqrt(line_integral_variance(self.values, **known))
+        sigma = np.sqrt(line_integral_variance(values, **known))
         from scipy.ndimage import gaussian_filter1d
 
         # a ray that happens to read low would count for more, and all attenuation come out too low at low doses:
         # neighbours tell what is behind a ray better than itself, unless an edge is between them
-        smooth = gaussian_filter1d(self.values, SMOOTHING_BINS, axis=-1, mode="nearest")
-        alike = np.abs(smooth - self.values) < 4 * sigma
-        return np.sqrt(line_integral_variance(np.where(alike, smooth, self.values), **known))
+        smooth = gaussian_filter1d(values, SMOOTHING_BINS, axis=-1, mode="nearest")
+        alike = np.abs(smooth - values) < 4 * sigma
+        return np.sqrt(line_integral_variance(np.where(alike, smooth, values), **known))
 
 
 def _turned(geometry: Geometry, shift_rad: float) -> Geometry:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -14,19 +18,25 @@ class Status:
         solver: its name.
         step: steps done, from 1.
         n_steps: steps at most.
-        residual_ratio: observed over expected data residual, mean over the batch; 1 is the noise level.
+        ratio: what `residual_ratio` is, as the solver has it: a number that lies on a device is not waited for unless
+            someone asks.
     """
 
     solver: str
     step: int
     n_steps: int
-    residual_ratio: float
+    ratio: float | torch.Tensor
+
+    @property
+    def residual_ratio(self) -> float:
+        """Observed over expected data residual, mean over the batch; 1 is the noise level."""
+        return float(self.ratio)
 
 
 Callback = Callable[[Status], bool | None]
 """Called after every step; returning False stops the solver, which then returns what it has."""
 
 
-def report(callback: Callback | None, solver: str, step: int, n_steps: int, residual_ratio: float) -> bool:
+def report(callback: Callback | None, solver: str, step: int, n_steps: int, ratio: float | torch.Tensor) -> bool:
     """Tell the callback; True while the solver should go on."""
-    return callback is None or callback(Status(solver, step, n_steps, residual_ratio)) is not False
+    return callback is None or callback(Status(solver, step, n_steps, ratio)) is not False

@@ -1,4 +1,4 @@
-"""Tables of the studies of trust: stability, samples, what is unlike, worst places, lesions; of their files."""
+"""Tables of studies of their own: a measured scan, stability, samples, what is unlike, worst places, lesions."""
 
 from __future__ import annotations
 
@@ -179,7 +179,31 @@ def _each(values: Iterable[Any]) -> list[Any]:
     return list(dict.fromkeys(values))
 
 
+def measured(rows: Sequence[Row]) -> str:
+    """A line a method, of a scan that was measured: few views and those left out, then all."""
+    few, many = sorted({row["views"] for row in rows})
+    found = {(row["method"], row["views"]): row for row in rows}
+    lines = []
+    for method in _each(row["method"] for row in rows):
+        a, b = found[method, few], found[method, many]
+        lines.append(
+            [
+                {"resample": "ReSample"}.get(method, method.upper()),
+                f"{a['fitted_ratio']:.2f}",
+                f"{a['other_ratio']:.2f} ± {a['other_spread']:.2f}",
+                f"{a['difference']:.1%}",
+                f"{a['seconds']:.1f}",
+                f"{b['fitted_ratio']:.2f}",
+                f"{b['difference']:.1%}",
+                f"{b['seconds']:.1f}",
+            ]
+        )
+    header = ["method", f"{few} views: misfit to them", f"to the {many - few} left out", "difference", "s"]
+    return "\n".join(table([*header, f"{many} views: misfit", "difference", "s"], lines))
+
+
 TABLES: dict[str, Callable[[Sequence[Row]], str]] = {
+    "measured": measured,
     "stability": stability,
     "posterior": posterior,
     "unlike": unlike,

@@ -1,13 +1,14 @@
 """A measured scan by every method, from all views and from every tenth, judged by the views that were left out.
 
 Run: python benchmarks/quality/measured_scan.py -o measured
-Prints a Markdown table, and writes results.json and picture.png into the folder. Took nine minutes on one core.
+Prints a Markdown table, and writes results.jsonl and picture.png into the folder. Took nine minutes on one core.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ from ctresample.pipelines.reconstruction.methods import DEFAULT_PRIOR
 from ctresample.pipelines.reconstruction.reconstruct import reconstruct
 from ctresample.sinogram import Sinogram
 from ctresample.units import hu_to_mu
+
+sys.path.append(str(Path(__file__).parents[1] / "docs"))
+from trust_tables import trust_table
 
 SCAN = Path(ctresample.__file__).parent / "demo_data" / "htc2022_tb_stitched.npz"
 SIDECAR = SCAN.with_suffix(".json")
@@ -67,7 +71,7 @@ class Row:
 def main() -> None:
     """Print the table; write figures and picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("-o", "--out", type=Path, required=True, help="folder for results.json and picture.png")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="folder for results.jsonl and picture.png")
     arguments = parser.parse_args()
     with screen() as show:
         show.progress(0, "reading the scan")
@@ -106,14 +110,14 @@ def main() -> None:
             )
         show.note(f"{time.perf_counter() - began:.0f} s for all methods")
     arguments.out.mkdir(parents=True, exist_ok=True)
-    record = {"photons": whole.photons, "threads": torch.get_num_threads(), "rows": [asdict(row) for row in rows]}
-    (arguments.out / "results.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    results = arguments.out / "results.jsonl"
+    results.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows), encoding="utf-8")
     draw(
         {(NAMES.get(method, method.upper()), views): image for (method, views), image in images.items()},
         whole.grid,
         arguments.out / "picture.png",
     )
-    print(f"{whole.photons:,.0f} photons a ray, estimated\n\n{table(rows)}")
+    print(f"{whole.photons:,.0f} photons a ray, estimated\n\n{trust_table('measured', results)}")
 
 
 def misfit(image: Image, scan: Sinogram, A: Projector) -> Image:
@@ -133,26 +137,6 @@ def disc(image: Image) -> NDArray[np.bool_]:
 def relative_difference(image: Image, reference: Image, inside: NDArray[np.bool_]) -> float:
     """Euclidean distance of two images over the norm of the second, both inside a mask."""
     return float(np.linalg.norm((image - reference)[inside]) / np.linalg.norm(reference[inside]))
-
-
-def table(rows: list[Row]) -> str:
-    """Markdown, a line a method; most views last."""
-    few, many = sorted({row.views for row in rows})
-    found = {(row.method, row.views): row for row in rows}
-    header = (
-        "method", f"{few} views: misfit to them", f"to the {many - few} left out", "difference", "s",
-        f"{many} views: misfit", "difference", "s",
-    )  # fmt: skip
-    lines = [" | ".join(header), " | ".join("---" for _ in header)]
-    for method in dict.fromkeys(row.method for row in rows):
-        a, b = found[method, few], found[method, many]
-        cells = (
-            NAMES.get(method, method.upper()), f"{a.fitted_ratio:.2f}", f"{a.other_ratio:.2f} ± {a.other_spread:.2f}",
-            f"{a.difference:.1%}", f"{a.seconds:.1f}", f"{b.fitted_ratio:.2f}", f"{b.difference:.1%}",
-            f"{b.seconds:.1f}",
-        )  # fmt: skip
-        lines.append(" | ".join(cells))
-    return "\n".join(f"| {line} |" for line in lines)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from ctresample.cli.elsewhere import elsewhere
 from ctresample.cli.screen import quiet, say
+from ctresample.cli.threads import compute_with, without_threads
 from ctresample.errors import CTResampleError, TakenError, UsageError
 from ctresample.files import overwriting
 
@@ -48,6 +49,9 @@ class OneLineErrors(TyperGroup):
         if share:
             os.umask(before)
         try:
+            words, threads = without_threads(words)
+            if threads:
+                compute_with(threads)
             if overwrite and not set(words[:1]) <= {*REPLACING, "-h", "--help"}:
                 raise UsageError(f"{OVERWRITE} has no effect on {words[0]}; it is for {', '.join(REPLACING)}")
             with overwriting(overwrite):

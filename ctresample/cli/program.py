@@ -36,6 +36,7 @@ from ctresample.cli.prior import prior
 from ctresample.cli.reconstruct import reconstruct
 from ctresample.cli.send import send
 from ctresample.cli.simulate import simulate
+from ctresample.cli.threads import THREADS
 from ctresample.cli.train import train
 
 _ORDER = (
@@ -78,6 +79,9 @@ def _all_verbs(
     _overwrite: Annotated[
         bool, typer.Option(OVERWRITE, help="Replace the file or result that is there, once the new one is whole.")
     ] = False,
+    _threads: Annotated[
+        int | None, typer.Option(THREADS, metavar="N", help="Compute with N threads of the CPU. Default: all.")
+    ] = None,
     _share: Annotated[
         bool, typer.Option(SHARE, help="Let others read the results as far as the umask does; else only you can.")
     ] = False,

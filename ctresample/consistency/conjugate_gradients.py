@@ -99,7 +99,7 @@ def fit_to_noise(
         exact = safe_ratio(ps - (ps**2 - qq * (rr - goal)).clamp_min(0).sqrt(), qq)
         alpha = (torch.where(passes, exact, alpha) * running).to(x.dtype)
         x, r = x + alpha * p, r - alpha * q
-        if not report(callback, "cgls", step, max_iterations, float(residual_ratio(r).mean())):
+        if not report(callback, "cgls", step, max_iterations, residual_ratio(r).mean()):
             break
         if bool((passes | ~running).all()):
             break

@@ -81,6 +81,6 @@ def dds(
         fresh = normal_like(z, generators)
         z = ddim_step(z_0, epsilon, fresh, alpha_bar=levels[i], following=levels[i + 1], eta=s.eta)
         check_finite("dds", z, i + 1, len(steps))
-        if not report(callback, "dds", i + 1, len(steps), float(residual_ratio(problem.residual(x)).mean())):
+        if not report(callback, "dds", i + 1, len(steps), residual_ratio(problem.residual(x)).mean()):
             break
     return x

@@ -29,12 +29,17 @@ def add_gradient_(g: torch.Tensor, u: torch.Tensor, slopes: Sequence[float]) -> 
     return g
 
 
-def divergence(q: torch.Tensor, slopes: Sequence[float]) -> torch.Tensor:
-    """Minus the adjoint of the gradient, ``(axes, B, 1, *shape)`` to ``(B, 1, *shape)``."""
+def divergence(q: torch.Tensor, slopes: Sequence[float], scale: torch.Tensor | None = None) -> torch.Tensor:
+    """Minus the adjoint of the gradient, ``(axes, B, 1, *shape)`` to ``(B, 1, *shape)``.
+
+    ``scale`` is what the differences of each slice of a volume are multiplied with, ``(B, 1, slices, 1, 1)``.
+    """
     d = torch.zeros_like(q[0])
     for axis, slope in enumerate(slopes):
         n = d.shape[axis + 2] - 1
         inner = q[axis].narrow(axis + 2, 0, n)
+        if scale is not None:
+            inner = inner * (scale[:, :, :n] if axis == 0 else scale)
         d.narrow(axis + 2, 0, n).add_(inner, alpha=slope)
         d.narrow(axis + 2, 1, n).sub_(inner, alpha=slope)
     return d

@@ -82,6 +82,6 @@ def diffpir(
         noise = (1 - s.zeta) ** 0.5 * explaining + s.zeta**0.5 * normal_like(z, generators)
         z = following**0.5 * z_0 + (1 - following) ** 0.5 * noise
         check_finite("diffpir", z, i + 1, len(steps))
-        if not report(callback, "diffpir", i + 1, len(steps), float(residual_ratio(problem.residual(x)).mean())):
+        if not report(callback, "diffpir", i + 1, len(steps), residual_ratio(problem.residual(x)).mean()):
             break
     return x

@@ -77,7 +77,7 @@ def itnet(
         seen = mu_to_hu(to_slices(x, prior.size_multiple), mu_water_per_mm)
         expected = hu_to_mu(prior.decode(prior.estimate(prior.encode(seen))), mu_water_per_mm)
         x = agreeing(from_slices(expected, A.domain_shape), y, W, settings, mu_water_per_mm)
-        if callback and not report(callback, "itnet", done, settings.rounds, float(residual_ratio(W(x) - y).mean())):
+        if callback and not report(callback, "itnet", done, settings.rounds, residual_ratio(W(x) - y).mean()):
             break
     return x
 

@@ -146,7 +146,7 @@ def sample_led_by(
             z = ddim_step(z_0, epsilon, fresh, alpha_bar=levels[i], following=levels[i + 1], eta=eta) - gradient
             z = z if then is None else then(z, levels[i + 1])
         check_finite(solver, z, i + 1, len(steps))
-        if not report(callback, solver, i + 1, len(steps), float(residual_ratio(residual.detach()).mean())):
+        if not report(callback, solver, i + 1, len(steps), residual_ratio(residual.detach()).mean()):
             z = z_0.detach()
             break
     with torch.no_grad():

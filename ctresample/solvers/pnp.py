@@ -129,7 +129,7 @@ def pnp(
         if k < s.n_steps:
             z = denoised(x, problem, t)
             check_finite("pnp", z, k, s.n_steps)
-        if not report(callback, "pnp", k, s.n_steps, float(residual_ratio(problem.residual(x)).mean())):
+        if not report(callback, "pnp", k, s.n_steps, residual_ratio(problem.residual(x)).mean()):
             break
     return x
 

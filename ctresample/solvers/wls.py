@@ -56,7 +56,7 @@ def wls(
         u, r = u + alpha * p, r - alpha * Hp
         misfit = misfit - per_slice(alpha.flatten(), y) * Wp
         running &= 1000 * alpha * (inner_product(p, p) / p[0].numel()).sqrt() >= tolerance_hu
-        if not report(callback, "wls", step, max_iterations, float(residual_ratio(misfit).mean())):
+        if not report(callback, "wls", step, max_iterations, residual_ratio(misfit).mean()):
             break
         if not running.any():
             break

@@ -17,7 +17,9 @@ from ctresample.operators import make_projector
 from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.runs import Run
 from ctresample.pipelines.benchmark.trial import Trial
+from ctresample.pipelines.benchmark.unlike_pixels import as_one, in_pixels
 from ctresample.pipelines.reconstruction.methods import METHODS
+from ctresample.pipelines.scan.geometry import reconstruction_grid
 from ctresample.pipelines.scan.measure import scanned
 from ctresample.pipelines.work import Progress, Work
 from ctresample.result import ResultRow
@@ -78,10 +80,11 @@ def compare(
     """Scan and reconstruct each slice, and compare with the truth.
 
     The truth is what was scanned: the slice on the reconstruction's grid, with values below -1000 HU made air.
-    Slices with equal matrix and pixel size are scanned together and worked on in batches, the same scans for every
-    method. Each slice has random numbers of its own. Results depend neither on the batch size, but for rounding, nor
-    on slices that come later, but where bins are faulty: their errors go by all that is scanned together. Seconds are
-    those of a batch over its slices, without the making of the system matrix, which all methods share.
+    Slices with equal matrix and pixel size are scanned together, the same scans for every method, and worked on in
+    batches; with them those whose scans differ in the size of pixels alone. Each slice has random numbers of its own.
+    Results depend neither on the batch size, but for rounding, nor on slices that come later, but where bins are
+    faulty: their errors go by all that is scanned together. Seconds are those of a batch over its slices, without the
+    making of the system matrix, which all methods share.
 
     Volumes are scanned and reconstructed each as a whole, as their runs couple the slices; slices are numbered through
     all of them. Where slices are seen from different angles, seconds are with the making of the matrices.
@@ -118,8 +121,9 @@ def compare(
     n_digits = max(3, len(str(n_slices)))
     whole = sum(len(run.slices(n_slices)) * run.cost for run in runs) + n_slices * _SCAN_COST
     work = Work(len(conditions) * len(seeds) * whole, progress)
-    for condition, seed, group in ((c, s, g) for c in conditions for s in seeds for g in groups):
-        group_seed = _seed_of(seed, group)
+    alike = ((c, s, some) for c in conditions for s in seeds for some in _alike(c, groups, volumes, size, by_volume))
+    for condition, seed, members in alike:
+        group = [index for one in members for index in one]
         cells = {run.label: [Cell(condition.name, seed, index, run.label) for index in group] for run in runs}
         together = len(group) if by_volume else batch_size
         batches = [(run, batch) for run in runs for batch in _batches(run, group, n_slices, together)]
@@ -127,18 +131,21 @@ def compare(
         what = f"{len(group)} slice{'s'[: len(group) > 1]}, {condition.name}"
         work.start(f"scan, {what}", _SCAN_COST * len(group))
         if missing:
-            members = [volumes[number] for number in dict.fromkeys(_owners(volumes)[index] for index in group)]
-            stack = members[0] if by_volume else Volume(np.concatenate([one.hu for one in members]), members[0].affine)
-            sinogram = replace(condition, size=size).scan(stack, seed=group_seed)
-            truths = [truth for one in members for truth in _slices_of(scanned(one, size))]
-            alike = sinogram.angle_shifts_rad is None
-            projector = make_projector(sinogram.geometry, sinogram.grid, device=device) if alike else None
+            sinograms, truths = [], []
+            for one in members:
+                owned = [volumes[number] for number in dict.fromkeys(_owners(volumes)[index] for index in one)]
+                stack = owned[0] if by_volume else Volume(np.concatenate([v.hu for v in owned]), owned[0].affine)
+                sinograms.append(replace(condition, size=size).scan(stack, seed=_seed_of(seed, one)))
+                truths += [truth for volume in owned for truth in _slices_of(scanned(volume, size))]
+            sinogram = as_one(sinograms)
+            shared = sinogram.angle_shifts_rad is None
+            projector = make_projector(sinogram.geometry, sinogram.grid, device=device) if shared else None
         for run, batch in batches:
             work.start(f"{run.label}, {what}", run.cost * len(batch))
             if (run, batch) not in missing:
                 continue
             model = models.get(METHODS[run.method].needs)
-            trial = Trial(sinogram, projector, truths, run, group_seed, model, device, by_volume, batch_size)
+            trial = Trial(sinogram, projector, truths, group, run, seed, model, device, by_volume, batch_size)
             for k, (image, figures) in zip(batch, trial.batch(batch, work.share), strict=True):
                 cell = cells[run.label][k]
                 if cell in done:
@@ -237,6 +244,22 @@ def _groups(volumes: Sequence[Volume]) -> list[list[int]]:
         spacing = tuple(round(mm, 6) for mm in volume.spacing_mm[:2])
         alike.setdefault((volume.hu.shape, spacing), []).append(index)
     return [indices[first : first + GROUP] for indices in alike.values() for first in range(0, len(indices), GROUP)]
+
+
+def _alike(
+    condition: Condition, groups: Sequence[list[int]], volumes: Sequence[Volume], size: int, by_volume: bool
+) -> list[list[list[int]]]:
+    """Groups whose scans differ in the size of pixels alone, at most `GROUP` slices together; a volume is by itself."""
+    if by_volume:
+        return [[group] for group in groups]
+    sets: dict[tuple[object, ...], list[list[list[int]]]] = {}
+    for group in groups:
+        grid, _ = reconstruction_grid(volumes[group[0]], size, condition.beam)
+        found = sets.setdefault(in_pixels(condition.geometry(grid), grid), [[]])
+        if sum(map(len, found[-1])) + len(group) > GROUP:
+            found.append([])
+        found[-1].append(group)
+    return [some for found in sets.values() for some in found if some]
 
 
 def _batches(run: Run, group: Sequence[int], n_slices: int, batch_size: int) -> list[tuple[int, ...]]:

@@ -32,19 +32,21 @@ class Condition(Scan):
     @property
     def name(self) -> str:
         """Short and without doubt, for tables."""
-        return self.known_as or f"{self.n_views} views, {self.beam}{self._stagger}, {self._dose}"
+        return self.known_as or f"{self.n_views} views{self._arc}, {self.beam}{self._stagger}, {self._dose}"
 
     @property
     def words(self) -> str:
         """All that is known of it."""
-        arc = "" if self.arc_rad is None else f" over {_degrees(self.arc_rad)}"
         end = ", end point included" if self.end_point else ""
         read_out = f", electronic noise {self.electronic_noise:g} photons" if self.photons else ""
         scanner = f", {self.scanner}" if str(self.scanner) else ""
         lengths = "".join(f", {name} {value:g}" for name in _LENGTHS if (value := getattr(self, name)))
-        return (
-            f"{self.n_views} views{arc}{end}, {self.beam} beam{self._stagger}, {self._dose}{read_out}{scanner}{lengths}"
-        )
+        beam = f"{self.beam} beam{self._stagger}"
+        return f"{self.n_views} views{self._arc}{end}, {beam}, {self._dose}{read_out}{scanner}{lengths}"
+
+    @property
+    def _arc(self) -> str:
+        return "" if self.arc_rad is None else f" over {_degrees(self.arc_rad)}"
 
     @property
     def _stagger(self) -> str:

@@ -35,6 +35,7 @@ class Trial:
         sinogram: of all slices that were scanned together.
         projector: of its geometry and grid; None where slices are seen from different angles.
         truths: one a slice.
+        numbers: of the slices among all, by which they draw their random numbers.
         run: the method and its settings.
         seed: of methods that sample.
         model: the learned one, if the method needs it.
@@ -46,6 +47,7 @@ class Trial:
     sinogram: Sinogram
     projector: Projector | None
     truths: Sequence[Volume]
+    numbers: Sequence[int]
     run: Run
     seed: int
     model: Any
@@ -86,7 +88,7 @@ class Trial:
                 batch_size=size,
                 progress=progress,
                 projector=None if A is None else CountedProjector(A, tally),
-                slice_numbers=kept,
+                slice_numbers=[self.numbers[k] for k in kept],
             )
         common = {
             "seconds": result.seconds / n,
@@ -94,18 +96,18 @@ class Trial:
             **{name: tally[name] / n for name in COUNTED},
             **({} if A is not None else dict.fromkeys(("projections", "back_projections"), math.nan)),  # not counted
         }
-        truths = np.concatenate([self.truths[k].hu for k in kept])
-        flickers = _flickers(result.image_hu, truths) if self.by_volume else [math.nan] * n
+        truths = [self.truths[k] for k in kept]
+        truth_hu = np.concatenate([truth.hu for truth in truths])
+        flickers = _flickers(result.image_hu, truth_hu) if self.by_volume else [math.nan] * n
         origins: Iterable[dict[str, float]] = [{}] * n
         if not part.geometry.is_volume:  # of a whole volume they would take longer than the image
-            parts = error_parts(part, result.image_hu - truths, device=self.device, batch_size=size, projector=A)
+            parts = error_parts(part, result.image_hu - truth_hu, device=self.device, batch_size=size, projector=A)
             origins = map(origin_figures, *parts)
-        pixel_mm = result.sinogram.grid.pixel_size_mm
         return [
             (
                 image,
                 {
-                    **image_figures(image, truth, pixel_mm),
+                    **image_figures(image, truth.hu[0], truth.spacing_mm[0]),
                     **origin,
                     "flicker": unrest,
                     "residual_ratio": ratio,

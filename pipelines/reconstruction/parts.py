@@ -19,12 +19,11 @@ SLAB_BATCHES = 6
 """Batches of slices whose images a slab has room for; its neighbours' come on top."""
 
 HALO_MM = 15.0
-"""How far beyond each end of a slab slices are computed with it, and then left to the next one. On 40 validation slices
-of 1.25 mm by total variation, slabs of 12 slices differ from the undivided run by 0.2 to 0.4 HU (root mean square of a
-slice); with 10 mm it is 0.5 to 1.1 HU, with 5 mm up to 3.5 at the seams."""
+"""How far beyond each end of a slab slices are computed with it, and then left to the next one."""
 
-LEAST_HALO = 4
-"""Slices that it is at least."""
+LEAST_HALO = 12
+"""Slices that it is at least. By total variation, slabs of 12 validation slices of 1.25 mm then differ from the undivided
+run by 0.8 HU in the worst pixel, of 3 mm by 0.1; what an end changes falls by a third with each slice."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -95,10 +95,10 @@ def _solved(
     progress: Callable[[float], None],
 ) -> KeptPart:
     """Of those slices of a part that count; all of it have the numbers ``own``."""
-    steps: list[tuple[str, int, float]] = []
+    seen: list[Status] = []
 
     def watch(share: float, status: Status) -> None:
-        steps.append((status.solver, status.step, status.residual_ratio))
+        seen.append(status)
         progress(share)
 
     batch = _batch(plan, part, own, sigma, watch)
@@ -106,6 +106,11 @@ def _solved(
     ratios = _residual_ratios(plan, batch, mu, part, judge)
     hu = plan.sinogram.geometry.as_slices(mu_to_hu(mu, plan.sinogram.mu_water_per_mm)).cpu().numpy()
     n_kept = len(own[part.kept])
+    # asked for at the end and all at once, for a device is to be waited for as seldom as can be
+    residuals = (
+        torch.stack([torch.as_tensor(status.ratio, device=mu.device) for status in seen]).tolist() if seen else []
+    )
+    steps = [(status.solver, status.step, ratio) for status, ratio in zip(seen, residuals, strict=True)]
     return KeptPart(hu[part.kept], ratios[part.kept] if part.slices else np.repeat(ratios, n_kept), steps)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import count
 from typing import Generic, TypeVar
@@ -20,6 +21,9 @@ from ctresample.pipelines.training.prior_settings import DiffusionSettings
 from ctresample.pipelines.training.training_samples import training_samples
 
 Prior = TypeVar("Prior", bound=DiffusionPrior)
+
+FAST_STEPS = 3, 90
+"""Of a schedule of 1000: those that ReSample's `fast` and `quality` go through, and a little more."""
 
 
 class DiffusionObjective(Objective, Generic[Prior]):
@@ -55,10 +59,19 @@ class DiffusionObjective(Objective, Generic[Prior]):
             pool = self._pool.latents(number // run.accumulation)
             chosen = torch.randint(0, len(pool), (run.batch_size,), generator=generator)
             z_0 = pool[chosen].float()
-            u = torch.rand(run.batch_size, generator=generator)
-            t = (u**self.settings.low_noise_bias * self.prior.unet_steps).long()
+            t = self._timesteps(run.batch_size, generator)
             noise = torch.randn(z_0.shape, generator=generator)
             yield {"z_0": z_0, "noise": noise, "t": t, "alpha_bar": self._alpha_bar[t]}
+
+    def _timesteps(self, n: int, generator: torch.Generator) -> torch.Tensor:
+        """As many as ``n``, as the settings spread them."""
+        s = self.settings
+        t = torch.rand(n, generator=generator) ** s.low_noise_bias * self.prior.unet_steps
+        if s.fast_share:
+            low, high = map(math.log, FAST_STEPS)
+            fast = torch.empty(n).uniform_(low, high, generator=generator).exp()
+            t = torch.where(torch.rand(n, generator=generator) < s.fast_share, fast, t)
+        return t.long()
 
     def forward(self, batch: Batch) -> torch.Tensor:
         z_0, noise, alpha_bar = batch["z_0"], batch["noise"], batch["alpha_bar"]

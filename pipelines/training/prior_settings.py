@@ -22,6 +22,8 @@ class DiffusionSettings:
         pool: latents encoded once and drawn from, a new pool every ``pool`` steps.
         low_noise_bias: timesteps are drawn as ``u ** low_noise_bias``; above 1 favours low noise, where sampling
             with a warm start spends its steps.
+        fast_share: share of timesteps that are drawn where ReSample's `fast` and `quality` spend theirs instead, evenly
+            in their logarithm (`diffusion_objective.FAST_STEPS`): to finish a prior for these.
         min_snr_gamma: the largest weight of an error of the clean latents (min-SNR weighting); None: no weighting.
         condition: the scans that the denoiser learns to be conditioned on; None: a prior of images alone.
         provenance: copied to the prior's config: data, licences.
@@ -33,6 +35,7 @@ class DiffusionSettings:
     whole_share: float = 0.65
     pool: int = 2000
     low_noise_bias: float = 1.5
+    fast_share: float = 0.0
     min_snr_gamma: float | None = None
     condition: ConditionSettings | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -43,6 +46,8 @@ class DiffusionSettings:
                 f"training: pool is {self.pool}, low_noise_bias {self.low_noise_bias} and min_snr_gamma "
                 f"{self.min_snr_gamma}; expected a pool of 2 or more and numbers above 0"
             )
+        if not 0 <= self.fast_share <= 1:
+            raise UsageError(f"training: fast_share is {self.fast_share}; expected a share from 0 to 1")
 
 
 @dataclass(frozen=True)

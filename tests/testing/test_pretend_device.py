@@ -266,7 +266,7 @@ def count_of(device, scan, settings):
     return np.array([device.waits, device.uploads])
 
 
-WAITS_A_STEP, UPLOADS_A_STEP = 2, 2
+WAITS_A_STEP, UPLOADS_A_STEP = 0, 2
 """Of ReSample's `fast`, measured: the present bounds, to be lowered with the solver and never raised."""
 
 
@@ -283,5 +283,5 @@ def test_waits_of_a_step(device, scan):
 def test_waits_of_a_slice(device, scan):
     """As many as `fast` really takes."""
     waits, uploads = count_of(device, scan, PRESETS["fast"])
-    assert waits <= 130
+    assert waits <= 20
     assert uploads <= 95

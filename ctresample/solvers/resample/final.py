@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 
 from ctresample.consistency import linearised_problem, match_noise, noise_ratio, per_slice, residual_ratio
-from ctresample.operators import LinearOperator, MeasurementModel, StackProjector, Weighted
-from ctresample.operators.stack import SlicesOf
-from ctresample.solvers.resample.hard_consistency import Problem
+from ctresample.operators import LinearOperator, MeasurementModel
+from ctresample.solvers.resample.hard_consistency import Problem, one_by_one
 from ctresample.solvers.tv import tv
 
 TOLERANCE_HU = 0.5
@@ -52,9 +51,9 @@ def final_consistency(x: torch.Tensor, y: torch.Tensor, problem: Problem) -> tor
         return fitted
     target = s.residual_target * noise_ratio(problem.sigma).mean().item()  # rays that are not known have no residual
     A, y, shape = problem.A, problem.y, fitted.shape
-    if isinstance(problem.model, StackProjector):  # each slice to its own residual
-        A = Weighted(SlicesOf(problem.model), 1 / problem.sigma.flatten(0, 2)[:, None])
-        x, fitted, y = (one.flatten(0, 2)[:, None] for one in (x, fitted, y))
+    if problem.apart:  # each slice to its own residual
+        y, A = problem.apart
+        x, fitted = one_by_one(x), one_by_one(fitted)
     below = residual_ratio(A(x) - y) <= target
     far = torch.where(per_slice(below, x), smoothed(fitted, y, A, target, problem.mu_water), x) if below.any() else x
     n_iterations = 0 if s.final == "pixel" else s.final_iterations

@@ -22,7 +22,15 @@ from ctresample.consistency import (
 )
 from ctresample.consistency.misfit import LEAST_SPREAD_HU
 from ctresample.learned.latent_prior import LatentPrior
-from ctresample.operators import LinearOperator, MeasurementModel, Weighted, WeightedModel, weighted
+from ctresample.operators import (
+    LinearOperator,
+    MeasurementModel,
+    StackProjector,
+    Weighted,
+    WeightedModel,
+    weighted,
+)
+from ctresample.operators.stack import SlicesOf
 from ctresample.solvers.diffusion.schedule import Step
 from ctresample.solvers.diffusion.volumes import from_slices, n_slices, to_slices
 from ctresample.solvers.resample.defects import WEIGHT_DECAY, fixed_stop
@@ -58,7 +66,7 @@ class Problem:
     neighbours: Neighbours | None = None
     frame: Frame | None = None
     agreed: torch.Tensor | None = None
-    _ratio: float = float("nan")
+    _ratio: float | torch.Tensor = float("nan")
 
     @classmethod
     def whitened(
@@ -126,7 +134,10 @@ class Problem:
         hu = self.mu_water / 1000
         if t is not None and self.settings.spread == "level":
             return self.prior.spread_hu(t) * hu
-        return spread_of_misfit(x, self.y, self.A, least=LEAST_SPREAD_HU * hu)
+        least = LEAST_SPREAD_HU * hu
+        if self.apart:
+            return spread_of_misfit(one_by_one(x), *self.apart, least=least).view(1, 1, -1, 1, 1)
+        return spread_of_misfit(x, self.y, self.A, least=least)
 
     def fit_pixels(self, x: torch.Tensor, *, spread: torch.Tensor | float) -> torch.Tensor:
         """The image near ``x`` that the measurement makes likely; AdamW knows no ``spread``, in 1/mm."""
@@ -147,7 +158,12 @@ class Problem:
                 return step(x0, y, A, spread=spread, n_iterations=n_cg)
             return gauss_newton(x0, y, A, spread=spread, n_iterations=n_newton, cg_iterations=n_cg, proximal_step=step)
 
-        return self.neighbours.step(x, self.y, self.A, solve) if self.neighbours else solve(x, self.y, self.A)
+        if self.neighbours and self.neighbours.correlation:
+            return self.neighbours.step(x, self.y, self.A, solve)
+        if self.apart:
+            spread = one_by_one(spread) if isinstance(spread, torch.Tensor) else spread
+            return solve(one_by_one(x), *self.apart).reshape(x.shape)
+        return solve(x, self.y, self.A)
 
     def fit_latent(self, z_0: torch.Tensor, *, spread: float) -> torch.Tensor:
         """Latents near ``z_0`` whose decoded image agrees with the measurement; AdamW knows no ``spread``."""
@@ -189,6 +205,16 @@ class Problem:
             (gradient,) = torch.autograd.grad(misfits.sum(), v)
         return z - self.settings.gradient_scale * alpha_bar**0.5 * gradient
 
+    @cached_property
+    def apart(self) -> tuple[torch.Tensor, Weighted] | None:
+        """Of a stack the measurement and the operator with its slices as a batch, so that none depends on how many.
+
+        None where slices are measured together, or by themselves anyway.
+        """
+        if not isinstance(self.model, StackProjector):
+            return None
+        return one_by_one(self.y), Weighted(SlicesOf(self.model), 1 / one_by_one(self.sigma))
+
     @property
     def unit(self) -> float:
         """Half the prior's HU range, in 1/mm: one unit of what its networks see."""
@@ -222,9 +248,14 @@ class Problem:
             mu = self.frame.back(mu) if self.frame else mu
             return from_slices(mu, self.A.domain_shape)
 
-    def ratio(self) -> float:
+    def ratio(self) -> float | torch.Tensor:
         """Residual after the last hard step over what the noise predicts, mean over the batch; for whoever wants it."""
         if self.agreed is not None:
-            self._ratio = float(residual_ratio(self.A(self.agreed).detach() - self.y).mean())
+            self._ratio = residual_ratio(self.A(self.agreed).detach() - self.y).mean()
             self.agreed = None
         return self._ratio
+
+
+def one_by_one(values: torch.Tensor) -> torch.Tensor:
+    """The slices of a volume as a batch."""
+    return values.flatten(0, 2)[:, None]

@@ -216,7 +216,7 @@ def test_progress_never_goes_back():
     assert fractions[0] == 0
     assert fractions == sorted(fractions)
     assert fractions[-1] == pytest.approx(1)
-    assert told[-1][1] == "cgls, 1 slice, 9 views, parallel, 10,000 photons a ray"
+    assert told[-1][1] == "cgls, 2 slices, 9 views, parallel, 10,000 photons a ray"
 
 
 def test_volumes_of_several_slices_are_refused():

@@ -1,6 +1,7 @@
 """Scans by name: their angles, dose and rings."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -54,5 +55,6 @@ def test_names_tell_all_that_differs():
     scans = [Condition(n_views=n, beam=b, photons=p) for n in (8, 9) for b in ("parallel", "fan") for p in (None, 1e4)]
     assert len({scan.name for scan in scans}) == 8
     assert scans[-1].name == "9 views, fan, 10,000 photons a ray"
+    assert replace(scans[-1], arc_rad=math.radians(120)).name == "9 views over 120°, fan, 10,000 photons a ray"
     assert isinstance(scans[-1].geometry(GRID), FanBeam)
     assert all(name == scan.name for name, scan in CONDITIONS.items())

@@ -72,15 +72,16 @@ def test_solvers_with_a_prior_couple(method, staggered, toy_prior):
         assert np.sqrt(np.mean((few.image_hu - coupled.image_hu) ** 2)) < 1
 
 
+@pytest.mark.slow
 def test_slabs_leave_no_seam(monkeypatch, volume):
-    tall = Volume(np.concatenate([volume.hu, volume.hu[::-1], volume.hu]), np.diag([6.0, 6.0, 4.0, 1.0]))  # halo of 4
-    scan = simulate(tall, n_views=8, size=32, photons=1e5, stagger=4)
+    """Less than 1 HU in any pixel."""
+    hu = np.concatenate([volume.hu, volume.hu[::-1]] * 3)[:34]
+    scan = simulate(Volume(hu, np.diag([6.0, 6.0, 4.0, 1.0])), n_views=8, size=32, photons=1e5, stagger=4)
     whole = reconstruct(scan, method="tv")
     monkeypatch.setattr(parts, "SLAB_BATCHES", 1)
-    divided = reconstruct(scan, method="tv", batch_size=9)
-    assert len(list(parts.parts_of(scan, coupling_of("auto", METHODS["tv"], scan), lambda g: _Nothing(), 9))) == 2
-    difference = np.sqrt(((whole.image_hu - divided.image_hu) ** 2).mean((1, 2)))
-    assert 0 < difference.max() < 1
+    divided = reconstruct(scan, method="tv", batch_size=12)
+    assert len(list(parts.parts_of(scan, coupling_of("auto", METHODS["tv"], scan), lambda g: _Nothing(), 12))) == 3
+    assert 0 < np.abs(whole.image_hu - divided.image_hu).max() < 1
 
 
 class _Nothing:

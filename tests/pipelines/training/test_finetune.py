@@ -10,6 +10,7 @@ from diffusers import UNet2DModel
 import ctresample.pipelines.training.lora as lora
 from ctresample.errors import PriorError, UsageError
 from ctresample.learned.latent_prior import LatentPrior
+from ctresample.pipelines.training.diffusion_objective import FAST_STEPS
 from ctresample.pipelines.training.finetune import finetune, finetune_objective
 from ctresample.pipelines.training.prior import prior_objective
 from ctresample.pipelines.training.prior_settings import FinetuneSettings
@@ -118,3 +119,19 @@ def test_predictions_learn(toy, disks, prior_settings, prediction_type):
         objective(next(batches)).backward()
         optimiser.step()
     assert objective.validate()["loss"] < before
+
+
+def test_steps_where_fast_samples(disks, old):
+    slices = disks(2, 2, 5)
+
+    def drawn(share):
+        settings = FinetuneSettings(run=replace(RUN, batch_size=16), pool=4, low_noise_bias=1.0, fast_share=share)
+        objective = finetune_objective(old, slices, slices, settings)
+        return torch.cat([next(objective.batches(k, 0))["t"] for k in range(20)])
+
+    low, high = FAST_STEPS
+    every, half, only = ((drawn(share) >= low) & (drawn(share) < high) for share in (0.0, 0.5, 1.0))
+    assert only.all() and every.float().mean() < 0.2 < half.float().mean() < 0.8
+    assert abs(float((drawn(1.0) < (low * high) ** 0.5).float().mean()) - 0.5) < 0.1  # evenly in the logarithm
+    with pytest.raises(UsageError, match="fast_share is 1.5"):
+        FinetuneSettings(run=RUN, fast_share=1.5)
