@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ctresample.data_tools.ct_pd import tags
 from ctresample.data_tools.ct_pd.view import Scanner, View, read_view
 from ctresample.data_tools.dicom.discovery import iter_files
 from ctresample.data_tools.dicom.files import DicomFile, SkippedFile, find_files
@@ -122,6 +123,12 @@ def _one_series(place: Path, views: list[View]) -> Scanner:
             f"{place}: {n_missing} of {numbers[-1] - numbers[0] + 1} views are missing, the first after view {after} "
             "(InstanceNumber); fetch the series again"
         )
+    owners = [Counter(view.owner[k] for view in views if view.owner[k]) for k in (0, 1)]
+    for k, what in enumerate(("study", "patient")):
+        if len(owners[k]) > 1:
+            usual = owners[k].most_common(1)[0][0]
+            other = next(view for view in views if view.owner[k] not in ("", usual))
+            raise DicomError(f"{other.file} is of another {what} than the other views; put each into its own folder")
     first = views[0].scanner
     for view in views:
         for one in fields(Scanner):
@@ -133,7 +140,24 @@ def _one_series(place: Path, views: list[View]) -> Scanner:
                 )
         if not np.allclose(first.centre, view.scanner.centre, atol=0.01):
             raise DicomError(f"{view.file}: DetectorCentralElement moves from view to view; expected one detector")
+    _check_steady(views, first)
     return first
+
+
+def _check_steady(views: list[View], scanner: Scanner) -> None:
+    """`DicomError` where a view does not lie between its neighbours, in angle or height."""
+    for tag, unit, values, least in (
+        (tags.ANGLE, "rad", np.unwrap([view.angle_rad for view in views]), 0.0),
+        (tags.HEIGHT, "mm", np.array([view.height_mm for view in views]), scanner.row_pitch_mm),
+    ):
+        away = np.abs(values[1:-1] - (values[:-2] + values[2:]) / 2)
+        most = max(least, float(np.median(np.abs(np.diff(values)))) if len(values) > 1 else 0.0)
+        if away.size and away.max() > most:
+            k = 1 + int(away.argmax())
+            raise DicomError(
+                f"{views[k].file}: {tags.NAMES[tag]} is {values[k]:.6g} {unit}, between {values[k - 1]:.6g} and "
+                f"{values[k + 1]:.6g} of its neighbours; expected even steps; fetch the series again"
+            )
 
 
 def _directions(scanner: Scanner) -> tuple[int, int]:

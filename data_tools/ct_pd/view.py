@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ class View:
         angle_rad: of the detector's focal centre, around the axis.
         height_mm: of the focal centre, along the axis.
         spot: shifts of the focal spot: angle in rad, radius and height in mm.
+        owner: study and patient, each empty where the header does not say it; for no eyes.
     """
 
     file: DicomFile
@@ -45,6 +46,7 @@ class View:
     angle_rad: float
     height_mm: float
     spot: tuple[float, float, float]
+    owner: tuple[str, str] = field(default=("", ""), repr=False)
 
 
 @dataclass(frozen=True)
@@ -203,4 +205,5 @@ def _view(file: DicomFile, dataset: Dataset) -> View:
         angle_rad=one(tags.ANGLE),
         height_mm=one(tags.HEIGHT),
         spot=(one(tags.SPOT_ANGLE, 0.0), one(tags.SPOT_RADIUS, 0.0), one(tags.SPOT_HEIGHT, 0.0)),
+        owner=(str(dataset.get("StudyInstanceUID") or ""), str(dataset.get("PatientID") or "")),
     )

@@ -20,6 +20,7 @@ from ctresample.errors import SinogramError
 
 SUFFIX = ".edf"
 _BLOCK, _LONGEST_HEADER, _MOST_FRAMES = 512, 2**16, 100_000
+_ORDERS = {"highbytefirst": ">", "lowbytefirst": "<"}
 _TYPES = {
     "unsignedbyte": "u1",
     "signedbyte": "i1",
@@ -118,8 +119,12 @@ def _type_of(file: Path, header: dict[str, str]) -> np.dtype[np.generic]:
         raise SinogramError(f"{file}: its frames are compressed; expected plain ones; save it without compression")
     if kind.lower() not in _TYPES:
         raise SinogramError(f"{file}: DataType is {one_line(kind, 30)!r}; expected numbers of 8 to 64 bits")
-    big = header.get("byteorder", "").lower() == "highbytefirst"
-    return np.dtype((">" if big else "<") + _TYPES[kind.lower()])
+    order, number = header.get("byteorder", ""), _TYPES[kind.lower()]
+    if order.lower() not in _ORDERS and number[1:] != "1":
+        raise SinogramError(
+            f"{file}: ByteOrder is {one_line(order, 30)!r}; expected HighByteFirst or LowByteFirst; save it again"
+        )
+    return np.dtype(_ORDERS.get(order.lower(), "<") + number)
 
 
 def _shape_of(file: Path, header: dict[str, str]) -> tuple[int, ...]:

@@ -30,10 +30,12 @@ def read_xtekct(path: Path, on_note: Note) -> Readings:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise SinogramError(f"{path} is larger than 1 MiB; expected the settings of a scan")
-        settings = configparser.ConfigParser(interpolation=None, strict=False)
+        settings = configparser.ConfigParser(interpolation=None)
         settings.read_string(path.read_text(encoding="utf-8", errors="replace"))
     except OSError as error:
         raise SinogramError(f"{path} cannot be read ({error.strerror})") from error
+    except configparser.DuplicateOptionError as error:
+        raise SinogramError(f"{path} says {one_line(error.option, 30)} twice; leave one of them in") from error
     except configparser.Error as error:
         raise SinogramError(f"{path} is no settings file ({one_line(str(error), 80)})") from error
     found = settings[_SECTION] if settings.has_section(_SECTION) else {}

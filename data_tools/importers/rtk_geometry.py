@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -83,11 +84,22 @@ def _views(path: Path) -> list[dict[str, str]]:
         raise SinogramError(f"{path} is no valid XML ({one_line(str(error), 80)}); copy it again") from error
     if root.tag != _ROOT:
         raise SinogramError(f"{path} holds {one_line(root.tag, 40)}; expected {_ROOT}, a geometry of RTK")
-    shared = {one.tag: (one.text or "") for one in root if one.tag != "Projection"}
-    views = [shared | {part.tag: (part.text or "") for part in one} for one in root if one.tag == "Projection"]
+    shared = _said(path, [one for one in root if one.tag != "Projection"])
+    views = [shared | _said(path, one) for one in root if one.tag == "Projection"]
     if not 0 < len(views) <= _MOST_VIEWS:
         raise SinogramError(f"{path} has {len(views)} elements Projection; expected one a view")
     return views
+
+
+def _said(path: Path, elements: Iterable[ET.Element]) -> dict[str, str]:
+    """Texts by name; SinogramError where two of a name contradict each other."""
+    found: dict[str, str] = {}
+    for one in elements:
+        text = one.text or ""
+        if found.setdefault(one.tag, text) != text:
+            both = " and ".join(one_line(part, 20) for part in (found[one.tag], text))
+            raise SinogramError(f"{path}: {one_line(one.tag, 40)} is said twice, {both}; leave one of them in")
+    return found
 
 
 def _number(path: Path, view: dict[str, str], name: str, default: float | None) -> float:

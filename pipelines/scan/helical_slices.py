@@ -169,5 +169,5 @@ def check_field_of_view(geometry: HelicalBeam, grid: VolumeGrid) -> None:
 
 def _of_helix(sinogram: Sinogram, what: str) -> tuple[HelicalBeam, VolumeGrid]:
     if not isinstance(sinogram.geometry, HelicalBeam) or not isinstance(sinogram.grid, VolumeGrid):
-        raise UsageError(f"{what} of helical scans; this is a {sinogram.geometry.name} beam; leave them out")
+        raise UsageError(f"{what} of helical scans; this is a {sinogram.geometry.name} beam; go on without")
     return sinogram.geometry, sinogram.grid

@@ -65,6 +65,7 @@ BAD = {
     "cut short": (by_hand(FRAMES[0])[:-3], "40 bytes, 37 are there"),
     "compressed": (by_hand(FRAMES[0], "Compression = ZCompression ;\n"), "compressed"),
     "other numbers": (by_hand(FRAMES[0]).replace(b"UnsignedShort", b"StringOfPearl"), "DataType"),
+    "other order": (by_hand(FRAMES[0]).replace(b"HighByteFirst", b"MiddleEndian "), "ByteOrder is 'MiddleEndian"),
     "no size": (by_hand(FRAMES[0]).replace(b"Dim_1 = 5", b"Dim_1 = x"), "Dim_1"),
     "no header": (by_hand(FRAMES[0]) + b"rubbish", "no header at byte"),
     "absurd": (by_hand(FRAMES[0]).replace(b"Dim_1 = 5 ", b"Dim_1 = 999999 "), "cut short"),

@@ -71,6 +71,7 @@ def test_water_has_its_hu(scan):
         ("Projections=40", "Projections=41", "41 Projections, and 40 files"),
         ("DetectorPixelsX=48", "DetectorPixelsX=50", "expected 4 x 50"),
         ("WhiteLevel=60000", "WhiteLevel=-1", "WhiteLevel"),
+        ("SrcToObject=200", "SrcToObject=200\nSrcToObject=20", "says srctoobject twice"),
     ],
 )
 def test_settings_that_contradict_or_lack(scan, before, after, said):

@@ -59,6 +59,10 @@ BAD = {
     "no number": (WHOLE.replace(">500<", ">far<"), "SourceToIsocenterDistance is 'far'"),
     "tilted": (WHOLE.replace("SourceOffsetX", "OutOfPlaneAngle"), "OutOfPlaneAngle is 2.5"),
     "moving": (WHOLE.replace(">7<", ">8<", 1), "ProjectionOffsetX changes from 7 to 8"),
+    "said twice": (
+        WHOLE.replace("<SourceOffsetX>", "<SourceOffsetX>3</SourceOffsetX><SourceOffsetX>"),
+        "SourceOffsetX is said twice, 3 and 2.5",
+    ),
     "no view": (f"{HEAD}</RTKThreeDCircularGeometry>", "0 elements Projection"),
     "cut short": (WHOLE[:-40], "no valid XML"),
     "of another kind": ("<html></html>", "holds html"),
