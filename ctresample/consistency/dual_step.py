@@ -34,7 +34,7 @@ def dual_proximal_step(
     Arguments as of `proximal_step`, and ``tolerance``: a slice is done before when an iteration moved its image less
     than this (root mean square); 0 for all iterations. Differentiable with respect to ``x0`` and ``y``.
     """
-    own = torch.as_tensor(1 / spread, dtype=y.dtype, device=y.device)
+    own = 1 / spread if isinstance(spread, torch.Tensor) else y.new_full((), 1 / spread)
     scale = 1 / torch.hypot(A.row_norms, own)
     B, own_share = Weighted(A, scale), (scale * own).square()
     r = scale * (y - A(x0))
