@@ -179,6 +179,11 @@ def _each(values: Iterable[Any]) -> list[Any]:
     return list(dict.fromkeys(values))
 
 
+def name_of(method: str) -> str:
+    """As tables and pictures of a measured scan call it."""
+    return "ReSample" if method == "resample" else method.upper()
+
+
 def measured(rows: Sequence[Row]) -> str:
     """A line a method, of a scan that was measured: few views and those left out, then all."""
     few, many = sorted({row["views"] for row in rows})
@@ -188,7 +193,7 @@ def measured(rows: Sequence[Row]) -> str:
         a, b = found[method, few], found[method, many]
         lines.append(
             [
-                {"resample": "ReSample"}.get(method, method.upper()),
+                name_of(method),
                 f"{a['fitted_ratio']:.2f}",
                 f"{a['other_ratio']:.2f} ± {a['other_spread']:.2f}",
                 f"{a['difference']:.1%}",

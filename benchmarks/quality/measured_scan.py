@@ -29,7 +29,7 @@ from ctresample.sinogram import Sinogram
 from ctresample.units import hu_to_mu
 
 sys.path.append(str(Path(__file__).parents[1] / "docs"))
-from trust_tables import trust_table
+from trust_tables import name_of, trust_table
 
 SCAN = Path(ctresample.__file__).parent / "demo_data" / "htc2022_tb_stitched.npz"
 SIDECAR = SCAN.with_suffix(".json")
@@ -40,7 +40,6 @@ STEP = 10
 """Every tenth view is kept."""
 
 ORDER = ("fbp", "sirt", "cgls", "wls", "tv", "resample")
-NAMES = {"resample": "ReSample"}
 
 Image = NDArray[np.floating]
 
@@ -113,7 +112,7 @@ def main() -> None:
     results = arguments.out / "results.jsonl"
     results.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows), encoding="utf-8")
     draw(
-        {(NAMES.get(method, method.upper()), views): image for (method, views), image in images.items()},
+        {(name_of(method), views): image for (method, views), image in images.items()},
         whole.grid,
         arguments.out / "picture.png",
     )

@@ -11,6 +11,11 @@ import numpy as np
 from ctresample.geometry.arcs import is_limited
 from ctresample.sinogram import Sinogram
 
+_LIMITED = (
+    "this scan is of a limited angle, of which the denoiser of scans has seen few: total variation may come nearer to "
+    "the truth, and preset fast does"
+)
+
 
 @dataclass(frozen=True)
 class TrainedScans:
@@ -51,13 +56,8 @@ class TrainedScans:
             found.append(f"{geometry.n_views} views")
         if photons is not None and not self.photons[0] <= photons <= self.photons[1]:
             found.append(f"{photons:.3g} photons a ray")
-        if not found and is_limited(geometry):
-            return (
-                "this scan is of a limited angle, of which the denoiser of scans has seen few: total variation may "
-                "come nearer to the truth, and preset fast does"
-            )
         if not found:
-            return None
+            return _LIMITED if is_limited(geometry) else None
         low, high = self.photons
         return (
             f"this scan, of {' and '.join(found)}, is beyond those that the denoiser of scans was trained on "

@@ -34,12 +34,12 @@ def with_start(settings: S, model: LearnedModel | None, sinogram: Sinogram | Non
     """
     if settings is None or getattr(settings, "warm_start", None) != "itnet":
         return settings
-    serves = False
-    if by_itself and sinogram is not None and getattr(model, "is_conditioned", False):
-        scans = getattr(getattr(model, "config", None), "condition_scans", None)
-        serves = scans is None or scans.beyond(sinogram) is None
     if sinogram is not None and is_limited(sinogram.geometry):
         given: Any = settings
         level, steps = max(LIMITED_LEVEL, given.start_level), max(LIMITED_STEPS, given.n_steps)
         return replace(settings, warm_start="tv", start_level=level, n_steps=steps)
-    return settings if serves else replace(settings, warm_start="tv")
+    if by_itself and sinogram is not None and getattr(model, "is_conditioned", False):
+        scans = getattr(getattr(model, "config", None), "condition_scans", None)
+        if scans is None or scans.beyond(sinogram) is None:
+            return settings
+    return replace(settings, warm_start="tv")

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from ctresample.consistency import Neighbours
 from ctresample.geometry import ImageGrid, ParallelBeam
 from ctresample.operators import SparseProjector, StackProjector
-from ctresample.solvers.resample import ReSampleSettings, resample
+from ctresample.solvers.resample import PRESETS, resample
 
 GRID = ImageGrid((32, 32), 6.0)
 
 
 @pytest.mark.parametrize("spread", ["misfit", "level"])
 def test_a_slice_does_not_depend_on_the_others(spread, phantoms, toy_prior):
-    settings = ReSampleSettings(
-        n_steps=2,
-        start_level=0.1,
-        stop_level=0.01,
-        pixel_level=1.0,
-        latent_level=0.0,
-        skip=1,
-        inner_steps=0,
-        pixel_optimiser="dual",
-        cg_iterations=5,
-        spread=spread,
-        resampling="encoding",
-        averaged_steps=1,
-        final="none",
-        residual_target=0.95,
-    )
+    few = {"n_steps": 2, "start_level": 0.1, "stop_level": 0.01, "averaged_steps": 1, "final": "none"}
+    settings = replace(PRESETS["fast"], spread=spread, **few)
     A = SparseProjector(ParallelBeam.for_grid(GRID, 10), GRID)
     image = phantoms.image(GRID, phantoms.head(GRID))
     truth = phantoms.as_batch(image, image.T / 2, image / 4, dtype=A.dtype)
