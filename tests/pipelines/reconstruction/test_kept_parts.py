@@ -6,20 +6,22 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ctresample.data_tools.sinogram.writing import write_sinogram
 from ctresample.errors import UsageError
-from ctresample.geometry import ImageGrid
+from ctresample.geometry import HelicalBeam, ImageGrid, VolumeGrid
 from ctresample.pipelines.reconstruction import solve_parts as module
-from ctresample.pipelines.reconstruction.kept_parts import remove_parts
+from ctresample.pipelines.reconstruction.kept_parts import KeptParts, remove_parts
 from ctresample.pipelines.reconstruction.reconstruct import reconstruct
 from ctresample.pipelines.reconstruction.room import check_room
 from ctresample.pipelines.results.options import ResultOptions
 from ctresample.pipelines.results.run import make_result
 from ctresample.pipelines.scan.simulate import simulate
+from ctresample.sinogram import Sinogram
 from ctresample.volume import Volume
 
 
@@ -72,10 +74,38 @@ def test_after_a_stop(method, z_coupling, scan, tmp_path, monkeypatch):
 
 def test_damaged_parts_are_made_again(scan, tmp_path):
     whole = reconstruct(scan, method="fbp", parts_folder=tmp_path / "parts")
-    for place, content in zip(sorted((tmp_path / "parts").glob("*.npz")), (b"", b"PK not a zip"), strict=False):
-        place.write_bytes(content)
-    again = reconstruct(scan, method="fbp", parts_folder=tmp_path / "parts")
-    np.testing.assert_array_equal(again.image_hu, whole.image_hu)
+    place = min((tmp_path / "parts").glob("*.npz"))
+    content = place.read_bytes()
+    entry = content.index(b"PK\x01\x02")  # of the first array; then the version, flags and compression asked for
+    flipped = [
+        content[: entry + k] + bytes([byte]) + content[entry + k + 1 :] for k, byte in ((6, 99), (8, 1), (10, 8))
+    ]
+    for damaged in (b"", b"PK not a zip", *flipped):
+        place.write_bytes(damaged)
+        again = reconstruct(scan, method="fbp", parts_folder=tmp_path / "parts")
+        np.testing.assert_array_equal(again.image_hu, whole.image_hu)
+        assert place.read_bytes() != damaged
+
+
+def test_a_scan_that_differs_in_any_part_of_its_geometry_is_another(tmp_path):
+    grid = VolumeGrid((2, 16, 16), 10.0, 4.0)
+    angles = tuple(np.linspace(0, 6, 8))
+    flying = HelicalBeam(
+        angles_rad=angles,
+        n_detectors=24,
+        detector_pitch_mm=16.0,
+        centre_z_mm=angles,
+        n_detector_rows=2,
+        detector_row_pitch_mm=6.0,
+        spot_angle_rad=(0.001,) * 8,
+        source_to_axis_mm=600.0,
+        source_to_detector_mm=1000.0,
+    )
+    scan = Sinogram(np.zeros(flying.shape), flying, grid, np.diag([10.0, 10.0, 4.0, 1.0]))
+    KeptParts(tmp_path, scan, {})
+    still = replace(scan, geometry=replace(flying, spot_angle_rad=()))
+    with pytest.raises(UsageError, match="keeps parts of another scan"):
+        KeptParts(tmp_path, still, {})
 
 
 def test_folders_of_something_else(scan, tmp_path):
