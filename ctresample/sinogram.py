@@ -16,9 +16,10 @@ from ctresample.bad_rays import BAD_RAY_SIGMA, filled
 from ctresample.display import as_html, middle, scan_picture
 from ctresample.errors import SinogramError, UsageError
 from ctresample.geometry import Geometry, Grid
+from ctresample.geometry.beam import MOST_TURNED_RAD
 from ctresample.noise import line_integral_variance
 from ctresample.units import MU_WATER_PER_MM
-from ctresample.volume import offsets_problem, place_of_part, settle_place, slice_origins_mm
+from ctresample.volume import affine_problem, offsets_problem, place_of_part, settle_place, slice_origins_mm
 
 NOISE_FREE_SIGMA = 2e-3
 """Standard deviation assumed for data said to be free of noise, relative to the slice's root mean square:
@@ -99,6 +100,8 @@ class Sinogram:
             )
         if self.headers and len(self.headers) != self.n_slices:
             raise SinogramError(f"sinogram has {self.n_slices} slices but {len(self.headers)} headers")
+        if (problem := affine_problem(self.affine)) is not None:
+            raise SinogramError(f"sinogram {problem}")
         if is_volume and self.slice_offsets_mm is not None:
             raise SinogramError("a cone beam's image has even steps between slices; leave slice_offsets_mm out")
         if (problem := offsets_problem(self.slice_offsets_mm, self.n_slices)) is not None:
@@ -134,9 +137,16 @@ class Sinogram:
             return
         if self.geometry.is_volume:
             raise SinogramError("a cone beam sees all slices from the same angles; leave angle_shifts_rad out")
-        if len(shifts) != self.n_slices or not np.isfinite(shifts).all():
+        fix = "or leave them out where all slices are seen from the same angles"
+        if len(shifts) != self.n_slices:
             raise SinogramError(
-                f"sinogram: angle_shifts_rad are {len(shifts)} for {self.n_slices} slices; expected a finite one each"
+                f"sinogram has {len(shifts)} angle_shifts_rad for {self.n_slices} slices; give one each, {fix}"
+            )
+        far = np.flatnonzero(~(np.abs(shifts) <= MOST_TURNED_RAD))
+        if len(far):
+            raise SinogramError(
+                f"sinogram: angle_shifts_rad of slice {far[0]} is {shifts[far[0]]:g}; expected radians, up to "
+                f"{MOST_TURNED_RAD:g}; correct it, {fix}"
             )
 
     def _fill_bad_rays(self) -> None:

@@ -45,8 +45,8 @@ class Volume:
         object.__setattr__(self, "hu", as_array(self.hu, "volume hu"))
         if self.hu.ndim != 3 or 0 in self.hu.shape:
             raise GeometryError(f"volume hu has shape {self.hu.shape}; expected (slices, rows, columns), none 0")
-        if self.affine.shape != (4, 4) or not np.isfinite(self.affine).all():
-            raise GeometryError("volume affine must be a finite 4 x 4 matrix (column, row, slice -> LPS mm)")
+        if (problem := affine_problem(self.affine)) is not None:
+            raise GeometryError(f"volume {problem}")
         if self.headers and len(self.headers) != len(self.hu):
             raise GeometryError(f"volume has {len(self.hu)} slices but {len(self.headers)} headers")
         if (problem := offsets_problem(self.slice_offsets_mm, len(self.hu))) is not None:
@@ -125,12 +125,27 @@ def place_of_part(
     offsets_mm: tuple[float, ...] | None,
     kept: Sequence[int],
 ) -> tuple[NDArray[np.float64], tuple[float, ...] | None]:
-    """Affine and offsets of some slices, in rising order, of a stack with these."""
+    """Affine and offsets of some slices, in rising order, of a stack with these.
+
+    Their step is the median of their own; a single slice keeps that of the stack.
+    """
     affine, origins_mm = affine.copy(), origins_mm[list(kept)]
     affine[:3, 3] = origins_mm[0]
     if len(kept) == 1 or (offsets_mm is None and (np.diff(kept) == 1).all()):
         return affine, None
-    return affine, tuple(np.linalg.norm(origins_mm - origins_mm[0], axis=1).tolist())
+    offsets = np.linalg.norm(origins_mm - origins_mm[0], axis=1)
+    steps = np.diff(offsets)
+    step_mm = float(np.median(steps))
+    affine[:3, 2] *= step_mm / np.linalg.norm(affine[:3, 2])
+    even = np.abs(steps - step_mm).max() <= 1e-6 * step_mm  # but for rounding
+    return affine, None if even else tuple(offsets.tolist())
+
+
+def affine_problem(affine: NDArray[np.float64]) -> str | None:
+    """What is wrong with an affine, in words; None if nothing is."""
+    if affine.shape == (4, 4) and np.isfinite(affine).all():
+        return None
+    return "affine must be a finite 4 x 4 matrix (column, row, slice -> LPS mm)"
 
 
 def offsets_problem(offsets_mm: tuple[float, ...] | None, n_slices: int) -> str | None:

@@ -51,6 +51,8 @@ def test_beam(make):
     for angle in (math.nan, math.inf):
         with pytest.raises(GeometryError, match="not finite"):
             make((0.0, angle), 8, 1.0)
+    with pytest.raises(GeometryError, match=r"view angle is 1e\+17; expected radians, up to 1e\+06"):
+        make((0.0, 1e17), 8, 1.0)
     for value in NOT_POSITIVE:
         with pytest.raises(GeometryError, match="detector_pitch_mm"):
             make((0.0,), 8, value)

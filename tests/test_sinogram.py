@@ -42,6 +42,21 @@ def test_headers(values):
         sinogram(values, headers=({}, {}))
 
 
+@pytest.mark.parametrize("affine", [np.eye(3), np.diag([1.0, 1.0, np.nan, 1.0])])
+def test_affine(values, affine):
+    with pytest.raises(SinogramError, match="sinogram affine must be a finite 4 x 4 matrix"):
+        replace(sinogram(values), affine=affine)
+
+
+@pytest.mark.parametrize("shift", [np.nan, np.inf, 1e17])
+def test_turns_of_slices_that_no_angle_has(values, shift):
+    """Beyond some size a number no longer tells angles apart, and cosines of it are any."""
+    with pytest.raises(SinogramError, match="angle_shifts_rad of slice 1 is .*; expected radians, up to 1e"):
+        sinogram(values, angle_shifts_rad=(0.0, shift, 0.1))
+    with pytest.raises(SinogramError, match="2 angle_shifts_rad for 3 slices"):
+        sinogram(values, angle_shifts_rad=(0.0, 0.1))
+
+
 def test_offsets_of_slices(values):
     assert sinogram(values, slice_offsets_mm=(0.0, 1.0, 4.0)).slice_origins_mm[:, 2].tolist() == [0, 1, 4]
     with pytest.raises(SinogramError, match="3 slices but 2 slice offsets"):

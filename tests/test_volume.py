@@ -49,6 +49,20 @@ def test_offsets_of_slices(offsets):
         Volume(HU, np.eye(4), slice_offsets_mm=offsets)
 
 
+def test_a_part_has_its_own_median_step():
+    whole = Volume(np.zeros((7, 2, 2)), np.diag([1.0, 1.0, -2.0, 1.0]))
+    every_second = whole.part([1, 3, 5])
+    assert every_second.slice_offsets_mm is None
+    assert every_second.spacing_mm[2] == 4
+    assert every_second.slice_origins_mm[:, 2].tolist() == [-2, -6, -10]
+    gap = whole.part([0, 2, 4, 5])
+    assert gap.slice_offsets_mm == (0, 4, 8, 10)
+    assert gap.spacing_mm[2] == 4
+    assert gap.slice_origins_mm[:, 2].tolist() == [0, -4, -8, -10]
+    assert gap.part([2, 3]).spacing_mm[2] == 2
+    assert gap.part([2]).spacing_mm[2] == 4  # of one slice, what it was
+
+
 def test_other_values_in_the_same_place():
     volume = Volume(HU, np.diag([1.0, 2.0, 3.0, 1.0]), ({"a": 1}, {}))
     other = volume.with_hu(HU + 7)

@@ -19,6 +19,10 @@ if TYPE_CHECKING:  # geometry alone must cost no torch
     import torch
 
 
+MOST_TURNED_RAD = 1e6
+"""Of an angle: where a number is larger, angles next to each other soon become one."""
+
+
 @dataclass(frozen=True, repr=False)
 class Beam(ABC):
     """A circular scan; see the package for axes and signs.
@@ -41,6 +45,8 @@ class Beam(ABC):
             raise GeometryError("geometry: there are 0 views; expected at least 1 view angle")
         if not np.isfinite(self.angles_rad).all():
             raise GeometryError("geometry: a view angle is not finite; expected radians")
+        if abs(far := max(self.angles_rad, key=abs)) > MOST_TURNED_RAD:
+            raise GeometryError(f"geometry: a view angle is {far:g}; expected radians, up to {MOST_TURNED_RAD:g}")
         check_positive("geometry", n_detectors=self.n_detectors, detector_pitch_mm=self.detector_pitch_mm)
         check_finite("geometry", detector_offset_mm=self.detector_offset_mm)
 

@@ -239,7 +239,7 @@ except OutputError as error:
         ({"electronic_noise": -1.0}, "electronic_noise"),
         ({"affine": np.diag([1.0, 0, 1, 1])}, "no column of zeros"),
         ({"affine": np.ones((4, 4))}, "0, 0, 0, 1"),
-        ({"affine": np.eye(3)}, "affine_lps_mm"),
+        ({"affine": np.eye(3)}, "affine must be a finite 4 x 4 matrix"),
         ({"headers": ({"a": {1, 2}},) * 3}, "a DICOM header cannot be stored as JSON"),
         ({"headers": ({"a": float("inf")},) * 3}, "a DICOM header cannot be stored as JSON"),
         ({"origin": "\ud800"}, "Invalid JSON: .*hex escape"),
