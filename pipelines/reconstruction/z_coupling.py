@@ -92,11 +92,14 @@ def coupling_of(asked: ZCoupling, method: Method, sinogram: Sinogram) -> Couplin
         if asked == "auto":
             return Coupling(0.0, reason)
         raise UsageError(f"z_coupling is {wanted:g}, but {reason}; use auto or none")
+    runs = _runs(sinogram, step_mm)
+    n_other = len(runs) - 1
+    but = f", but for {n_other} step{'s'[: n_other > 1]}, over which nothing is coupled" if n_other else ""
     return Coupling(
         wanted,
-        f"slices are {step_mm:.3g} mm apart",
+        f"slices are {step_mm:.3g} mm apart{but}",
         step_mm,
-        _runs(sinogram, step_mm),
+        runs,
         sinogram.angle_shifts_rad is not None,
     )
 
