@@ -144,9 +144,13 @@ class ImageUNet(nn.Module):
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """`PriorError` unless images of ``(rows, columns)`` are of the size trained on."""
-        size = self.config.image_size
+        size, found = self.config.image_size, " x ".join(map(str, shape))
+        if len(shape) == 3:
+            raise PriorError(
+                f"fbp-unet {self.config.name} takes slices one by one; the image grid is a volume of {found}; choose "
+                "another method, such as tv"
+            )
         if tuple(shape) != (size, size):
-            found = " x ".join(map(str, shape))
             raise PriorError(
                 f"fbp-unet {self.config.name} was trained on {size} x {size} pixels; the image grid is {found}; choose "
                 "that size, or train another"

@@ -93,6 +93,12 @@ def test_another_image_size(network):
         fbp_unet(torch.zeros(1, 1, *scan.shape), scan, grid, network)
 
 
+def test_a_volume(network):
+    """However large: another size is no way out."""
+    with pytest.raises(PriorError, match="takes slices one by one; the image grid is a volume of 4 x 16 x 16.*method"):
+        network.check_shape((4, 16, 16))
+
+
 # ---------------------------------------------------------------- files
 
 
