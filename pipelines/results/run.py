@@ -112,6 +112,10 @@ def make_result(
     place, tell = as_path(folder, "folder"), progress or (lambda share, step: None)
     if parts_folder is not None and options.uncertainty:
         raise UsageError("a folder of parts keeps one reconstruction; leave it or the uncertainty out")
+    if parts_folder is not None and as_path(parts_folder, "parts_folder").resolve().is_relative_to(place.resolve()):
+        raise UsageError(
+            f"{parts_folder} lies in the folder of the result, which takes its place; choose one beside it"
+        )
     with whole_folder(place) as unfinished:
         own_origin = sinogram.origin
         if deidentifier:
