@@ -133,6 +133,9 @@ def _facts(result: Reconstruction) -> dict[str, str]:
         "Image": f"{display.slices_in_words(result.image_hu.shape)} of {sinogram.grid.pixel_size_mm:.4g} mm",
         "ctresample": ctresample.__version__,
     }
+    if result.z_coupling and sinogram.n_slices > 1:
+        strength, why = result.z_coupling["strength"], result.z_coupling["why"]
+        facts["Neighbours"] = f"coupled, strength {strength:g}: {why}" if strength else f"not coupled: {why}"
     if result.seed is not None:
         facts["Seed"] = str(result.seed)
     if prior:

@@ -57,6 +57,24 @@ def test_a_whole_result_in_one_call(tmp_path, sinogram, volume):
     assert seen[-1] == (1, "writing")
 
 
+def test_the_page_says_what_slices_did_for_each_other(tmp_path, sinogram):
+    coupled = "coupled, strength 0.5: slices are 2 mm apart"
+    for method, z_coupling, said in (("wls", "0.5", coupled), ("wls", "none", "not coupled: not asked for")):
+        place = tmp_path / z_coupling
+        make_result(sinogram, ResultOptions(method=method, formats=("nrrd",), z_coupling=z_coupling), place)
+        assert f"<dt>Neighbours</dt><dd>{said}</dd>" in (place / "report.html").read_text()
+    make_result(sinogram.part([0]), ResultOptions(method="fbp", formats=("nrrd",)), tmp_path / "one")
+    assert "<dt>Neighbours</dt>" not in (tmp_path / "one" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("parts", ["out", "out/parts"])
+def test_parts_are_not_kept_where_the_result_will_be(tmp_path, sinogram, parts):
+    """After a stop the folder would not be empty, and the result takes its place."""
+    with pytest.raises(UsageError, match=f"{parts} lies in the folder of the result"):
+        make_result(sinogram, ResultOptions(method="fbp"), tmp_path / "out", parts_folder=tmp_path / parts)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_failure_leaves_nothing(tmp_path, sinogram):
     with pytest.raises(UsageError, match="batch_size is 0"):
         make_result(sinogram, ResultOptions(method="fbp"), tmp_path / "out", batch_size=0)
