@@ -54,19 +54,23 @@ def parts_of(sinogram: Sinogram, coupling: Coupling, make: Callable[..., Project
     Args:
         sinogram: the scan.
         coupling: of its slices.
-        make: the projector of a geometry; those of equal angles are made once.
+        make: the projector of a geometry. Those of equal angles are made once, and kept as long as parts in a row need
+            them: a matrix takes a hundred times the memory of a slice.
         batch_size: slices at a time.
     """
     n = sinogram.n_slices
     made: dict[float, Projector] = {}
 
-    def projector(shift: float) -> Projector:
-        if shift not in made:
-            made[shift] = make(sinogram.turned(shift))
-        return made[shift]
+    def projectors(wanted: Sequence[float]) -> list[Projector]:
+        for shift in made.keys() - set(wanted):
+            del made[shift]
+        for shift in wanted:
+            if shift not in made:
+                made[shift] = make(sinogram.turned(shift))
+        return [made[shift] for shift in wanted]
 
     if sinogram.geometry.is_volume:
-        yield Part((), slice(0, n), projector(0.0), is_volume=True)
+        yield Part((), slice(0, n), projectors([0.0])[0], is_volume=True)
         return
     shifts = sinogram.angle_shifts_rad or (0.0,) * n
     alone: list[int] = []
@@ -77,13 +81,13 @@ def parts_of(sinogram: Sinogram, coupling: Coupling, make: Callable[..., Project
             continue
         for begin, end in slabs(first, stop, SLAB_BATCHES * batch_size, halo):
             low, high = max(first, begin - halo), min(stop, end + halo)
-            A = StackProjector([projector(shifts[k]) for k in range(low, high)], coupling.step_mm)
+            A = StackProjector(projectors(shifts[low:high]), coupling.step_mm)
             yield Part(tuple(range(low, high)), slice(begin - low, end - low), A, is_volume=True)
     for shift in dict.fromkeys(shifts[k] for k in alone):
         group = [k for k in alone if shifts[k] == shift]
         for begin in range(0, len(group), batch_size):
             numbers = tuple(group[begin : begin + batch_size])
-            yield Part(numbers, slice(0, len(numbers)), projector(shift), is_volume=False)
+            yield Part(numbers, slice(0, len(numbers)), projectors([shift])[0], is_volume=False)
 
 
 def halo_of(coupling: Coupling) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ctresample.errors import UsageError
-from ctresample.geometry import ImageGrid
+from ctresample.geometry import ImageGrid, ParallelBeam
 from ctresample.pipelines.reconstruction import parts
 from ctresample.pipelines.reconstruction.maps import residual_map
 from ctresample.pipelines.reconstruction.methods import METHODS
@@ -93,6 +94,34 @@ class _Nothing:
     range_shape = domain_shape = (1, 1)
     device = dtype = None
     exact_adjoint = True
+
+
+@pytest.mark.parametrize("asked", ["auto", "none"])
+def test_matrices_of_angles_that_do_not_come_again_are_let_go(asked, volume, monkeypatch):
+    """Or a volume whose slices are all seen from other angles would hold one for each of them."""
+    monkeypatch.setattr(parts, "SLAB_BATCHES", 1)
+    monkeypatch.setattr(parts, "HALO_MM", 2.0)
+    monkeypatch.setattr(parts, "LEAST_HALO", 1)
+    hu = np.concatenate([volume.hu] * 4)
+    scan = Sinogram(
+        np.zeros((len(hu), 4, 8)),
+        ParallelBeam((0.0, 0.5, 1.0, 1.5), 8, 30.0),
+        ImageGrid((32, 32), 6.0),
+        volume.affine,
+        angle_shifts_rad=tuple(np.arange(len(hu)) / 100),
+    )
+    there, most = weakref.WeakSet(), 0
+
+    def make(geometry):
+        nonlocal most
+        there.add(made := _Nothing())
+        most = max(most, len(there))
+        return made
+
+    coupling = coupling_of(asked, METHODS["tv"], scan)
+    solved = [k for part in parts.parts_of(scan, coupling, make, 4) for k in part.slices[part.kept]]
+    assert solved == list(range(len(hu)))
+    assert most <= 2 * max(1, parts.largest_slab(coupling, 4))  # of one part, while the next one is made
 
 
 def test_single_slices_are_as_before(staggered):
