@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from ctresample.consistency import noise_ratio, residual_ratio
 from ctresample.geometry import Geometry
 from ctresample.operators import Projector, make_projector
+from ctresample.operators.choice import MATRIX_BUDGET_BYTES
 from ctresample.pipelines.reconstruction.in_parts import InParts
 from ctresample.pipelines.reconstruction.kept_parts import KeptPart, KeptParts
-from ctresample.pipelines.reconstruction.parts import Part, by_slice, neighbours_of, parts_of
+from ctresample.pipelines.reconstruction.parts import Part, by_slice, largest_slab, neighbours_of, parts_of
 from ctresample.pipelines.reconstruction.plan import Plan
 from ctresample.pipelines.reconstruction.slab import inside
 from ctresample.pipelines.reconstruction.slice_generators import slice_generators
@@ -61,13 +62,17 @@ def solve_parts(
     judge = _judge_of(plan)
     sigma = np.ones_like(scan.values) if judge else scan.sigma()
 
-    def make(geometry: Geometry) -> Projector:
-        return projector or make_projector(geometry, scan.grid, device=plan.device)
-
     # filled, for an empty one would take its memory only as it is written to: more and more
     image_hu = np.full((n, *scan.grid.shape[-2:]), np.nan, np.float32)
     ratios, history, done = np.full(n, np.nan), _History(), 0
     at_once = 1 if plan.method.one_by_one else plan.batch_size
+    # the same for all parts, whichever are made again after a stop
+    n_sets = min(len(set(scan.angle_shifts_rad or (0.0,))), max(1, largest_slab(plan.coupling, at_once)))
+
+    def make(geometry: Geometry) -> Projector:
+        budget = MATRIX_BUDGET_BYTES // n_sets
+        return projector or make_projector(geometry, scan.grid, device=plan.device, memory_budget_bytes=budget)
+
     for number, part in enumerate(parts_of(scan, plan.coupling, make, at_once)):
         own = list(part.slices or range(n))
         kept = own[part.kept]

@@ -10,7 +10,9 @@ import pytest
 
 from ctresample.errors import UsageError
 from ctresample.geometry import ImageGrid, ParallelBeam
-from ctresample.pipelines.reconstruction import parts
+from ctresample.operators import make_projector
+from ctresample.operators.choice import MATRIX_BUDGET_BYTES
+from ctresample.pipelines.reconstruction import parts, solve_parts
 from ctresample.pipelines.reconstruction.maps import residual_map
 from ctresample.pipelines.reconstruction.methods import METHODS
 from ctresample.pipelines.reconstruction.reconstruct import reconstruct
@@ -122,6 +124,19 @@ def test_matrices_of_angles_that_do_not_come_again_are_let_go(asked, volume, mon
     solved = [k for part in parts.parts_of(scan, coupling, make, 4) for k in part.slices[part.kept]]
     assert solved == list(range(len(hu)))
     assert most <= 2 * max(1, parts.largest_slab(coupling, 4))  # of one part, while the next one is made
+
+
+@pytest.mark.parametrize(("asked", "sets"), [("auto", 4), ("none", 1)])
+def test_matrices_of_a_slab_share_what_one_may_take(asked, sets, staggered, monkeypatch):
+    budgets = set()
+
+    def watched(*args, memory_budget_bytes, **options):
+        budgets.add(memory_budget_bytes)
+        return make_projector(*args, memory_budget_bytes=memory_budget_bytes, **options)
+
+    monkeypatch.setattr(solve_parts, "make_projector", watched)
+    reconstruct(staggered, method="wls", z_coupling=asked)
+    assert budgets == {MATRIX_BUDGET_BYTES // sets}
 
 
 def test_single_slices_are_as_before(staggered):
