@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ctresample.bad_rays import BAD_RAY_SIGMA
 from ctresample.data_tools.sinogram.consistency import conjugates, lost_views, moments, transposed
+from ctresample.geometry import ConeBeam, VolumeGrid
 from ctresample.geometry.arcs import is_limited, missing_rad, unmeasured_rad, widest_step
 from ctresample.sinogram import EDGE_AIR_SHARE, NOISE_FREE_SIGMA, Sinogram
 
@@ -269,4 +270,20 @@ def _unknown(sinogram: Sinogram) -> Iterator[str]:
         yield f"{share:.0%} of the rays are not known: what is seen of the object may be little"
 
 
-CHECKS: tuple[Check, ...] = (_levels, _air, _truncation, _angles, _views, _unknown)
+def _panel(sinogram: Sinogram) -> Iterator[str]:
+    """Slices of a cone beam above or below what the panel sees at the axis, where an image shows something, too."""
+    geometry, grid = sinogram.geometry, sinogram.grid
+    if not (isinstance(geometry, ConeBeam) and isinstance(grid, VolumeGrid)):
+        return
+    rows, half = geometry.detector_rows_mm, geometry.detector_row_pitch_mm / 2
+    low, high = (rows[0] - half) / geometry.magnification, (rows[-1] + half) / geometry.magnification
+    unseen = np.flatnonzero((grid.z_mm < low) | (grid.z_mm > high))
+    if len(unseen):
+        yield (
+            f"{len(unseen)} of {sinogram.n_slices} slices lie beyond the panel, which sees z {low:.4g} to {high:.4g} "
+            f"mm at the axis (slice {unseen[0] + 1} is at {grid.z_mm[unseen[0]]:.4g} mm): what the image shows there "
+            "was not measured; choose fewer slices when it is imported, or check the rows, their pitch and offset"
+        )
+
+
+CHECKS: tuple[Check, ...] = (_levels, _air, _truncation, _panel, _angles, _views, _unknown)

@@ -418,3 +418,12 @@ def test_residuals():
     assert "pixels of 8 mm are too coarse" in residual_finding([3], coarse, fitted=True)
     assert "stopped early (tv goes on)" in residual_finding([3], coarse, fitted=True, early=True)
     assert "says nothing about the image" in residual_finding([0.9], scan.every(30), fitted=True)
+
+
+def test_slices_that_the_panel_does_not_see():
+    grid = VolumeGrid((7, 32, 32), 6.0, 2.0)
+    whole = ConeBeam.for_grid(grid, 40)
+    row = replace(whole, n_detector_rows=1)  # 2 mm high at the axis
+    for beam, unseen in ((whole, []), (row, ["6 of 7 slices lie beyond the panel, which sees z -1 to 1 mm"])):
+        scan = Sinogram(np.zeros(beam.shape), beam, grid, np.diag([6.0, 6.0, 2.0, 1.0]), photons=1e5)
+        assert [text[: text.find(" at the axis")] for text in findings(scan) if "panel" in text] == unseen
