@@ -117,15 +117,16 @@ def pnp(
     """
     s = settings or PnPSettings()
     problem = LatentProblem.whitened(y, A, sigma, prior, mu_water_per_mm)
+
+    def solve(x0: torch.Tensor, y: torch.Tensor, A: MeasurementModel, spread: torch.Tensor | float) -> torch.Tensor:
+        return proximal_step(x0, y, cast(LinearOperator, A), spread=spread, n_iterations=s.cg_iterations)
+
     z = cgls(y, A, sigma=sigma) if start is None else start
     x = z
     for k, t in enumerate(denoiser_steps(prior.alpha_bar, s), 1):
         spread = s.spread_scale * problem.spread(t)
-
-        def solve(x0: torch.Tensor, y: torch.Tensor, A: MeasurementModel, spread: float = spread) -> torch.Tensor:
-            return proximal_step(x0, y, cast(LinearOperator, A), spread=spread, n_iterations=s.cg_iterations)
-
-        x = neighbours.step(z, problem.y, problem.A, solve) if neighbours else solve(z, problem.y, problem.A)
+        measured = z, problem.y, problem.A, spread
+        x = neighbours.step(*measured, solve) if neighbours else solve(*measured)
         if k < s.n_steps:
             z = denoised(x, problem, t)
             check_finite("pnp", z, k, s.n_steps)

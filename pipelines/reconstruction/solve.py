@@ -54,7 +54,7 @@ _SETTLED = 500
 256 x 256 pixels. So all stop together, and none depends on which others are in its slab."""
 
 _ROUGHLY_SETTLED = 200
-"""The same of the rough image that sampling starts from: they take 120 to 200."""
+"""The same of the rough image that sampling starts from, and no more: they take 120 to 200 by themselves."""
 
 _ROUGH_HU = 10.0
 """A rough image will do where sampling starts: from its noised latents."""
@@ -251,16 +251,9 @@ def sampled(solver: Solver, batch: Batch) -> torch.Tensor:
                 return unrolled(itnet, replace(batch, settings=ItNetSettings(), watch=watch))
             # of slices all steps count alike here, whatever the height of their pixels
             spacing = batch.spacing if batch.neighbours else None
-            least = _ROUGHLY_SETTLED if isinstance(A, StackProjector) else 0
-            return tv(
-                y,
-                A,
-                sigma=sigma,
-                tolerance_hu=_ROUGH_HU,
-                min_iterations=least,
-                spacing=spacing,
-                callback=callback,
-            )
+            n = {"min_iterations": _ROUGHLY_SETTLED, "max_iterations": _ROUGHLY_SETTLED}
+            fixed = n if isinstance(A, StackProjector) else {}
+            return tv(y, A, sigma=sigma, tolerance_hu=_ROUGH_HU, spacing=spacing, callback=callback, **fixed)
 
         start = solve(batch.y, batch.A, sigma)
         if not problem.is_linear:

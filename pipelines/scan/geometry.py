@@ -13,6 +13,8 @@ from ctresample.geometry import FOR_GRID, Geometry, Grid, ImageGrid, VolumeGrid
 from ctresample.regrid import to_square_grid
 from ctresample.volume import Volume
 
+_GOLDEN_RATIO = (5**0.5 - 1) / 2
+
 _NAMES = {"cone": "cone beam", "helical": "helix"}
 
 
@@ -108,8 +110,9 @@ def scan_geometry(
 def stagger_shifts(geometry: Geometry, n_slices: int, period: int) -> tuple[float, ...]:
     """What to add to the view angles of each slice, in radians, so that slices in a row are seen from other angles.
 
-    Slice k is turned by ``(k mod period) / period`` of the step from view to view, so that ``period`` neighbours
-    together have seen the angles of a scan with so many times the views.
+    Each of ``period`` slices in a row is turned by another multiple of a ``period``-th of the step from view to view,
+    so that together they have seen the angles of a scan with so many times the views. The multiples come in the order
+    of a golden-ratio sequence, so that fewer slices in a row are spread over the step, too, as evenly as can be.
 
     Args:
         geometry: of the first slice.
@@ -127,4 +130,6 @@ def stagger_shifts(geometry: Geometry, n_slices: int, period: int) -> tuple[floa
         raise UsageError(f"stagger is {period}; expected a number of slices, 1 for the same angles in all")
     angles = np.unwrap(np.sort(geometry.angles_rad))
     step = float(np.median(np.diff(angles))) if geometry.n_views > 1 else geometry.turn_rad
-    return tuple(step * (k % period) / period for k in range(n_slices))
+    # ranks: each multiple once, in the order of the sequence
+    turns = np.argsort(np.argsort((np.arange(period) * _GOLDEN_RATIO) % 1))
+    return tuple(step * int(turns[k % period]) / period for k in range(n_slices))

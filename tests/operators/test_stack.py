@@ -9,7 +9,7 @@ import torch
 from ctresample.errors import GeometryError
 from ctresample.geometry import ImageGrid, ParallelBeam
 from ctresample.operators import SparseProjector, StackProjector, dot_test
-from ctresample.operators.along_z import AlongZ, CorrelatedRows, Shifted
+from ctresample.operators.neighbour_views import NeighbourViews
 from ctresample.operators.stack import SlicesOf
 
 GRID = ImageGrid((9, 8), pixel_size_mm=1.0)
@@ -40,35 +40,45 @@ def test_equal_angles_share_one_matrix(stack):
     assert stack.steps_mm == (2.0, -1.0, 1.0)
 
 
-def test_adjoints(stack):
-    rho = torch.rand(4, 9, 8, dtype=torch.float64) * 0.9
-    along = AlongZ(rho, stack.domain_shape, rho)
-    for operator in (stack, SlicesOf(stack), along, CorrelatedRows(stack, along)):
-        batch = 5 if isinstance(operator, SlicesOf) else 2
+@pytest.fixture(scope="module")
+def neighbour_views(stack) -> NeighbourViews:
+    """Of one neighbour to each side and of one two slices on, the last slices having none."""
+    alike = {j: torch.rand(1, 1, *stack.domain_shape, dtype=torch.float64) for j in (-1, 0, 1, 2)}
+    weights = {j: torch.rand(1, 1, *stack.range_shape, dtype=torch.float64) for j in alike}
+    for j, weight in weights.items():
+        for k in range(5):
+            weight[:, :, k] *= 0 <= k + j < 5
+    return NeighbourViews(stack, alike, weights)
+
+
+def test_adjoints(stack, neighbour_views):
+    for operator in (stack, SlicesOf(stack), neighbour_views):
+        batch = 2 if operator is stack else 5
         assert dot_test(operator, batch=batch) < 1e-12
 
 
 def test_gradients(stack):
     x = torch.rand(1, 1, *stack.domain_shape, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(stack, (x,))
-    rho = torch.full((4, 1, 1), 0.7, dtype=torch.float64)
-    shifted = Shifted(stack, torch.zeros_like(x), AlongZ(rho, stack.domain_shape, rho))
-    assert torch.autograd.gradcheck(shifted, (x,))
+
+
+def test_views_of_a_slice_do_not_see_the_others(neighbour_views):
+    """Nothing goes round from the last slices to the first."""
+    x = torch.rand(5, 1, *neighbour_views.domain_shape, dtype=torch.float64)
+    alone = torch.zeros_like(x)
+    alone[4] = x[4]
+    seen = neighbour_views(alone)
+    assert not seen[:4].any()
+    torch.testing.assert_close(seen[4], neighbour_views(x)[4], rtol=1e-12, atol=1e-12)
+    _, _, after, two_on = seen[4, 0].reshape(4, *SCAN.shape)
+    assert not after.any()
+    assert not two_on.any()
 
 
 def test_row_norms_are_those_of_the_slices(stack):
     assert stack.row_norms.shape == (1, 1, *stack.range_shape)
     torch.testing.assert_close(stack.row_norms[0, 0, 1], stack.projectors[1].row_norms[0, 0])
     torch.testing.assert_close(SlicesOf(stack).row_norms[3, 0], stack.projectors[3].row_norms[0, 0])
-
-
-def test_errors_along_z_have_unit_variance_and_the_correlation_asked_for():
-    rho = torch.tensor([0.9, 0.0, 0.5], dtype=torch.float64).view(3, 1, 1)
-    along = AlongZ(rho, (4, 1, 1), rho)
-    columns = along(torch.eye(4, dtype=torch.float64).view(4, 1, 4, 1, 1)).reshape(4, 4).T
-    covariance = columns @ columns.T
-    expected = torch.tensor([[1, 0.9, 0, 0], [0.9, 1, 0, 0], [0, 0, 1, 0.5], [0, 0, 0.5, 1]], dtype=torch.float64)
-    torch.testing.assert_close(covariance, expected)
 
 
 def test_projectors_must_fit_each_other():

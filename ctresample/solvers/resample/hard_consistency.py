@@ -153,17 +153,17 @@ class Problem:
         n_cg, n_newton = self.settings.cg_iterations, self.settings.newton_iterations
         step = dual_proximal_step if self.settings.pixel_optimiser == "dual" else proximal_step
 
-        def solve(x0: torch.Tensor, y: torch.Tensor, A: MeasurementModel) -> torch.Tensor:
+        def solve(x0: torch.Tensor, y: torch.Tensor, A: MeasurementModel, spread: torch.Tensor | float) -> torch.Tensor:
             if isinstance(A, LinearOperator):
                 return step(x0, y, A, spread=spread, n_iterations=n_cg)
             return gauss_newton(x0, y, A, spread=spread, n_iterations=n_newton, cg_iterations=n_cg, proximal_step=step)
 
         if self.neighbours and self.neighbours.correlation:
-            return self.neighbours.step(x, self.y, self.A, solve)
+            return self.neighbours.step(x, self.y, self.A, spread, solve)
         if self.apart:
             spread = one_by_one(spread) if isinstance(spread, torch.Tensor) else spread
-            return solve(one_by_one(x), *self.apart).reshape(x.shape)
-        return solve(x, self.y, self.A)
+            return solve(one_by_one(x), *self.apart, spread).reshape(x.shape)
+        return solve(x, self.y, self.A, spread)
 
     def fit_latent(self, z_0: torch.Tensor, *, spread: float) -> torch.Tensor:
         """Latents near ``z_0`` whose decoded image agrees with the measurement; AdamW knows no ``spread``."""

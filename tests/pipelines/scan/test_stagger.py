@@ -36,9 +36,19 @@ def scan(volume):
 
 def test_angles_lie_between_those_of_the_neighbours(scan):
     step = np.pi / 6
-    np.testing.assert_allclose(scan.angle_shifts_rad, [0, step / 3, 2 * step / 3, 0])
+    np.testing.assert_allclose(scan.angle_shifts_rad, [0, 2 * step / 3, step / 3, 0])
     seen = np.sort(np.concatenate([scan.geometry_of(k).angles_rad for k in range(3)]))
     np.testing.assert_allclose(seen, np.arange(18) * np.pi / 18, atol=1e-12)
+
+
+def test_few_slices_in_a_row_are_spread_over_the_step():
+    """Of five sets of angles in their order no two that follow each other lie side by side."""
+    scan = ParallelBeam.for_grid(ImageGrid((8, 8), 1.0), n_views=4)
+    shifts = np.array(stagger_shifts(scan, 11, 5)) / (np.pi / 4)
+    np.testing.assert_allclose(np.sort(shifts[:5]), np.arange(5) / 5)
+    np.testing.assert_allclose(shifts[5:], shifts[:6])
+    between = np.abs(np.diff(shifts)) % 1
+    assert np.minimum(between, 1 - between).min() > 0.39
 
 
 def test_each_slice_is_the_scan_of_its_own_angles(volume, scan):
@@ -67,7 +77,7 @@ def test_noise_is_that_of_each_slice(volume):
 
 def test_scans_of_other_angles_are_told_apart(scan):
     facts = scan_facts(scan)
-    assert facts["angle_shifts_deg"] == [0, 10, 20, 0]
+    assert facts["angle_shifts_deg"] == [0, 20, 10, 0]
     assert "angle_shifts_deg" not in scan_facts(scan.part([0, 3]))
     assert "in 3 sets of angles" in repr(scan)
 
