@@ -98,7 +98,9 @@ class TrainingSlices:
         weight = np.sqrt([len(indices) for indices in slices])
         return slices, weight / weight.sum()
 
-    def draw(self, generator: np.random.Generator, size: int, whole_share: float) -> torch.Tensor:
+    def draw(
+        self, generator: np.random.Generator, size: int, whole_share: float, four_share: float = 0.0
+    ) -> torch.Tensor:
         """One augmented image ``(1, size, size)`` in HU.
 
         A patient is drawn with the square root of its number of slices, so that no scan dominates; then one of its
@@ -109,7 +111,13 @@ class TrainingSlices:
             generator: of all randomness.
             size: rows and columns wanted.
             whole_share: share of whole slices; the rest are crops.
+            four_share: share of images that are four whole slices side by side, on pixels twice as wide.
         """
+        if four_share and generator.random() < four_share:
+            top, bottom = (
+                torch.cat([self.draw(generator, size // 2, 1.0) for _ in range(2)], dim=-1) for _ in range(2)
+            )
+            return torch.cat([top, bottom], dim=-2)
         slices, share = self._balance
         index = int(generator.choice(slices[generator.choice(len(slices), p=share)]))
         x = _hu(self.hu[index]) - AIR_HU
@@ -128,12 +136,23 @@ class TrainingSlices:
         drawn = F.grid_sample(x, grid, mode="bilinear" if whole else "bicubic", align_corners=False)
         return drawn[0] + AIR_HU
 
-    def batch(self, seed: Sequence[int], n: int, size: int, whole_share: float) -> torch.Tensor:
+    def batch(
+        self, seed: Sequence[int], n: int, size: int, whole_share: float, four_share: float = 0.0
+    ) -> torch.Tensor:
         """``(n, 1, size, size)`` images; the same ``seed`` gives the same images."""
-        return torch.stack([self.draw(np.random.default_rng([*seed, k]), size, whole_share) for k in range(n)])
+        drawn = [self.draw(np.random.default_rng([*seed, k]), size, whole_share, four_share) for k in range(n)]
+        return torch.stack(drawn)
 
     def batches(
-        self, seed: Sequence[int], n: int, size: int, whole_share: float, *, first_step: int = 0, workers: int = 0
+        self,
+        seed: Sequence[int],
+        n: int,
+        size: int,
+        whole_share: float,
+        four_share: float = 0.0,
+        *,
+        first_step: int = 0,
+        workers: int = 0,
     ) -> Iterator[torch.Tensor]:
         """The batches of steps ``first_step``, ``first_step + 1`` and so on without end, made ahead of their use.
 
@@ -145,16 +164,20 @@ class TrainingSlices:
             n: images a batch.
             size: rows and columns wanted.
             whole_share: share of whole slices.
+            four_share: share of images of four slices, see `draw`.
             first_step: number of the first batch.
             workers: processes that make batches; 0 for none but this one, which then makes each when it is asked for.
 
         Raises:
             DatasetError: a shard cannot be read any more.
         """
-        return stream_batches(functools.partial(self._batch_of_step, seed, n, size, whole_share), first_step, workers)
+        batch_of = functools.partial(self._batch_of_step, seed, n, size, whole_share, four_share)
+        return stream_batches(batch_of, first_step, workers)
 
-    def _batch_of_step(self, seed: Sequence[int], n: int, size: int, whole_share: float, step: int) -> torch.Tensor:
-        return self.batch((*seed, step), n, size, whole_share)
+    def _batch_of_step(
+        self, seed: Sequence[int], n: int, size: int, whole_share: float, four_share: float, step: int
+    ) -> torch.Tensor:
+        return self.batch((*seed, step), n, size, whole_share, four_share)
 
 
 def _hu(stored: NDArray[np.int16]) -> torch.Tensor:

@@ -50,8 +50,8 @@ _UNEXPLAINED = 1.2
 """Misfit of a TV image, in noise levels, from which on it is not noise: where pixels are fine enough it is 0.7 to 1."""
 
 _SETTLED = 500
-"""Iterations of total variation, at least, of slices that are coupled: 440 to 460 is what they take at 25 views and
-256 x 256 pixels. So all stop together, and none depends on which others are in its slab."""
+"""Iterations of total variation of slices that are coupled: 440 to 460 is what they take at 25 views and 256 x 256
+pixels. So all stop together, and none depends on which others are in its slab."""
 
 _ROUGHLY_SETTLED = 200
 """The same of the rough image that sampling starts from, and no more: they take 120 to 200 by themselves."""
@@ -214,16 +214,26 @@ def _by_misfit(solver: Solver, batch: Batch, *, never_fits: bool) -> torch.Tenso
             spacing=batch.spacing,
             callback=told,
             **({"tolerance_hu": _ROUGH_HU} if rough else {}),
-            **({"min_iterations": _SETTLED} if stacked else {}),
+            **({"min_iterations": _SETTLED, "max_iterations": _SETTLED} if stacked else {}),
         )
         x = found if stacked or number == 0 else x.index_copy(0, again.nonzero()[:, 0], found)
-        misfit = (residual_ratio(apart((batch.A(x) - batch.y) / batch.sigma)) / noise_ratio(sigmas)).to(scale)
-        wanted = torch.where(misfit > _UNEXPLAINED, misfit, torch.ones_like(misfit))
+        wanted = _unexplained(apart((batch.A(x) - batch.y) / batch.sigma), sigmas).to(scale)
         again = rough | torch.where(scale > 1, (wanted / scale).log().abs() >= _SAME_MISFIT, wanted > 1)
         if not again.any():
             break
         scale = torch.where(again, wanted, scale)
     return x
+
+
+def _unexplained(residual: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """So many times the noise is what an image of total variation leaves of each measurement, or 1 where it is noise.
+
+    Args:
+        residual: whitened ``(B, 1, ...)``.
+        sigma: that whitened it.
+    """
+    misfit = residual_ratio(residual) / noise_ratio(sigma)
+    return torch.where(misfit > _UNEXPLAINED, misfit, torch.ones_like(misfit))
 
 
 def _noisier(sigma: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
@@ -251,13 +261,17 @@ def sampled(solver: Solver, batch: Batch) -> torch.Tensor:
                 return unrolled(itnet, replace(batch, settings=ItNetSettings(), watch=watch))
             # of slices all steps count alike here, whatever the height of their pixels
             spacing = batch.spacing if batch.neighbours else None
-            n = {"min_iterations": _ROUGHLY_SETTLED, "max_iterations": _ROUGHLY_SETTLED}
+            n: dict[str, Any] = {"min_iterations": _ROUGHLY_SETTLED, "max_iterations": _ROUGHLY_SETTLED}
             fixed = n if isinstance(A, StackProjector) else {}
             return tv(y, A, sigma=sigma, tolerance_hu=_ROUGH_HU, spacing=spacing, callback=callback, **fixed)
 
         start = solve(batch.y, batch.A, sigma)
         if not problem.is_linear:
             start, sigma = problem.refined(start, solve), problem.sigma(start)
+        elif wanted == "tv" and start.ndim == 5 and not isinstance(batch.A, StackProjector):
+            # as for total variation itself: what coarse voxels cannot explain of a cone beam is not to be fitted
+            factor = _unexplained((batch.A(start) - batch.y) / sigma, sigma)
+            sigma = _noisier(sigma, per_slice(factor, sigma))
     base = 0.0 if start is None else 0.3
     return solver(
         problem.data,

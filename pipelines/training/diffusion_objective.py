@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Generic, TypeVar
 
@@ -48,7 +48,12 @@ class DiffusionObjective(Objective, Generic[Prior]):
         super().__init__(network)
         self.prior, self.settings = prior, settings
         self._pool = LatentPool(prior, slices, settings)
-        self._truth = validation.whole(prior.config.image_size).clamp(*prior.config.hu_range)
+        size = prior.config.image_size
+        self._truth = validation.whole(size).clamp(*prior.config.hu_range)
+        self._coarse_truth = None
+        if settings.four_share:
+            prior.check_shape((size // 2, size // 2))
+            self._coarse_truth = validation.whole(size // 2).clamp(*prior.config.hu_range)
         self._alpha_bar = prior.alpha_bar.float()
         self._prediction = prior.scheduler.config["prediction_type"]
 
@@ -84,10 +89,18 @@ class DiffusionObjective(Objective, Generic[Prior]):
         return denoising_error(self.prior, self._truth, random_numbers(1))
 
     def validate(self) -> dict[str, float]:
-        errors = self.errors()
-        # as errors of the noise, which are of the same order at every level
-        loss = sum(e.latent_mse * e.alpha_bar / (1 - e.alpha_bar) for e in errors) / len(errors)
-        return {"loss": loss, "hu_mid_noise": errors[len(errors) // 2].rmse_hu, "hu_low_noise": errors[-2].rmse_hu}
+        figures = _figures(self.errors())
+        if self._coarse_truth is None:
+            return figures
+        coarse = _figures(denoising_error(self.prior, self._coarse_truth, random_numbers(1)))
+        loss = self.settings.four_share * coarse["loss"] + (1 - self.settings.four_share) * figures["loss"]
+        return figures | {f"{name}_coarse": value for name, value in coarse.items()} | {"loss": loss}
 
     def pictures(self) -> dict[str, NDArray[np.uint8]]:
         return {"samples": training_samples(self.prior)}
+
+
+def _figures(errors: Sequence[LevelError]) -> dict[str, float]:
+    # as errors of the noise, which are of the same order at every level
+    loss = sum(e.latent_mse * e.alpha_bar / (1 - e.alpha_bar) for e in errors) / len(errors)
+    return {"loss": loss, "hu_mid_noise": errors[len(errors) // 2].rmse_hu, "hu_low_noise": errors[-2].rmse_hu}

@@ -48,7 +48,12 @@ class LatentPool:
     def _encode(self, number: int) -> torch.Tensor:
         s, config = self._s, self.prior.config
         batches = self._slices.batches(
-            (s.run.seed, number), ENCODED_TOGETHER, config.image_size, s.whole_share, workers=s.run.workers
+            (s.run.seed, number),
+            ENCODED_TOGETHER,
+            config.image_size,
+            s.whole_share,
+            s.four_share if isinstance(s, DiffusionSettings) else 0.0,
+            workers=s.run.workers,
         )
         n_batches = -(-s.pool // ENCODED_TOGETHER)
         encoded = [

@@ -19,6 +19,8 @@ class DiffusionSettings:
     Attributes:
         run: the training run.
         whole_share: share of whole slices; the rest are crops at the scanner's pixel size.
+        four_share: share of images that are four whole slices side by side, on pixels twice as wide: for a prior that
+            is to know coarse voxels, too. It needs half the image size to be one that the networks take.
         pool: latents encoded once and drawn from, a new pool every ``pool`` steps.
         low_noise_bias: timesteps are drawn as ``u ** low_noise_bias``; above 1 favours low noise, where sampling
             with a warm start spends its steps.
@@ -33,6 +35,7 @@ class DiffusionSettings:
 
     run: RunSettings
     whole_share: float = 0.65
+    four_share: float = 0.0
     pool: int = 2000
     low_noise_bias: float = 1.5
     fast_share: float = 0.0
@@ -46,8 +49,9 @@ class DiffusionSettings:
                 f"training: pool is {self.pool}, low_noise_bias {self.low_noise_bias} and min_snr_gamma "
                 f"{self.min_snr_gamma}; expected a pool of 2 or more and numbers above 0"
             )
-        if not 0 <= self.fast_share <= 1:
-            raise UsageError(f"training: fast_share is {self.fast_share}; expected a share from 0 to 1")
+        for name in ("four_share", "fast_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"training: {name} is {getattr(self, name)}; expected a share from 0 to 1")
 
 
 @dataclass(frozen=True)

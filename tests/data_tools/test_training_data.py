@@ -63,6 +63,23 @@ def test_crop_left_alone_is_the_slice_itself(slices):
     np.testing.assert_allclose(shifted, slices.hu[0][96:352, 192:448], atol=0.1)
 
 
+def test_four_whole_slices_side_by_side():
+    """Each on pixels twice as wide: as drawn by themselves, one after the other."""
+    slices = noise(4, [0, 1, 2, 3], seed=3)
+    drawn = slices.draw(np.random.default_rng(5), 128, CROP, 1.0)
+    rng = np.random.default_rng(5)
+    rng.random()  # that it is to be four
+    first, second, third, fourth = (slices.draw(rng, 64, WHOLE) for _ in range(4))
+    expected = torch.cat([torch.cat([first, second], -1), torch.cat([third, fourth], -1)], -2)
+    assert torch.equal(drawn, expected)
+
+
+def test_without_fours_images_are_those_of_before():
+    slices = noise(4, [0, 1, 2, 3], seed=3)
+    images = [slices.batch((7,), 3, 64, 0.5, *share) for share in ((), (0.0,))]
+    assert torch.equal(*images)
+
+
 def test_outside_the_slice_is_air(slices):
     drawn = slices.draw(Scripted(shift=(1.0, 0.0)), 256, CROP)[0]
     np.testing.assert_allclose(drawn[:, 132:], -1000.0, atol=0.1)

@@ -135,3 +135,21 @@ def test_steps_where_fast_samples(disks, old):
     assert abs(float((drawn(1.0) < (low * high) ** 0.5).float().mean()) - 0.5) < 0.1  # evenly in the logarithm
     with pytest.raises(UsageError, match="fast_share is 1.5"):
         FinetuneSettings(run=RUN, fast_share=1.5)
+
+
+def test_four_slices_in_one_image(disks, old):
+    """They are drawn, encoded and validated at half the size; without them figures are those of before."""
+    slices = disks(2, 2, 5)
+    settings = FinetuneSettings(run=RUN, pool=4)
+    plain = finetune_objective(old, slices, slices, settings).validate()
+    objective = finetune_objective(old, slices, slices, replace(settings, four_share=1.0))
+    figures = objective.validate()
+    assert {name: figures[name] for name in plain if name != "loss"} == {n: v for n, v in plain.items() if n != "loss"}
+    assert figures["loss"] == figures["loss_coarse"] != plain["loss"]
+    z = next(objective.batches(0, 0))["z_0"]
+    size = objective.prior.config.image_size
+    image = objective.prior.decode(z[:1])[0, 0]
+    middle, quarter = image[size // 2 - 2 : size // 2 + 2].mean(), image[size // 4 - 2 : size // 4 + 2].mean()
+    assert middle < quarter - 100  # air lies between slices
+    with pytest.raises(UsageError, match="four_share is -1"):
+        FinetuneSettings(run=RUN, four_share=-1)
