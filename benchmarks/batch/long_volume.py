@@ -31,9 +31,10 @@ GROWTH = 1.1
 WORK = """
 import sys
 from dataclasses import replace
-from ctresample import PRESETS, read_sinogram, reconstruct, tv
+from ctresample import PRESETS, read_sinogram, reconstruct
+from ctresample.pipelines.reconstruction import solve
 scan, parts, image, method, iterations, batch_size = sys.argv[1:]
-tv.__wrapped__.__kwdefaults__["max_iterations"] = int(iterations)
+solve._SETTLED = solve._ROUGHLY_SETTLED = int(iterations)
 few = {"n_steps": int(iterations), "final_iterations": int(iterations)}
 settings = replace(PRESETS["fast"], **few) if method == "resample" else None
 how = {"method": method, "settings": settings, "batch_size": int(batch_size)}

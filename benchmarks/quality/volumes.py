@@ -1,8 +1,9 @@
-"""Volumes, coupled along z or slice by slice, with the same angles or staggered ones; and cone beams.
+r"""Volumes, coupled along z or slice by slice, with the same angles or staggered ones; and cone beams.
 
 Run, for the tables of ctresample/docs/volumes.md::
 
-    python benchmarks/quality/volumes.py TEST_VOLUMES -o slices --slices 6 --stagger 1,4
+    python benchmarks/quality/volumes.py TEST_VOLUMES -o slices --slices 16 --stagger 1,5 --presets fast \
+        --couplings none,1
     python benchmarks/quality/volumes.py TEST_VOLUME -o cone --beam cone --size 128 --between 64 --views 25,50
     python benchmarks/quality/volumes.py --sphere
 

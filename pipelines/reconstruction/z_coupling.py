@@ -28,6 +28,10 @@ z, so that neighbours differ half as much as they should."""
 THICK_MM = 5.0
 """Slices at such a distance and more are left to themselves unless asked for."""
 
+ALIKE_MM = 2.0
+"""The same for methods that sample, of slices that are seen from the same angles: they have a better start by
+themselves. On two validation volumes `fast` gains 0.2 dB by coupling at 1.25 mm and loses 0.4 at 3 mm."""
+
 _EVEN = 0.01
 """Share of the step by which distances may differ and still be even."""
 
@@ -86,8 +90,13 @@ def coupling_of(asked: ZCoupling, method: Method, sinogram: Sinogram) -> Couplin
         return Coupling(0.0, "not asked for")
     reason = _why_none(method, sinogram)
     step_mm = float(np.linalg.norm(sinogram.affine[:3, 2]))
-    if reason is None and asked == "auto" and step_mm >= THICK_MM and not sinogram.geometry.is_volume:
-        reason = f"slices are {step_mm:.3g} mm apart, too far to help each other"
+    if reason is None and asked == "auto" and not sinogram.geometry.is_volume:
+        if step_mm >= THICK_MM:
+            reason = f"slices are {step_mm:.3g} mm apart, too far to help each other"
+        elif step_mm >= ALIKE_MM and method.way == "sampled" and sinogram.angle_shifts_rad is None:
+            reason = (
+                f"slices {step_mm:.3g} mm apart, seen from the same angles, tell {method.name} nothing of each other"
+            )
     if reason is not None:
         if asked == "auto":
             return Coupling(0.0, reason)

@@ -75,6 +75,18 @@ def test_solvers_with_a_prior_couple(method, staggered, toy_prior):
         assert np.sqrt(np.mean((few.image_hu - coupled.image_hu) ** 2)) < 1
 
 
+def test_with_the_same_angles_sampling_couples_only_when_asked_to(volume, staggered):
+    same = simulate(volume, n_views=8, size=32)
+    assert coupling_of("auto", METHODS["resample"], staggered).strength == 1
+    assert coupling_of("auto", METHODS["tv"], same).strength == 1
+    assert coupling_of("1", METHODS["resample"], same).strength == 1
+    found = coupling_of("auto", METHODS["resample"], same)
+    assert found.strength == 0
+    assert "seen from the same angles" in found.why
+    thin = simulate(Volume(volume.hu, np.diag([6.0, 6.0, 1.0, 1.0])), n_views=8, size=32)
+    assert coupling_of("auto", METHODS["resample"], thin).strength == 1
+
+
 @pytest.mark.slow
 def test_slabs_leave_no_seam(monkeypatch, volume):
     """Less than 1 HU in any pixel."""
