@@ -18,8 +18,7 @@ Step = Callable[[torch.Tensor, torch.Tensor, MeasurementModel, Spread], torch.Te
 """An image, a whitened measurement, a whitened model and a spread to the image that agrees with the measurement."""
 
 REACH = 2
-"""Slices to each side whose views count: those of one that is seen from angles between the views and of two more fill
-the gaps on both sides. A third gains nothing on validation slices, one alone loses 0.2 dB."""
+"""Slices to each side whose views count. A third gains nothing on validation slices; one alone loses 0.2 dB."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +71,8 @@ class Neighbours:
         for j in (j for j in range(-REACH, REACH + 1) if j and abs(j) < n):
             unlike = (there(x0, j) - x0) / self.fade
             alike[j] = self.correlation ** abs(j) / (1 + unlike.square())
-            # what is a slice's own, on average along each ray
-            own = safe_ratio(there(A(there(1 - alike[j].square(), -j)), j), there(whole, j)).clamp(0, 1)
+            # what is a slice's own, on average along each ray; a linearised model of counts has negative rows
+            own = safe_ratio(there(A(there(1 - alike[j].square(), -j)), j).abs(), there(whole, j).abs()).clamp(0, 1)
             variance = 1 + (spread * there(A.row_norms, j)).square() * own
             weights[j] = ((number + j >= 0) & (number + j < n)) / variance.sqrt()
         return NeighbourViews(A, alike, weights)

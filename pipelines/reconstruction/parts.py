@@ -22,8 +22,8 @@ HALO_MM = 15.0
 """How far beyond each end of a slab slices are computed with it, and then left to the next one."""
 
 LEAST_HALO = 12
-"""Slices that it is at least. By total variation, slabs of 12 validation slices of 1.25 mm then differ from the
-undivided run by 0.8 HU in the worst pixel, of 3 mm by 0.1; what an end changes falls by a third with each slice."""
+"""Slices that it is at least. By total variation of 25 views, slabs of 12 validation slices of 1.25 mm then differ from
+the undivided run by 0.5 HU (root mean square of the worst slice), and no more at their ends than elsewhere."""
 
 
 @dataclass(frozen=True, eq=False)
