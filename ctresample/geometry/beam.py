@@ -79,6 +79,11 @@ class Beam(ABC):
         return False
 
     @property
+    def seen_at_axis_mm(self) -> tuple[float, float] | None:
+        """Between what heights a panel sees the axis of rotation, lowest and highest; None without such bounds."""
+        return None
+
+    @property
     def turn_rad(self) -> float:
         """The angle after which views see the same lines again."""
         return 2 * math.pi

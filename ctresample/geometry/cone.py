@@ -99,6 +99,11 @@ class ConeBeam(DivergingBeam):
         centred = np.arange(self.n_detector_rows) - (self.n_detector_rows - 1) / 2
         return centred * self.detector_row_pitch_mm + self.detector_row_offset_mm
 
+    @property
+    def seen_at_axis_mm(self) -> tuple[float, float]:
+        rows, half = self.detector_rows_mm, self.detector_row_pitch_mm / 2
+        return float(rows[0] - half) / self.magnification, float(rows[-1] + half) / self.magnification
+
     def rays(self, view: int) -> tuple[Array, Array]:
         cos, sin = math.cos(self.angles_rad[view]), math.sin(self.angles_rad[view])
         directions = np.empty((*self.view_shape, 3))

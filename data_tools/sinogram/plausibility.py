@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ctresample.bad_rays import BAD_RAY_SIGMA
 from ctresample.data_tools.sinogram.consistency import conjugates, lost_views, moments, transposed
-from ctresample.geometry import ConeBeam, VolumeGrid
+from ctresample.geometry import VolumeGrid
 from ctresample.geometry.arcs import is_limited, missing_rad, unmeasured_rad, widest_step
 from ctresample.sinogram import EDGE_AIR_SHARE, NOISE_FREE_SIGMA, Sinogram
 
@@ -272,11 +273,10 @@ def _unknown(sinogram: Sinogram) -> Iterator[str]:
 
 def _panel(sinogram: Sinogram) -> Iterator[str]:
     """Slices of a cone beam above or below what the panel sees at the axis, where an image shows something, too."""
-    geometry, grid = sinogram.geometry, sinogram.grid
-    if not (isinstance(geometry, ConeBeam) and isinstance(grid, VolumeGrid)):
+    if sinogram.geometry.seen_at_axis_mm is None:
         return
-    rows, half = geometry.detector_rows_mm, geometry.detector_row_pitch_mm / 2
-    low, high = (rows[0] - half) / geometry.magnification, (rows[-1] + half) / geometry.magnification
+    low, high = sinogram.geometry.seen_at_axis_mm
+    grid = cast(VolumeGrid, sinogram.grid)
     unseen = np.flatnonzero((grid.z_mm < low) | (grid.z_mm > high))
     if len(unseen):
         yield (
