@@ -52,6 +52,11 @@ class DiffusionSettings:
         for name in ("four_share", "fast_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"training: {name} is {getattr(self, name)}; expected a share from 0 to 1")
+        if self.four_share and self.condition:
+            raise UsageError(
+                f"training: four_share is {self.four_share}, but a denoiser with a condition learns from scans of "
+                "single slices; leave one of them out"
+            )
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from diffusers import UNet2DModel
 import ctresample.pipelines.training.lora as lora
 from ctresample.errors import PriorError, UsageError
 from ctresample.learned.latent_prior import LatentPrior
+from ctresample.pipelines.training.condition_settings import ConditionSettings
 from ctresample.pipelines.training.diffusion_objective import FAST_STEPS
 from ctresample.pipelines.training.finetune import finetune, finetune_objective
 from ctresample.pipelines.training.prior import prior_objective
@@ -153,3 +154,5 @@ def test_four_slices_in_one_image(disks, old):
     assert middle < quarter - 100  # air lies between slices
     with pytest.raises(UsageError, match="four_share is -1"):
         FinetuneSettings(run=RUN, four_share=-1)
+    with pytest.raises(UsageError, match="four_share is 0.5, but a denoiser with a condition"):
+        FinetuneSettings(run=RUN, four_share=0.5, condition=ConditionSettings())
