@@ -12,6 +12,7 @@ from ctresample.consistency.conjugate_gradients import safe_ratio
 from ctresample.consistency.linearisation import linearised_problem
 from ctresample.operators import LinearOperator, MeasurementModel
 from ctresample.operators.neighbour_views import NeighbourViews, there
+from ctresample.operators.stack import one_by_one
 
 Spread = torch.Tensor | float
 Step = Callable[[torch.Tensor, torch.Tensor, MeasurementModel, Spread], torch.Tensor]
@@ -57,8 +58,8 @@ class Neighbours:
             return solve(x0, y, A, spread)
         J, y = linearised_problem(x0, y, A)
         views = self._views(x0, J, spread)
-        apart = spread.flatten(0, 2)[:, None] if isinstance(spread, torch.Tensor) else spread
-        nothing = torch.zeros_like(x0).flatten(0, 2)[:, None]
+        apart = one_by_one(spread) if isinstance(spread, torch.Tensor) else spread
+        nothing = one_by_one(torch.zeros_like(x0))
         unexplained = views.gathered(y - J(x0)) + views.differences(x0)
         return x0 + solve(nothing, unexplained, views, apart).reshape(x0.shape)
 

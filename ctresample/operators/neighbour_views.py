@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 
 from ctresample.operators.base import LinearOperator
+from ctresample.operators.stack import one_by_one
 
 
 class NeighbourViews(LinearOperator):
@@ -39,7 +40,7 @@ class NeighbourViews(LinearOperator):
 
     def gathered(self, y: torch.Tensor) -> torch.Tensor:
         """The measurement of a stack as the slices' own: what was measured of each and of those near it, weighted."""
-        return _as_batch(torch.cat([weight * there(y, j) for j, weight in self._weights.items()], 3))
+        return one_by_one(torch.cat([weight * there(y, j) for j, weight in self._weights.items()], 3))
 
     def differences(self, volume: torch.Tensor) -> torch.Tensor:
         """What the rays near a slice measure of its difference from those that they pass, as far as both are alike."""
@@ -52,7 +53,7 @@ class NeighbourViews(LinearOperator):
     def _seen(self, images: Mapping[int, torch.Tensor]) -> torch.Tensor:
         """What the rays of the slice ``j`` on see of the image that each slice has for it."""
         seen = [self._weights[j] * there(self._A.forward(there(image, -j)), j) for j, image in images.items()]
-        return _as_batch(torch.cat(seen, 3))
+        return one_by_one(torch.cat(seen, 3))
 
     def adjoint(self, y: torch.Tensor) -> torch.Tensor:
         slices, (views, detectors) = self._A.domain_shape[0], self._A.range_shape[1:]
@@ -60,13 +61,9 @@ class NeighbourViews(LinearOperator):
         parts = y.reshape(1, 1, slices, len(self._alike), views, detectors).unbind(3)
         for (j, a), part in zip(self._alike.items(), parts, strict=True):
             x = x + a * there(self._A.adjoint(there(self._weights[j] * part, -j)), j)
-        return _as_batch(x)
+        return one_by_one(x)
 
 
 def there(stack: torch.Tensor, j: int) -> torch.Tensor:
     """In place of every slice ``(1, 1, slices, ...)`` the one ``j`` on; beyond an end it goes on at the other."""
     return stack.roll(-j, 2) if j else stack
-
-
-def _as_batch(stack: torch.Tensor) -> torch.Tensor:
-    return stack.flatten(0, 2)[:, None]

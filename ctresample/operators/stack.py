@@ -88,7 +88,12 @@ class SlicesOf(LinearOperator):
         return self.stack.row_norms[0, 0][:, None]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.stack.forward(x.reshape(-1, 1, *self.stack.domain_shape)).flatten(0, 2)[:, None]
+        return one_by_one(self.stack.forward(x.reshape(-1, 1, *self.stack.domain_shape)))
 
     def adjoint(self, y: torch.Tensor) -> torch.Tensor:
-        return self.stack.adjoint(y.reshape(-1, 1, *self.stack.range_shape)).flatten(0, 2)[:, None]
+        return one_by_one(self.stack.adjoint(y.reshape(-1, 1, *self.stack.range_shape)))
+
+
+def one_by_one(values: torch.Tensor) -> torch.Tensor:
+    """The slices of a volume as a batch."""
+    return values.flatten(0, 2)[:, None]

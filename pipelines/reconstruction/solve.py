@@ -214,7 +214,7 @@ def _by_misfit(solver: Solver, batch: Batch, *, never_fits: bool) -> torch.Tenso
             spacing=batch.spacing,
             callback=told,
             **({"tolerance_hu": _ROUGH_HU} if rough else {}),
-            **({"min_iterations": _SETTLED, "max_iterations": _SETTLED} if stacked else {}),
+            **_in_common(batch.A, _SETTLED),
         )
         x = found if stacked or number == 0 else x.index_copy(0, again.nonzero()[:, 0], found)
         wanted = _unexplained(apart((batch.A(x) - batch.y) / batch.sigma), sigmas).to(scale)
@@ -223,6 +223,12 @@ def _by_misfit(solver: Solver, batch: Batch, *, never_fits: bool) -> torch.Tenso
             break
         scale = torch.where(again, wanted, scale)
     return x
+
+
+def _in_common(A: LinearOperator, n_iterations: int) -> dict[str, Any]:
+    """So many iterations of total variation, no more and no fewer, of slices that are coupled; nothing of others."""
+    coupled = isinstance(A, StackProjector)
+    return {"min_iterations": n_iterations, "max_iterations": n_iterations} if coupled else {}
 
 
 def _unexplained(residual: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
@@ -261,9 +267,8 @@ def sampled(solver: Solver, batch: Batch) -> torch.Tensor:
                 return unrolled(itnet, replace(batch, settings=ItNetSettings(), watch=watch))
             # of slices all steps count alike here, whatever the height of their pixels
             spacing = batch.spacing if batch.neighbours else None
-            n: dict[str, Any] = {"min_iterations": _ROUGHLY_SETTLED, "max_iterations": _ROUGHLY_SETTLED}
-            fixed = n if isinstance(A, StackProjector) else {}
-            return tv(y, A, sigma=sigma, tolerance_hu=_ROUGH_HU, spacing=spacing, callback=callback, **fixed)
+            n = _in_common(A, _ROUGHLY_SETTLED)
+            return tv(y, A, sigma=sigma, tolerance_hu=_ROUGH_HU, spacing=spacing, callback=callback, **n)
 
         start = solve(batch.y, batch.A, sigma)
         if not problem.is_linear:

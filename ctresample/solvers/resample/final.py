@@ -6,7 +6,8 @@ import torch
 
 from ctresample.consistency import linearised_problem, match_noise, noise_ratio, per_slice, residual_ratio
 from ctresample.operators import LinearOperator, MeasurementModel
-from ctresample.solvers.resample.hard_consistency import Problem, one_by_one
+from ctresample.operators.stack import one_by_one
+from ctresample.solvers.resample.hard_consistency import Problem
 from ctresample.solvers.tv import tv
 
 TOLERANCE_HU = 0.5

@@ -30,7 +30,7 @@ from ctresample.operators import (
     WeightedModel,
     weighted,
 )
-from ctresample.operators.stack import SlicesOf
+from ctresample.operators.stack import SlicesOf, one_by_one
 from ctresample.solvers.diffusion.schedule import Step
 from ctresample.solvers.diffusion.volumes import from_slices, n_slices, to_slices
 from ctresample.solvers.resample.defects import WEIGHT_DECAY, fixed_stop
@@ -254,8 +254,3 @@ class Problem:
             self._ratio = residual_ratio(self.A(self.agreed).detach() - self.y).mean()
             self.agreed = None
         return self._ratio
-
-
-def one_by_one(values: torch.Tensor) -> torch.Tensor:
-    """The slices of a volume as a batch."""
-    return values.flatten(0, 2)[:, None]
