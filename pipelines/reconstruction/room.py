@@ -13,7 +13,7 @@ _COPIES = 8
 
 
 _SLAB_COPIES = 32
-"""Of a slab of coupled slices, at most: 30 were seen in ReSample, with the views of neighbours, 14 in total variation."""
+"""Of a slab of coupled slices, at most: 30 were seen in ReSample, 14 in total variation."""
 
 
 def slab_bytes(grid: ImageGrid | VolumeGrid, slab: int, n_slices: int) -> int:
