@@ -62,8 +62,8 @@ class KeptParts:
                 write_file(place, own)
             elif place.read_bytes() != own.encode():
                 raise UsageError(
-                    f"{folder} keeps parts of another scan, or made with other settings; repeat the command as it was, "
-                    "or choose another folder"
+                    f"{folder} keeps parts of another scan, or made with other settings or by another version; repeat "
+                    "the command as it was, or choose another folder"
                 )
 
     def get(self, slices: Sequence[int]) -> KeptPart | None:

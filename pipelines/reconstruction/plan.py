@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+import ctresample
 from ctresample.choices import ViewWeights, Window, ZCoupling
 from ctresample.errors import UsageError
 from ctresample.geometry import HelicalBeam, VolumeGrid
@@ -90,6 +91,7 @@ class Plan:
     def follows_from(self) -> dict[str, Any]:
         """All that the images follow from but the scan."""
         return {
+            "version": ctresample.__version__,
             "method": self.method.name,
             "seed": self.seed,
             "slices": list(self.slice_numbers),
@@ -133,7 +135,7 @@ def planned(
     settings = settings or chosen.load_settings(preset)
     physics.check(method, sinogram)
     coupling = coupling_of(z_coupling, chosen, sinogram)
-    check_room(sinogram.grid, largest_slab(coupling, batch_size), n)
+    check_room(sinogram.grid, lambda size: largest_slab(coupling, size), batch_size, n)
     model, identity = learned_model(prior, chosen, device)
     if model is not None:
         model.check_shape(sinogram.grid.shape)

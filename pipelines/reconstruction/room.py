@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from ctresample.errors import UsageError
 from ctresample.geometry import ImageGrid, VolumeGrid
@@ -27,14 +28,29 @@ def slab_bytes(grid: ImageGrid | VolumeGrid, slab: int, n_slices: int) -> int:
     return 4 * math.prod(grid.shape[-2:]) * (_SLAB_COPIES * slab + n_slices)
 
 
-def check_room(grid: ImageGrid | VolumeGrid, slab: int = 0, n_slices: int = 0) -> None:
-    """`UsageError` if not even one slice of a grid, or a slab of a series, fits into the memory of this machine."""
+def check_room(
+    grid: ImageGrid | VolumeGrid, slab_of: Callable[[int], int] = lambda batch_size: 0, batch_size: int = 1, n: int = 0
+) -> None:
+    """`UsageError` if not even one slice of a grid, or a slab of a series, fits into the memory of this machine.
+
+    Args:
+        grid: of a slice, or of a volume that is measured as one.
+        slab_of: slices of the largest slab of coupled slices, of a batch size.
+        batch_size: the one wanted.
+        n: slices of the series.
+    """
     shape, room = grid.shape, memory_bytes()
-    if not grid.is_volume and slab > 1 and slab_bytes(grid, slab, n_slices) > room:
+
+    def fits(size: int) -> bool:
+        return grid.is_volume or slab_of(size) < 2 or slab_bytes(grid, slab_of(size), n) <= room
+
+    if not fits(batch_size):
+        slab = slab_of(batch_size)
+        smaller = next((size for size in range(batch_size - 1, 0, -1) if fits(size)), None)
         raise UsageError(
             f"a slab of {slab} coupled slices of {' x '.join(map(str, shape))} pixels takes up to "
-            f"{slab_bytes(grid, slab, n_slices) / 1e9:.1f} GB to reconstruct, and this machine has "
-            f"{room / 1e9:.1f} GB; choose a smaller batch size, or z_coupling none"
+            f"{slab_bytes(grid, slab, n) / 1e9:.1f} GB to reconstruct, and this machine has {room / 1e9:.1f} GB; "
+            f"choose {f'batch size {smaller}, or ' if smaller else ''}z_coupling none"
         )
     needed = _COPIES * 4 * math.prod(shape)
     if needed > room:

@@ -136,13 +136,18 @@ def test_a_finished_result_leaves_no_parts(scan, tmp_path):
         make_result(scan, options, tmp_path / "more", parts_folder=tmp_path / "parts")
 
 
-def test_slabs_that_no_machine_holds(monkeypatch):
-    monkeypatch.setattr("ctresample.pipelines.reconstruction.room.memory_bytes", lambda: 4e9)
-    check_room(ImageGrid((512, 512), 1.0), 72)
-    with pytest.raises(
-        UsageError, match="a slab of 72 coupled slices of 1024 x 1024.*smaller batch size, or z_coupling"
-    ):
-        check_room(ImageGrid((1024, 1024), 1.0), 72)
+@pytest.mark.parametrize(
+    ("gigabytes", "way_out"), [(4.0, "choose batch size 2, or z_coupling none"), (2.0, "choose z_coupling none")]
+)
+def test_slabs_that_no_machine_holds(gigabytes, way_out, monkeypatch):
+    monkeypatch.setattr("ctresample.pipelines.reconstruction.room.memory_bytes", lambda: gigabytes * 1e9)
+
+    def slab_of(batch_size: int) -> int:
+        return 6 * batch_size + 15
+
+    check_room(ImageGrid((512, 512), 1.0), slab_of, 4 if gigabytes > 2 else 1)
+    with pytest.raises(UsageError, match=f"a slab of 63 coupled slices of 1024 x 1024 pixels.*; {way_out}$"):
+        check_room(ImageGrid((1024, 1024), 1.0), slab_of, 8)
 
 
 @pytest.mark.slow
