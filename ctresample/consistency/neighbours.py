@@ -36,6 +36,11 @@ class Neighbours:
     correlation: float = 0.0
     fade: float = math.inf
 
+    @property
+    def are_near(self) -> bool:
+        """Whether slices help each other: those of a cone beam, which is measured as one, may be left alone."""
+        return math.isfinite(self.spacing[0])
+
     def step(self, x0: torch.Tensor, y: torch.Tensor, A: MeasurementModel, spread: Spread, solve: Step) -> torch.Tensor:
         """What ``solve`` makes of ``x0`` where errors are correlated along z; without correlation just that.
 

@@ -79,6 +79,8 @@ def coarse_objective(
         noisier_end(old.scheduler, s.from_step, s.noisiest),
         replace(old.config, coarse_from_step=s.from_step),
         unet,
+        old.scan_unet,
+        old.neighbours.unet if old.neighbours else None,
     ).to(this_process().device)
     unet.requires_grad_(True)
     return CoarseObjective(model, slices, validation, s)

@@ -15,6 +15,7 @@ from ctresample.solvers.diffusion.schedule import Step
 from ctresample.solvers.resample.algorithm import ddim
 from ctresample.solvers.resample.defects import inner_step, tweedie
 from ctresample.solvers.resample.hard_consistency import Problem
+from ctresample.solvers.resample.mean_image import MeanImage
 from ctresample.solvers.resample.resampling import resampled
 
 
@@ -24,15 +25,15 @@ def any_chain(
     z: torch.Tensor,
     generators: Sequence[torch.Generator],
     told: Callable[[], bool],
-) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """The last clean latents, and the last images as the prior estimates them; arguments as of `algorithm_1`."""
-    s, prior, z_0, estimates = problem.settings, problem.prior, z, []
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The last clean latents, and the mean of the prior's last images; arguments as of `algorithm_1`."""
+    s, prior, z_0, estimates = problem.settings, problem.prior, z, MeanImage()
     for i, step in enumerate(steps):
         z_0, epsilon = prior.predict(z, step.t)
         z = ddim(z_0, epsilon, step.alpha_bar_previous)
         z_0 = tweedie(z_0, epsilon, step.alpha_bar, s.defects)
         if len(steps) - i <= s.averaged_steps:
-            estimates.append(problem.decode(z_0))
+            estimates.add(problem.decode(z_0))
         if s.gradient_scale:
             z = problem.gradient_step(z, z_0, step.alpha_bar)
         stage = s.stage(i, step.level)
@@ -43,7 +44,7 @@ def any_chain(
         check_finite("resample", z, i + 1, len(steps))
         if not told():
             break
-    return z_0, estimates
+    return z_0, estimates.value
 
 
 def _look_ahead(problem: Problem, z: torch.Tensor, z_0: torch.Tensor, steps: Sequence[Step]) -> torch.Tensor:

@@ -14,6 +14,7 @@ import torch
 from ctresample.solvers.diffusion.checks import check_finite
 from ctresample.solvers.diffusion.schedule import Step
 from ctresample.solvers.resample.hard_consistency import Problem
+from ctresample.solvers.resample.mean_image import MeanImage
 from ctresample.solvers.resample.resampling import stochastic_encode
 
 
@@ -24,8 +25,8 @@ def fast_chain(
     condition: torch.Tensor | None,
     generators: Sequence[torch.Generator],
     told: Callable[[], bool],
-) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """The last clean latents, and the last images as the prior estimates them.
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The last clean latents, and the mean of the prior's last images.
 
     Args:
         problem: the measurement and the prior.
@@ -36,15 +37,15 @@ def fast_chain(
         generators: one a slice.
         told: after every step; False stops.
     """
-    s, prior, z_0, estimates = problem.settings, problem.prior, z, []
+    s, z_0, estimates = problem.settings, z, MeanImage()
     for i, step in enumerate(steps):
-        z_0, _ = prior.predict(z, step.t) if condition is None else prior.predict(z, step.t, condition)
+        z_0 = problem.estimate(z, step.t, condition)
         if len(steps) - i <= s.averaged_steps:
-            estimates.append(problem.decode(z_0))
+            estimates.add(problem.decode(z_0))
         z_0 = problem.agree(z_0, step, "pixel", generators, relative_level=step.t / max(steps[0].t, 1))
         condition = z_0 if s.conditioned else None
         z = stochastic_encode(z_0, step.alpha_bar_previous, generators)
         check_finite("resample", z, i + 1, len(steps))
         if not told():
             break
-    return z_0, estimates
+    return z_0, estimates.value

@@ -87,6 +87,14 @@ class Problem:
         if self.settings.moving_frame:
             self.frame = Frame.drawn(generators, self.prior.size_multiple // 2)
 
+    def estimate(self, z: torch.Tensor, t: int, condition: torch.Tensor | None = None) -> torch.Tensor:
+        """The prior's estimate of clean latents; of a volume's slices corrected by those of their neighbours."""
+        if condition is not None:
+            return self.prior.predict(z, t, condition)[0]
+        z_0, _ = self.prior.predict(z, t)
+        near = self.neighbours is not None and self.neighbours.are_near
+        return self.prior.among_neighbours(z, z_0, t) if near else z_0
+
     def agree(
         self,
         z_0: torch.Tensor,

@@ -6,6 +6,7 @@ What all its chains share: the start, as many chains as asked for, and the last 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 
@@ -22,6 +23,7 @@ from ctresample.solvers.resample.checks import check_hu_range, check_inputs
 from ctresample.solvers.resample.fast import fast_chain
 from ctresample.solvers.resample.final import final_consistency
 from ctresample.solvers.resample.hard_consistency import Problem
+from ctresample.solvers.resample.mean_image import MeanImage
 from ctresample.solvers.resample.settings import ReSampleSettings
 from ctresample.status import Callback, report
 from ctresample.units import MU_WATER_PER_MM
@@ -82,15 +84,17 @@ def resample(
         running = callback is None or report(callback, "resample", done, n, problem.ratio())
         return running
 
-    images: list[torch.Tensor] = []
-    while running and len(images) < settings.chains:
+    mean = MeanImage()
+    for _ in range(settings.chains):
         problem.move_frame(generators)
         z, condition = _start(problem, start, steps[0], generators)
-        z_0, estimates = _chain(problem, steps, z, condition, generators, told)
+        z_0, image = _chain(problem, steps, z, condition, generators, told)
         if settings.final == "latent":
             z_0 = problem.fit_latent(z_0, spread=SPREAD_AT_THE_END)
-        images.append(torch.stack(estimates).mean(0) if estimates else problem.decode(z_0))
-    return final_consistency(torch.stack(images).mean(0), y, problem)
+        mean.add(problem.decode(z_0) if image is None else image)
+        if not running:
+            break
+    return final_consistency(cast(torch.Tensor, mean.value), y, problem)
 
 
 def _chain(
@@ -100,14 +104,14 @@ def _chain(
     condition: torch.Tensor | None,
     generators: Sequence[torch.Generator],
     told: Callable[[], bool],
-) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """The last clean latents, and the last images as the prior estimates them, by the plainest chain that serves."""
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The last clean latents, and the mean of the prior's last images, by the plainest chain that serves."""
     s = problem.settings
     if s.is_fast:
         return fast_chain(problem, steps, z, condition, generators, told)
     if s.defects or s.gradient_scale or s.averaged_steps:
         return any_chain(problem, steps, z, generators, told)
-    return algorithm_1(problem, steps, z, generators, told), []
+    return algorithm_1(problem, steps, z, generators, told), None
 
 
 def _start(
