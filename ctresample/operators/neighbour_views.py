@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 
@@ -44,15 +44,15 @@ class NeighbourViews(LinearOperator):
 
     def differences(self, volume: torch.Tensor) -> torch.Tensor:
         """What the rays near a slice measure of its difference from those that they pass, as far as both are alike."""
-        return self._seen({j: a * (there(volume, j) - volume) for j, a in self._alike.items()})
+        return self._seen(lambda j: self._alike[j] * (there(volume, j) - volume))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         volume = x.reshape(1, 1, *self._A.domain_shape)
-        return self._seen({j: a * volume for j, a in self._alike.items()})
+        return self._seen(lambda j: self._alike[j] * volume)
 
-    def _seen(self, images: Mapping[int, torch.Tensor]) -> torch.Tensor:
-        """What the rays of the slice ``j`` on see of the image that each slice has for it."""
-        seen = [self._weights[j] * there(self._A.forward(there(image, -j)), j) for j, image in images.items()]
+    def _seen(self, image_of: Callable[[int], torch.Tensor]) -> torch.Tensor:
+        """What the rays of the slice ``j`` on see of the image that each slice has for it, one offset after another."""
+        seen = [weight * there(self._A.forward(there(image_of(j), -j)), j) for j, weight in self._weights.items()]
         return one_by_one(torch.cat(seen, 3))
 
     def adjoint(self, y: torch.Tensor) -> torch.Tensor:
