@@ -68,8 +68,6 @@ class NeighbourObjective(Objective):
             low, high = math.log(LEAST_STEP), math.log(self._s.n_steps)
             t = torch.empty(run.batch_size).uniform_(low, high, generator=generator).exp().long()
             noise = torch.randn(start.shape, generator=generator)
-            common = torch.rand(run.batch_size, generator=generator) < self._s.common_noise_share
-            noise[common] = noise[common, :1].expand_as(noise[common])
             yield {"truth": truth, "start": start, "noise": noise, "t": t}
 
     def _row(

@@ -26,7 +26,6 @@ class NeighbourSettings:
         n_views: fewest and most views of a scan.
         photons: fewest and most photons a ray.
         scanned_share: share of rows that have a random part of the error of a scan's TV image, beside the noise.
-        common_noise_share: share of rows whose slices all have the same noise, as ReSample draws it.
         pool: one pose of every volume encoded and drawn from, a new one every ``pool`` steps.
     """
 
@@ -35,7 +34,7 @@ class NeighbourSettings:
     run: RunSettings
     channels: tuple[int, ...] = (64, 96)
     layers_per_block: int = 1
-    n_steps: int = 250
+    n_steps: int = 120
     slices: int = 7
     crop: int = 40
     thickest_mm: float = 3.0
@@ -43,8 +42,7 @@ class NeighbourSettings:
     stagger: int = 5
     n_views: tuple[int, int] = (15, 40)
     photons: tuple[float, float] = (3e4, 3e5)
-    scanned_share: float = 0.5
-    common_noise_share: float = 0.5
+    scanned_share: float = 0.7
     pool: int = 150
 
     def __post_init__(self) -> None:
@@ -54,9 +52,8 @@ class NeighbourSettings:
                 f"{self.n_steps} and scans {self.scans}; expected one width or more, 2 slices, a pool and steps of 1 "
                 "or more, and 0 scans or more"
             )
-        shares = (self.scanned_share, self.common_noise_share)
-        if not all(0 <= share <= 1 for share in shares) or self.thickest_mm <= 0:
+        if not 0 <= self.scanned_share <= 1 or self.thickest_mm <= 0:
             raise UsageError(
-                f"training: scanned_share is {shares[0]}, common_noise_share {shares[1]} and thickest_mm "
-                f"{self.thickest_mm}; expected fractions, and a number above 0"
+                f"training: scanned_share is {self.scanned_share} and thickest_mm {self.thickest_mm}; expected a "
+                "fraction, and a number above 0"
             )

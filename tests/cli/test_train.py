@@ -114,7 +114,7 @@ def test_denoiser_of_neighbours_is_added(cli, slices, trained, tmp_path):
     assert "of them 1 volumes of 2 slices; validating on 1 volumes of 2 slices" in done.stdout
     assert "scanned 100% of the volumes" in done.stdout
     assert f"use it with --prior {tmp_path / 'run' / 'prior'}" in done.stdout
-    assert LatentPrior.from_pretrained(tmp_path / "run" / "prior").config.neighbour_steps == 250
+    assert LatentPrior.from_pretrained(tmp_path / "run" / "prior").config.neighbour_steps == 120
 
 
 @pytest.mark.parametrize("verb", ["autoencoder", "prior", "coarse", "neighbours", "finetune"])
