@@ -21,8 +21,8 @@ class NeighbourSettings:
         slices: in a row.
         crop: rows and columns of latents of a row.
         thickest_mm: from a slice to the next, of volumes that are trained on.
-        scans: of each volume, every second with the same angles in all slices and the others staggered.
-        stagger: of those.
+        scans: of each volume.
+        stagger: sets of angles that its slices take in turns.
         n_views: fewest and most views of a scan.
         photons: fewest and most photons a ray.
         scanned_share: share of rows that have a random part of the error of a scan's TV image, beside the noise.

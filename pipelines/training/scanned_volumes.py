@@ -66,7 +66,7 @@ def _tv_of(volume: Volume, size: int, s: NeighbourSettings, key: tuple[int, int]
         n_views=int(rng.integers(s.n_views[0], s.n_views[1] + 1)),
         size=size,
         photons=math.exp(rng.uniform(*np.log(s.photons))),
-        stagger=s.stagger if key[1] % 2 == 0 else 1,
+        stagger=s.stagger,
         seed=int(rng.integers(2**31)),
     )
     return _image(reconstruct(scan, method="tv", parts_folder=parts).image_hu)
