@@ -70,12 +70,11 @@ class ReSamplePipeline(DiffusionPipeline):
         scheduler: holds the noise schedule and the kind of prediction.
         coarse: the coarse denoiser, of a prior that has one.
         scan_unet: the denoiser of scans, of a prior that has one.
-        neighbours: the denoiser of neighbours, of a prior that has one.
         prior_config: the values of a `ctresample.learned.prior_config.PriorConfig`; needed.
     """
 
     model_cpu_offload_seq = "unet->vae"
-    _optional_components = ["coarse", "scan_unet", "neighbours"]
+    _optional_components = ["coarse", "scan_unet"]
 
     def __init__(
         self,
@@ -84,15 +83,12 @@ class ReSamplePipeline(DiffusionPipeline):
         scheduler: DDIMScheduler,
         coarse: UNet2DModel | None = None,
         scan_unet: UNet2DModel | None = None,
-        neighbours: UNet2DModel | None = None,
         prior_config: dict[str, object] | None = None,  # with a default, for diffusers takes the others for networks
     ) -> None:
         super().__init__()
         if prior_config is None:
             raise PriorError("prior_config is not given; expected the values of a prior's prior.json")
-        self.register_modules(
-            vae=vae, unet=unet, scheduler=scheduler, coarse=coarse, scan_unet=scan_unet, neighbours=neighbours
-        )
+        self.register_modules(vae=vae, unet=unet, scheduler=scheduler, coarse=coarse, scan_unet=scan_unet)
         self.register_to_config(prior_config=prior_config)
         self._prior_config = PriorConfig.of(prior_config)
         self._interrupt = False
@@ -101,8 +97,7 @@ class ReSamplePipeline(DiffusionPipeline):
     def from_prior(cls, prior: LatentPrior) -> ReSamplePipeline:
         """The pipeline of a prior that is loaded already."""
         coarse = prior.coarse.unet if prior.coarse else None
-        neighbours = prior.neighbours.unet if prior.neighbours else None
-        return cls(prior.vae, prior.unet, prior.scheduler, coarse, prior.scan_unet, neighbours, asdict(prior.config))
+        return cls(prior.vae, prior.unet, prior.scheduler, coarse, prior.scan_unet, asdict(prior.config))
 
     @classmethod
     def from_pretrained(
@@ -130,8 +125,8 @@ class ReSamplePipeline(DiffusionPipeline):
     @property
     def prior(self) -> LatentPrior:
         """The prior, on the pipeline's device."""
-        parts = (self.vae, self.unet, self.scheduler, self._prior_config, self.coarse, self.scan_unet, self.neighbours)
-        return LatentPrior(*parts).to(self.device)
+        prior = LatentPrior(self.vae, self.unet, self.scheduler, self._prior_config, self.coarse, self.scan_unet)
+        return prior.to(self.device)
 
     @torch.no_grad()
     def __call__(

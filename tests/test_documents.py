@@ -48,7 +48,6 @@ NOT_RUN = {
     "training.md: ctresample train prior": "needs training data",
     "training.md: accelerate launch": "needs several GPUs",
     "training.md: ctresample train coarse": "trains",
-    "training.md: ctresample train neighbours": "trains",
     "training.md: ctresample train pixel-prior": "trains",
     "training.md: ctresample finetune": "trains",
 }

@@ -29,7 +29,6 @@ PAGES = {
     "train autoencoder": "training.md",
     "train prior": "training.md",
     "train coarse": "training.md",
-    "train neighbours": "training.md",
     "train pixel-prior": "training.md",
     "train fbp-unet": "training.md",
     "prior import": "priors.md",

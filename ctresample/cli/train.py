@@ -125,60 +125,6 @@ def coarse(
     say(f"{out / 'prior'}: use it with --prior {out / 'prior'}")
 
 
-@train.command(
-    epilog=epilog("train neighbours", "run/diffusion/prior train/ --validation val/ -o run/neighbours --recipe toy")
-)
-def neighbours(
-    prior: Annotated[
-        str, typer.Argument(metavar="PRIOR", help="The prior to add it to: a bundled one's name, or a folder.")
-    ],
-    slices_dir: Slices,
-    validation: Validation,
-    out: Out,
-    recipe: Recipe = "ct256",
-    dry_run: OnlyTry = False,
-) -> None:
-    """A small network that lets the slices of a volume correct each other, for thin slices that are coupled.
-
-    It needs volumes: series of thin slices at even steps. The result is the prior with it; single slices come out as
-    without. The volumes are scanned first, as by ctresample simulate.
-    """
-    from ctresample.data_tools.training_volumes import TrainingVolumes
-    from ctresample.learned.folders import find_prior
-    from ctresample.pipelines.training.dry_run import dry_run as try_run
-    from ctresample.pipelines.training.neighbour_settings import NeighbourSettings
-    from ctresample.pipelines.training.neighbours import neighbour_objective, train_neighbours
-    from ctresample.pipelines.training.progress import progress_printer
-    from ctresample.pipelines.training.recipe import read_recipe
-
-    settings = read_recipe(recipe, "neighbours", NeighbourSettings)
-    find_prior(prior)  # before the slices are read, which takes longer
-    read_slices(slices_dir, validation)  # which share no patient
-    volumes, held_out = (
-        TrainingVolumes.read(
-            folder,
-            least=settings.slices,
-            thickest_mm=settings.thickest_mm,
-            on_warning=lambda message: say(message, to_stderr=True),
-        )
-        for folder in (slices_dir, validation)
-    )
-    say(f"of them {volumes.summary}; validating on {held_out.summary}")
-    if dry_run:
-        show_dry_run(try_run(neighbour_objective(prior, volumes, held_out, settings, None), settings.run))
-        return
-    train_neighbours(
-        prior,
-        volumes,
-        held_out,
-        out,
-        settings,
-        on_step=progress_printer(settings.run.steps, say),
-        on_scan=lambda share: say(f"scanned {share:.0%} of the volumes"),
-    )
-    say(f"{out / 'prior'}: use it with --prior {out / 'prior'}")
-
-
 @train.command(epilog=epilog("train pixel-prior", "train/ --validation val/ -o pixel-run --recipe toy"))
 def pixel_prior(
     slices_dir: Slices, validation: Validation, out: Out, recipe: Recipe = "ct256", dry_run: OnlyTry = False

@@ -30,13 +30,11 @@ class Neighbours:
         spacing: distance of voxels along z, y and x, relative to the columns.
         correlation: of the errors of neighbouring slices where they look alike, from 0 to below 1.
         fade: difference of slices, in 1/mm, at which the correlation has fallen to half; infinite for no fading.
-        complementary: whether they are seen by other rays, so that one shows what another lacks.
     """
 
     spacing: tuple[float, ...]
     correlation: float = 0.0
     fade: float = math.inf
-    complementary: bool = False
 
     def step(self, x0: torch.Tensor, y: torch.Tensor, A: MeasurementModel, spread: Spread, solve: Step) -> torch.Tensor:
         """What ``solve`` makes of ``x0`` where errors are correlated along z; without correlation just that.

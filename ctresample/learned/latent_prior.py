@@ -12,7 +12,6 @@ from ctresample.errors import PriorError
 from ctresample.learned.coarse import CoarseDenoiser, load_coarse
 from ctresample.learned.diffusion_prior import DiffusionPrior
 from ctresample.learned.folders import find_prior, weights_sha256
-from ctresample.learned.neighbour_denoiser import SHOWN, NeighbourDenoiser, load_neighbours
 from ctresample.learned.networks import (
     Autoencoder,
     downsampling,
@@ -48,7 +47,6 @@ class LatentPrior(DiffusionPrior):
         coarse: denoises in place of ``unet`` from the config's ``coarse_from_step`` on.
         scan_unet: denoises in place of ``unet`` where there is a condition; by default ``unet`` serves for both, if
             the config has a ``condition_spread``.
-        neighbours: corrects estimates of the slices of a volume at the config's ``neighbour_steps``.
     """
 
     kind: ClassVar[ModelKind] = "latent prior"
@@ -61,7 +59,6 @@ class LatentPrior(DiffusionPrior):
         config: PriorConfig,
         coarse: UNet2DModel | None = None,
         scan_unet: UNet2DModel | None = None,
-        neighbours: UNet2DModel | None = None,
     ) -> None:
         conditioned = config.condition_spread is not None
         channels = unet.config["out_channels"]
@@ -94,7 +91,6 @@ class LatentPrior(DiffusionPrior):
             )
         super().__init__(unet, scheduler, config)
         self.coarse = self._coarse_denoiser(coarse)
-        self.neighbours = self._neighbour_denoiser(neighbours)
         self.scan_unet = scan_unet.eval().requires_grad_(False) if scan_unet is not None else None
         self.vae = vae.eval().requires_grad_(False)
         self._mean = torch.tensor(config.latent_mean).view(1, -1, 1, 1)
@@ -117,36 +113,16 @@ class LatentPrior(DiffusionPrior):
             )
         return CoarseDenoiser(unet, step)
 
-    def _neighbour_denoiser(self, unet: UNet2DModel | None) -> NeighbourDenoiser | None:
-        n_steps, channels = self.config.neighbour_steps, len(self.config.latent_mean)
-        if unet is None and n_steps is None:
-            return None
-        if unet is None or n_steps is None or not 0 < n_steps <= len(self.alpha_bar):
-            there = "missing" if unet is None else "there"
-            raise PriorError(
-                f"prior {self.config.name}: neighbour_steps is {n_steps} and a denoiser of neighbours is {there}; "
-                f"expected both or neither, and 1 to {len(self.alpha_bar)} steps"
-            )
-        if (unet.config["in_channels"], unet.config["out_channels"]) != (SHOWN * channels, channels):
-            raise PriorError(
-                f"prior {self.config.name}: the denoiser of neighbours takes {unet.config['in_channels']} channels and "
-                f"gives {unet.config['out_channels']}; expected {SHOWN * channels} and {channels}"
-            )
-        return NeighbourDenoiser(unet, n_steps)
-
     def with_denoisers(
         self, unet: UNet2DModel, scan_unet: UNet2DModel | None = None, *, config: PriorConfig | None = None
     ) -> LatentPrior:
-        """The same prior with other denoisers of slices and of scans, and perhaps another config.
+        """The same autoencoder, schedule and coarse denoiser with other denoisers, and perhaps another config.
 
         Raises:
             PriorError: they do not fit.
         """
         coarse = self.coarse.unet if self.coarse else None
-        neighbours = self.neighbours.unet if self.neighbours else None
-        return type(self)(self.vae, unet, self.scheduler, config or self.config, coarse, scan_unet, neighbours).to(
-            self.device
-        )
+        return type(self)(self.vae, unet, self.scheduler, config or self.config, coarse, scan_unet).to(self.device)
 
     @classmethod
     def from_pretrained(cls, name_or_folder: StrPath, device: torch.device | str = "cpu") -> LatentPrior:
@@ -173,10 +149,7 @@ class LatentPrior(DiffusionPrior):
             raise PriorError(
                 f"{folder} cannot be loaded as a prior (vae, unet, scan_unet, scheduler): {reason_of(error)}"
             ) from None
-        prior = cls(
-            **parts, config=config, coarse=load_coarse(folder, config), neighbours=load_neighbours(folder, config)
-        )
-        prior.to(device)
+        prior = cls(**parts, config=config, coarse=load_coarse(folder, config)).to(device)
         prior.sha256 = weights_sha256(folder)
         return prior
 
@@ -189,8 +162,6 @@ class LatentPrior(DiffusionPrior):
             save_network(self.coarse.unet, folder / "coarse")
         if self.scan_unet is not None:
             save_network(self.scan_unet, folder / "scan_unet")
-        if self.neighbours:
-            save_network(self.neighbours.unet, folder / "neighbours")
 
     def to(self, device: torch.device | str) -> Self:
         """Move all networks; returns self."""
@@ -199,8 +170,6 @@ class LatentPrior(DiffusionPrior):
             self.coarse.unet.to(device)
         if self.scan_unet is not None:
             self.scan_unet.to(device)
-        if self.neighbours:
-            self.neighbours.unet.to(device)
         self._mean, self._std = self._mean.to(device), self._std.to(device)
         return super().to(device)
 
@@ -229,20 +198,6 @@ class LatentPrior(DiffusionPrior):
         alpha_bar = float(self.alpha_bar[t])
         z_0 = self.coarse.estimate(z_t, alpha_bar)
         return z_0, (z_t - alpha_bar**0.5 * z_0) / (1 - alpha_bar) ** 0.5
-
-    def among_neighbours(self, z_t: torch.Tensor, z_0: torch.Tensor, t: int) -> torch.Tensor:
-        """Estimates of the clean latents of slices in a row, corrected by those of their neighbours.
-
-        They stay as they are where the prior has no network for it, or none that was trained for such a step.
-
-        Args:
-            z_t: noisy latents ``(slices, C, h, w)``.
-            z_0: what `predict` made of them without a condition.
-            t: step of the schedule.
-        """
-        if self.neighbours is None or t >= self.neighbours.n_steps or len(z_0) < 2:
-            return z_0
-        return self.neighbours.estimate(z_t, z_0, self._steps[t], float(self.alpha_bar[t]))
 
     def encode(self, hu: torch.Tensor) -> torch.Tensor:
         """Normalised latents ``(B, C, h, w)`` of images ``(B, 1, H, W)`` in HU."""

@@ -38,8 +38,6 @@ class PriorConfig:
             the truth. Where it is stated, the denoiser takes the latents of such an image as its condition, in as many
             channels again; see `ctresample.learned.conditioning`.
         condition_scans: the scans that such a denoiser was trained on; None where that is not known.
-        neighbour_steps: steps of the schedule, from the cleanest on, at which a `NeighbourDenoiser` corrects the slices
-            of a volume; None if there is none.
     """
 
     name: str
@@ -53,7 +51,6 @@ class PriorConfig:
     coarse_from_step: int | None = None
     condition_spread: float | None = None
     condition_scans: TrainedScans | None = None
-    neighbour_steps: int | None = None
 
     @classmethod
     def of(cls, raw: dict[str, Any]) -> PriorConfig:
@@ -70,7 +67,6 @@ class PriorConfig:
             coarse_from_step=None if raw.get("coarse_from_step") is None else int(raw["coarse_from_step"]),
             condition_spread=None if raw.get("condition_spread") is None else float(raw["condition_spread"]),
             condition_scans=TrainedScans.of(raw["condition_scans"]) if raw.get("condition_scans") else None,
-            neighbour_steps=None if raw.get("neighbour_steps") is None else int(raw["neighbour_steps"]),
         )
 
     @classmethod

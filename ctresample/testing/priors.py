@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +10,6 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DModel
 
 from ctresample.learned.conditioning import with_condition
 from ctresample.learned.latent_prior import LatentPrior
-from ctresample.learned.neighbour_denoiser import SHOWN
 from ctresample.learned.pixel_prior import PixelPrior
 from ctresample.learned.prior_config import PriorConfig
 
@@ -47,12 +45,12 @@ def config(**changes: Any) -> PriorConfig:
     return PriorConfig(**(values | changes))
 
 
-def small_unet(channels: int, sample_size: int | None = None, n_given: int | None = None) -> UNet2DModel:
-    """With random weights, of torch's own random numbers; it halves once, and by default gives what it takes."""
+def small_unet(channels: int, sample_size: int | None = None) -> UNet2DModel:
+    """With random weights, of torch's own random numbers; it halves once."""
     return UNet2DModel(
         sample_size=sample_size,
         in_channels=channels,
-        out_channels=n_given or channels,
+        out_channels=channels,
         block_out_channels=(8, 16),
         down_block_types=("DownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "UpBlock2D"),
@@ -81,15 +79,6 @@ def random_prior(
     return LatentPrior(vae, unet, scheduler(prediction_type), config(condition_spread=condition_spread))
 
 
-def with_neighbours(prior: LatentPrior, n_steps: int = 1000, seed: int = 0) -> LatentPrior:
-    """The prior with an untrained denoiser of neighbours, which is always the same."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        unet = small_unet(SHOWN * CHANNELS, n_given=CHANNELS)
-    changed = replace(prior.config, neighbour_steps=n_steps)
-    return LatentPrior(prior.vae, prior.unet, prior.scheduler, changed, scan_unet=prior.scan_unet, neighbours=unet)
-
-
 class GaussianPrior:
     """Pixels independent and normal around water: ``z = HU / scale_hu`` is standard normal, its denoiser exact."""
 
@@ -116,10 +105,6 @@ class GaussianPrior:
     def predict(self, z_t: torch.Tensor, t: int) -> tuple[torch.Tensor, torch.Tensor]:
         a = float(self.alpha_bar[t])
         return a**0.5 * z_t, (1 - a) ** 0.5 * z_t
-
-    def among_neighbours(self, z_t: torch.Tensor, z_0: torch.Tensor, t: int) -> torch.Tensor:
-        """Those of slices beside it tell nothing of a slice."""
-        return z_0
 
     def spread_hu(self, t: int) -> float:
         return self.scale_hu * (1 - float(self.alpha_bar[t])) ** 0.5

@@ -73,8 +73,6 @@ def anatomy(prior: LatentPrior, folder: Path) -> Anatomy:
         parts.append(_part("coarse denoiser", prior.coarse.unet, folder / "coarse"))
     if prior.scan_unet is not None:
         parts.append(_part("denoiser of scans", prior.scan_unet, folder / "scan_unet"))
-    if prior.neighbours:
-        parts.append(_part("denoiser of neighbours", prior.neighbours.unet, folder / "neighbours"))
     return Anatomy(
         name=config.name,
         parts=tuple(parts),

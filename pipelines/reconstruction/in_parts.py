@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from ctresample.learned import LearnedModel
-from ctresample.learned.neighbour_denoiser import REACH
 
 
 class InParts:
@@ -47,16 +46,6 @@ class InParts:
         parts = [predict(z, t) if seen is None else predict(z, t, seen) for z, seen in zip(noisy, shown, strict=True)]
         clean, noise = zip(*parts, strict=True)
         return torch.cat(clean), torch.cat(noise)
-
-    def among_neighbours(self, z_t: torch.Tensor, z_0: torch.Tensor, t: int) -> torch.Tensor:
-        """Estimates of slices in a row, corrected by those of their neighbours, whichever part these are in."""
-        corrected = []
-        for first in range(0, len(z_0), self._size):
-            low, stop = max(0, first - REACH), min(len(z_0), first + self._size)
-            some = slice(low, stop + REACH)
-            one = self._prior.among_neighbours(z_t[some], z_0[some], t)  # type: ignore[attr-defined]
-            corrected.append(one[first - low : stop - low])
-        return torch.cat(corrected)
 
     def _each(self, work: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor) -> torch.Tensor:
         return torch.cat([work(part) for part in batch.split(self._size)])

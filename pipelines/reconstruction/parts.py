@@ -122,11 +122,8 @@ def neighbours_of(part: Part, coupling: Coupling, mu_water_per_mm: float) -> Nei
         return None
     A = part.A
     spacing = [abs(step / A.steps_mm[-1]) for step in A.steps_mm]
-    complementary = coupling.strength > 0
     if isinstance(A, StackProjector):
         spacing[0] = coupling.z_spacing(abs(A.steps_mm[-1]))
-        complementary = coupling.is_staggered
     elif A.domain_shape[0] > 1:
         spacing[0] = spacing[0] / coupling.strength if coupling.strength else math.inf
-    fade = FADE_HU * mu_water_per_mm / 1000
-    return Neighbours(tuple(spacing), coupling.correlation, fade, complementary)
+    return Neighbours(tuple(spacing), coupling.correlation, FADE_HU * mu_water_per_mm / 1000)

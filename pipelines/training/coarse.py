@@ -80,7 +80,6 @@ def coarse_objective(
         replace(old.config, coarse_from_step=s.from_step),
         unet,
         old.scan_unet,
-        old.neighbours.unet if old.neighbours else None,
     ).to(this_process().device)
     unet.requires_grad_(True)
     return CoarseObjective(model, slices, validation, s)

@@ -28,13 +28,6 @@ coarse:
   channels: [8, 16]
   from_step: 500
   pool: 4
-neighbours:
-  run: {steps: 2, batch_size: 2, validate_every: 2}
-  channels: [8, 16]
-  slices: 2
-  crop: 8
-  scans: 1
-  n_views: [4, 6]
 finetune:
   run: {steps: 2, batch_size: 2, validate_every: 2}
   pool: 4
@@ -108,22 +101,12 @@ def test_coarse_denoiser_is_added(cli, slices, trained, tmp_path):
     assert LatentPrior.from_pretrained(tmp_path / "run" / "prior").config.coarse_from_step == 500
 
 
-def test_denoiser_of_neighbours_is_added(cli, slices, trained, tmp_path):
-    done = cli("train", "neighbours", trained, *slices, "-o", tmp_path / "run")
-    assert done.exit_code == 0, done.output
-    assert "of them 1 volumes of 2 slices; validating on 1 volumes of 2 slices" in done.stdout
-    assert "scanned 100% of the volumes" in done.stdout
-    assert f"use it with --prior {tmp_path / 'run' / 'prior'}" in done.stdout
-    assert LatentPrior.from_pretrained(tmp_path / "run" / "prior").config.neighbour_steps == 120
-
-
-@pytest.mark.parametrize("verb", ["autoencoder", "prior", "coarse", "neighbours", "finetune"])
+@pytest.mark.parametrize("verb", ["autoencoder", "prior", "coarse", "finetune"])
 def test_dry_run_writes_nothing(cli, slices, autoencoder, trained, tmp_path, verb):
     words = {
         "autoencoder": ["train", "autoencoder"],
         "prior": ["train", "prior", "--autoencoder", autoencoder],
         "coarse": ["train", "coarse", trained],
-        "neighbours": ["train", "neighbours", trained],
         "finetune": ["finetune", trained],
     }[verb]
     done = cli(*words, *slices, "-o", tmp_path / "run", "--dry-run")

@@ -90,7 +90,7 @@ def test_there_and_back(pipe, scan, tmp_path):
     assert again.prior.config == pipe.prior.config
     assert (tmp_path / "pipe" / "model_index.json").is_file()
     assert LatentPrior.from_pretrained(tmp_path / "pipe").config == pipe.prior.config
-    assert set(pipe.components) == {"vae", "unet", "scheduler", "coarse", "scan_unet", "neighbours"}
+    assert set(pipe.components) == {"vae", "unet", "scheduler", "coarse", "scan_unet"}
 
 
 def test_a_prior_that_was_saved_as_one(tmp_path):

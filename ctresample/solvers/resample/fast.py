@@ -37,9 +37,9 @@ def fast_chain(
         generators: one a slice.
         told: after every step; False stops.
     """
-    s, z_0, estimates = problem.settings, z, MeanImage()
+    s, prior, z_0, estimates = problem.settings, problem.prior, z, MeanImage()
     for i, step in enumerate(steps):
-        z_0 = problem.estimate(z, step.t, condition)
+        z_0, _ = prior.predict(z, step.t) if condition is None else prior.predict(z, step.t, condition)
         if len(steps) - i <= s.averaged_steps:
             estimates.add(problem.decode(z_0))
         z_0 = problem.agree(z_0, step, "pixel", generators, relative_level=step.t / max(steps[0].t, 1))

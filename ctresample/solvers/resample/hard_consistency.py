@@ -87,18 +87,6 @@ class Problem:
         if self.settings.moving_frame:
             self.frame = Frame.drawn(generators, self.prior.size_multiple // 2)
 
-    def estimate(self, z: torch.Tensor, t: int, condition: torch.Tensor | None = None) -> torch.Tensor:
-        """The prior's estimate of clean latents; corrected by those of neighbours where these are complementary.
-
-        Slices seen from the same angles have the same streaks, which would be taken for anatomy: on one of two
-        validation volumes the correction then loses what coupling gains.
-        """
-        if condition is not None:
-            return self.prior.predict(z, t, condition)[0]
-        z_0, _ = self.prior.predict(z, t)
-        corrected = self.neighbours is not None and self.neighbours.complementary
-        return self.prior.among_neighbours(z, z_0, t) if corrected else z_0
-
     def agree(
         self,
         z_0: torch.Tensor,
