@@ -145,3 +145,12 @@ def test_blocks_that_cannot_be_halved(changes):
 def test_settings_out_of_range(changes):
     with pytest.raises(UsageError, match="expected a pool of 2 or more"):
         replace(SETTINGS, **changes)
+
+
+def test_a_denoiser_of_scans_stays(disks, toy_prior, tmp_path):
+    plain, knowing = toy_prior.random_prior(), toy_prior.random_prior(condition_spread=0.3)
+    both = LatentPrior(plain.vae, plain.unet, plain.scheduler, knowing.config, scan_unet=knowing.unet)
+    both.save_pretrained(tmp_path)
+    objective = coarse_objective(tmp_path, disks(2, 1, 0), disks(1, 1, 1), SETTINGS)
+    kept = LatentPrior.from_pretrained(tmp_path).scan_unet
+    assert all(map(torch.equal, objective.prior.scan_unet.parameters(), kept.parameters()))
