@@ -1,6 +1,7 @@
 """Slices of pixels that differ in size, worked on as if they did not."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from ctresample.pipelines.benchmark.conditions import Condition
 from ctresample.pipelines.benchmark.runs import Run
 from ctresample.pipelines.benchmark.unlike_pixels import as_one, in_pixels
 from ctresample.pipelines.reconstruction.reconstruct import reconstruct
+from ctresample.solvers.wls import wls
 from ctresample.volume import Volume
 
 PIXELS_MM = (8.0, 6.5, 9.1)
@@ -31,14 +33,14 @@ def scans(**changes):
 
 
 @pytest.mark.parametrize("method", ["fbp", "tv", "wls", "sirt"])
-def test_images_and_residuals_are_those_of_each_by_itself(method):
+def test_images_and_residuals_are_those_of_each_by_itself(method, monkeypatch):
+    # rounding decides when least squares stop, at 24 iterations or some later: here all take as many
+    monkeypatch.setattr("ctresample.solvers.wls.wls", partial(wls, tolerance_hu=0.0, max_iterations=60))
     each = scans()
     together = reconstruct(as_one(each), method=method, z_coupling="none", batch_size=3)
     for k, scan in enumerate(each):
         alone = reconstruct(scan, method=method)
-        np.testing.assert_allclose(
-            together.image_hu[k], alone.image_hu[0], atol=3
-        )  # rounding in wls: 1 to 2.1 HU by processor
+        np.testing.assert_allclose(together.image_hu[k], alone.image_hu[0], atol=1.5)  # rounding in wls
         assert together.residual_ratio[k] == pytest.approx(alone.residual_ratio[0], rel=1e-3)
 
 

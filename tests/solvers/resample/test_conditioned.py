@@ -85,10 +85,9 @@ def test_rounds_first_then_steps_that_are_shown_the_last_agreement(beam, phantom
 
 def test_a_slice_alone_is_as_in_a_batch(phantoms, toy_prior):
     prior = toy_prior.random_prior(condition_spread=0.3)
-    both, alone = (run(prior, SETTINGS, phantoms, slices=part)[0] for part in (slice(0, 2), slice(0, 1)))
-    # an untrained network makes much of rounding, which goes by the processor: 0.0035 to 0.021 were seen; the noise of
-    # the other slice would make it 0.35
-    assert (both[:1] - alone).square().mean().sqrt() < 0.1 * alone.std()
+    few = replace(SETTINGS, cg_iterations=5)  # as `draft`; ten make much of rounding, which goes by the processor
+    both, alone = (run(prior, few, phantoms, slices=part)[0] for part in (slice(0, 2), slice(0, 1)))
+    torch.testing.assert_close(both[:1], alone, rtol=1e-2, atol=5e-4)
 
 
 def test_counts(phantoms, toy_prior):
