@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import ctresample
 from ctresample.data_tools.sinogram.writing import write_sinogram
 from ctresample.errors import UsageError
 from ctresample.geometry import HelicalBeam, ImageGrid, VolumeGrid
@@ -106,6 +107,13 @@ def test_a_scan_that_differs_in_any_part_of_its_geometry_is_another(tmp_path):
     still = replace(scan, geometry=replace(flying, spot_angle_rad=()))
     with pytest.raises(UsageError, match="keeps parts of another scan"):
         KeptParts(tmp_path, still, {})
+
+
+def test_parts_of_another_version(scan, tmp_path, monkeypatch):
+    reconstruct(scan, method="fbp", parts_folder=tmp_path)
+    monkeypatch.setattr(ctresample, "__version__", "0.0.1", raising=False)
+    with pytest.raises(UsageError, match="by another version; repeat the command as it was"):
+        reconstruct(scan, method="fbp", parts_folder=tmp_path)
 
 
 def test_folders_of_something_else(scan, tmp_path):
